@@ -1,0 +1,106 @@
+"""One verdict a document: every failed rule, and who stays of each duplicate cluster.
+
+The same function decides for the run, for each arm of the experiment and for every what-if;
+only the rules and the kinds of duplicate pairs differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from curate.duplicates import DuplicatesConfig, resolve
+from curate.rules import Rule, judge
+
+DUPLICATE_KINDS = ("exact", "near")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What decides about a document.
+
+    Attributes:
+        rules: Interval rules in order; the quality cut is one of them.
+        duplicates: Survivor policy, and which kinds of pairs count.
+        kinds: Kinds of duplicate pairs that remove a document, of `exact` and `near`.
+    """
+
+    rules: tuple[Rule, ...]
+    duplicates: DuplicatesConfig
+    kinds: tuple[str, ...] = DUPLICATE_KINDS
+
+    def without(self, step: str) -> Decision:
+        """The same decision with one step left out: a rule set, or `duplicates.<kind>`."""
+        return Decision(
+            rules=tuple(r for r in self.rules if step_of(r.name) != step),
+            duplicates=self.duplicates,
+            kinds=tuple(k for k in self.kinds if f"duplicates.{k}" != step),
+        )
+
+    def steps(self) -> dict[str, list[str]]:
+        """Step → names of its rules, in the order in which they are applied."""
+        steps: dict[str, list[str]] = {}
+        for rule in self.rules:
+            steps.setdefault(step_of(rule.name), []).append(rule.name)
+        return steps | {f"duplicates.{kind}": [f"duplicates.{kind}"] for kind in self.kinds}
+
+
+def step_of(rule_name: str) -> str:
+    """The step that a rule belongs to: its set, or the kind of duplicates.
+
+    >>> step_of("gopher_quality.word_count"), step_of("duplicates.near")
+    ('gopher_quality', 'duplicates.near')
+    """
+    return rule_name if rule_name.startswith("duplicates.") else rule_name.split(".")[0]
+
+
+def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl.DataFrame:
+    """Judge every document by every rule, then resolve the duplicate clusters.
+
+    Survivors are chosen among the documents that fail no other rule; each document removed as a
+    duplicate has a verified pair with the one that stays.
+
+    Args:
+        columns: `id`, `control`, the columns that the rules read, in document order.
+        pairs: Verified pairs: `id_a`, `id_b`, `kind`, `jaccard`.
+        decision: Rules, survivor policy, kinds of pairs.
+
+    Returns:
+        `columns` plus `failed` List[String] in rule order, `kept` Boolean, `cluster_id` String,
+        `duplicate_of` String, `jaccard` Float32; same rows, same order.
+    """
+    judged = judge(columns, list(decision.rules))
+    wanted = pairs.filter(pl.col("kind").is_in(decision.kinds))
+    eligible = judged.with_columns(eligible=pl.col("kept"))
+    resolved = resolve(wanted, eligible, decision.duplicates.survivor)
+    joined = judged.join(
+        resolved.select("id", "cluster_id", "duplicate_of", "kind", "jaccard"),
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
+    reason = pl.concat_list(pl.lit("duplicates.") + pl.col("kind"))
+    is_duplicate = pl.col("duplicate_of").is_not_null()
+    failed = pl.when(is_duplicate).then(pl.col("failed").list.concat(reason)).otherwise("failed")
+    return joined.with_columns(
+        failed=failed,
+        kept=pl.col("kept") & ~is_duplicate,
+        jaccard=pl.col("jaccard").cast(pl.Float32),
+    ).drop("kind")
+
+
+def removed_only_by(judged: pl.DataFrame, steps: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Native documents that each step alone removed: no other step failed them.
+
+    >>> frame = pl.DataFrame({"failed": [["a.x", "a.y"], ["a.x", "b.z"], []]})
+    >>> removed_only_by(frame, {"a": ["a.x", "a.y"], "b": ["b.z"]})
+    {'a': 1, 'b': 0}
+    """
+    counts = {}
+    for step, names in steps.items():
+        other = pl.col("failed").list.set_difference(list(names)).list.len()
+        only = (pl.col("failed").list.len() > 0) & (other == 0)
+        counts[step] = judged.select(only.sum()).item()
+    return counts

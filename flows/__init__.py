@@ -1,0 +1,1 @@
+"""Prefect flows: names, retries, artifacts and schedules over the stages of `curate.pipeline`."""

@@ -1,0 +1,74 @@
+"""The curation run as a Prefect flow: each stage of `curate.pipeline` is one task.
+
+One-off, from a laptop (Prefect 3 has no `prefect run`):
+
+    python flows/curation.py configs/demo.toml
+
+Scheduled: `prefect deploy --all` with the repository's `prefect.yaml`, or `flows/serve.py`.
+Tasks take and return paths and names only; the tables lie in the run folder, and the folder's
+manifest decides what a re-run has to do. Prefect adds names, retries, artifacts and schedules.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+# A first start migrates a fresh database, which can take longer than Prefect's own limit.
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from curate.config import load_config, parse_assignment, to_toml
+from curate.pipeline import STAGES, describe, open_context, run_stage
+from curate.report import markdown
+
+
+@task(
+    name="stage",
+    task_run_name="{stage}",
+    retries=1,
+    retry_delay_seconds=10,
+    cache_policy=NO_CACHE,
+)
+def run_one_stage(stage: str, config: str) -> str:
+    """Run one stage of the run that the config text describes; returns what it did."""
+    import tomllib
+
+    context = open_context(load_config(tomllib.loads(config)))
+    run_stage(stage, context)
+    summary = describe(stage, context)
+    create_markdown_artifact(key=f"curate-{stage}", markdown=summary, description=stage)
+    return summary
+
+
+@flow(name="curation", flow_run_name="{config}")
+def curation(config: str, overrides: dict[str, Any] | None = None) -> str:
+    """Run every stage of a config in order.
+
+    Args:
+        config: Path of a TOML config.
+        overrides: Dotted keys to set on top, e.g. `{"output.path": "runs/nightly"}`.
+
+    Returns:
+        Path of the HTML report.
+    """
+    logger = get_run_logger()
+    resolved = load_config(config, overrides=overrides)
+    for stage in STAGES:
+        logger.info("%s: %s", stage.name, run_one_stage(stage.name, to_toml(resolved)))
+    folder = Path(resolved.output.path)
+    create_markdown_artifact(key="curate-run", markdown=markdown(folder), description="verdict")
+    return str(folder / "report.html")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: python flows/curation.py CONFIG [key=value …]")
+    print(curation(sys.argv[1], dict(parse_assignment(a) for a in sys.argv[2:])))
