@@ -1,0 +1,1 @@
+"""The tokenisation, once: compiled kernels that read Arrow strings in place."""

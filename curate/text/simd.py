@@ -1,0 +1,125 @@
+"""The few machine words that the text kernels are built from.
+
+Each intrinsic below becomes one or a handful of LLVM instructions. The 64-byte
+vectors are plain LLVM IR, so the same source runs as AVX-512, AVX2, SSE or NEON.
+
+Numba keys cached code by the file that defines a function, not by the files it
+calls into: after editing this module delete `curate/text/__pycache__/*.nb*`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+#: Decorator of every kernel: compiled once a machine, releases the GIL, and never
+#: `parallel=True`, which would cost 0.7 s of start-up even from the cache.
+compiled = njit(nogil=True, cache=True)
+
+Llvm = Any  # llvmlite and numba publish no types
+
+_I1, _I8, _I64 = ir.IntType(1), ir.IntType(8), ir.IntType(64)
+_BLOCK = ir.VectorType(_I8, 64)
+
+_Codegen = tuple[Llvm, Callable[..., Llvm]]
+
+
+def _all(value: int) -> Llvm:
+    """A 64-byte vector with the same byte everywhere."""
+    return ir.Constant(_BLOCK, [value & 255] * 64)
+
+
+def _load_block(builder: Llvm, address: Llvm) -> Llvm:
+    block = builder.load(builder.inttoptr(address, _BLOCK.as_pointer()))
+    block.align = 1
+    return block
+
+
+@intrinsic
+def trailing_zeros(_context: Llvm, word: Llvm) -> _Codegen:
+    """Number of zero bits below the lowest set bit of a uint64 (64 for 0)."""
+
+    def codegen(_c: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        return builder.cttz(args[0], ir.Constant(_I1, 0))
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def count_ones(_context: Llvm, word: Llvm) -> _Codegen:
+    """Number of set bits of a uint64."""
+
+    def codegen(_c: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def load8(_context: Llvm, address: Llvm, offset: Llvm) -> _Codegen:
+    """The byte at `address + offset`; the caller holds the memory alive and in range."""
+
+    def codegen(_c: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        return builder.load(builder.inttoptr(builder.add(*args), _I8.as_pointer()))
+
+    return types.uint8(types.uint64, types.int64), codegen
+
+
+@intrinsic
+def load64(_context: Llvm, address: Llvm, offset: Llvm) -> _Codegen:
+    """The eight bytes at `address + offset` as a uint64, unaligned, native byte order."""
+
+    def codegen(_c: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        value = builder.load(builder.inttoptr(builder.add(*args), _I64.as_pointer()))
+        value.align = 1
+        return value
+
+    return types.uint64(types.uint64, types.int64), codegen
+
+
+@intrinsic
+def address_of(_context: Llvm, array: Llvm) -> _Codegen:
+    """Address of the first element of an array; keep the array alive while using it."""
+
+    def codegen(context: Llvm, builder: Llvm, signature: Llvm, args: Llvm) -> Llvm:
+        struct = context.make_array(signature.args[0])(context, builder, args[0])
+        return builder.ptrtoint(struct.data, _I64)
+
+    return types.uint64(array), codegen
+
+
+@intrinsic
+def lower_block(_context: Llvm, source: Llvm, target: Llvm) -> _Codegen:
+    """Copy 64 bytes, ASCII letters lowered, every ASCII byte outside `[A-Za-z0-9_]` zeroed.
+
+    Returns a bit mask of the bytes >= 0x80; what it writes for those is meaningless.
+    """
+
+    def codegen(_c: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        upper = builder.icmp_unsigned("<", builder.sub(block, _all(ord("A"))), _all(26))
+        lowered = builder.select(upper, builder.or_(block, _all(32)), block)
+        letter = builder.icmp_unsigned("<", builder.sub(lowered, _all(ord("a"))), _all(26))
+        digit = builder.icmp_unsigned("<", builder.sub(block, _all(ord("0"))), _all(10))
+        underscore = builder.icmp_unsigned("==", block, _all(ord("_")))
+        word = builder.or_(builder.or_(letter, digit), underscore)
+        pointer = builder.inttoptr(args[1], _BLOCK.as_pointer())
+        builder.store(builder.select(word, lowered, _all(0)), pointer).align = 1
+        return builder.bitcast(builder.icmp_signed("<", block, _all(0)), _I64)
+
+    return types.uint64(types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def nonzero_mask(_context: Llvm, source: Llvm) -> _Codegen:
+    """Bit i is set where byte i of the 64 bytes at `source` is not zero."""
+
+    def codegen(_c: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        return builder.bitcast(builder.icmp_unsigned("!=", block, _all(0)), _I64)
+
+    return types.uint64(types.uint64), codegen
