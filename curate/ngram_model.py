@@ -1,0 +1,420 @@
+"""Interpolated modified Kneser–Ney over hashed n-grams, counted incrementally.
+
+Chen & Goodman (1998), "An empirical study of smoothing techniques for language modeling", with
+the counts of Heafield et al. (2013): an n-gram of the highest order, or one that begins a
+document, has its raw count; a shorter one has the number of its distinct left neighbours.
+
+A document starts with a fresh context: its n-grams reach back to the boundary token (id 0) before
+it and no further. The boundary that ends a document is predicted like any other token.
+
+Counting is one pass. Each new n-gram adds one to the count of its suffix, and only if that is new
+too, one to the suffix of the suffix: so the counts of every prefix of the sequence are true at any
+time, and a ladder of budgets costs one pass plus one scoring a budget.
+
+An n-gram's key is its number in base `vocabulary + 1`: exact (no collision is possible) while
+`(vocabulary + 1) ** order < 2 ** 64`, that is up to order 6 with 1,024 ids; a 64-bit hash beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from curate.errors import ConfigError
+
+BOUNDARY = 0
+
+Tokens = NDArray[np.uint16]
+Table = NDArray[np.uint32]  # open addressing, one row a slot; a zero key is an empty slot
+Floats = NDArray[np.float64]
+
+# Columns of a table's row. Rows of the highest order stop after the count.
+_LOW, _HIGH, _COUNT, _TOTAL, _ONES, _TWOS, _MORE = range(7)
+_TOP_COLUMNS, _LOWER_COLUMNS = 4, 8
+_FULL = 0.6  # a table grows when more of its slots are taken
+_START_SLOTS = 1 << 14
+_GOLDEN = 0x9E3779B97F4A7C15
+# KenLM's fallback where the counts of counts do not yield discounts.
+_FALLBACK = (0.5, 1.0, 1.5)
+_FLOOR = 0.01  # of the count: below it an unseen token would cost infinitely many bits
+
+
+@njit(nogil=True, cache=True)
+def _slot(table: Table, key: np.uint64) -> np.uint64:
+    """Slot that holds `key`, or the empty one where it belongs."""
+    mask = np.uint64(table.shape[0] - 1)
+    low = np.uint32(key & np.uint64(0xFFFFFFFF))
+    high = np.uint32(key >> np.uint64(32))
+    mixed = key * np.uint64(_GOLDEN)
+    slot: np.uint64 = (mixed ^ (mixed >> np.uint64(32))) & mask
+    while table[slot, _LOW] != low or table[slot, _HIGH] != high:
+        if table[slot, _LOW] == 0 and table[slot, _HIGH] == 0:
+            break
+        slot = (slot + np.uint64(1)) & mask
+    return slot
+
+
+@njit(nogil=True, cache=True)
+def _claim(table: Table, key: np.uint64, used: NDArray[np.int64], which: int) -> np.uint64:
+    """Slot of `key`, taken if it was empty."""
+    slot = _slot(table, key)
+    if table[slot, _LOW] == 0 and table[slot, _HIGH] == 0:
+        table[slot, _LOW] = np.uint32(key & np.uint64(0xFFFFFFFF))
+        table[slot, _HIGH] = np.uint32(key >> np.uint64(32))
+        used[which] += 1
+    return slot
+
+
+@njit(nogil=True, cache=True)
+def _rehash(old: Table, new: Table) -> None:
+    for row in range(old.shape[0]):
+        key = np.uint64(old[row, _LOW]) | (np.uint64(old[row, _HIGH]) << np.uint64(32))
+        if key != 0:
+            slot = _slot(new, key)
+            for column in range(old.shape[1]):
+                new[slot, column] = old[row, column]
+
+
+@njit(nogil=True, cache=True)
+def _note(row: NDArray[np.uint32], before: int) -> None:
+    """A context's follower went from `before` to `before + 1`."""
+    row[_TOTAL] += 1
+    if before == 0:
+        row[_ONES] += 1
+    elif before == 1:
+        row[_ONES] -= 1
+        row[_TWOS] += 1
+    elif before == 2:
+        row[_TWOS] -= 1
+        row[_MORE] += 1
+
+
+@njit(nogil=True, cache=True)
+def _count(
+    tokens: Tokens,
+    start: int,
+    stop: int,
+    base: np.uint64,
+    order: int,
+    lower: Table,
+    top: Table,
+    used: NDArray[np.int64],
+    root: NDArray[np.uint32],
+    histogram: NDArray[np.int64],
+) -> int:
+    """Count `tokens[start:stop]`; the position reached, short of `stop` if a table is full.
+
+    `root` is the row of the empty context; `histogram[k, c]` the number of k-grams counted c
+    times, c = 5 standing for five and more.
+    """
+    lower_limit = int(lower.shape[0] * _FULL) - 2 * order
+    top_limit = int(top.shape[0] * _FULL) - 1
+    keys = np.zeros(order + 1, np.uint64)
+    contexts = np.zeros(order + 1, np.uint64)
+    for position in range(start, stop):
+        if used[0] > lower_limit or used[1] > top_limit:
+            return position
+        length, power = 1, np.uint64(1)
+        keys[1] = np.uint64(tokens[position]) + np.uint64(1)
+        back = position
+        while length < order:
+            back -= 1
+            token = np.uint64(tokens[back]) if back >= 0 else np.uint64(BOUNDARY)
+            contexts[length + 1] = contexts[length] + (token + np.uint64(1)) * power
+            power *= base
+            keys[length + 1] = keys[length] + (token + np.uint64(1)) * power
+            length += 1
+            if token == BOUNDARY:
+                break
+        while length > 0:
+            if length == order:
+                slot = _claim(top, keys[length], used, 1)
+                before = top[slot, _COUNT]
+                top[slot, _COUNT] = before + 1
+            else:
+                slot = _claim(lower, keys[length], used, 0)
+                before = lower[slot, _COUNT]
+                lower[slot, _COUNT] = before + 1
+            if length == 1:
+                _note(root, before)
+            else:
+                _note(lower[_claim(lower, contexts[length], used, 0)], before)
+            histogram[length, min(before, 5)] -= 1
+            histogram[length, min(before + 1, 5)] += 1
+            if before > 0:
+                break
+            length -= 1
+    return stop
+
+
+@njit(nogil=True, cache=True)
+def _mix(count: int, row: NDArray[np.uint32], discounts: Floats, below: float) -> float:
+    """Discounted share of `count` in its context plus the freed mass times `below`."""
+    freed = discounts[0] * row[_ONES] + discounts[1] * row[_TWOS] + discounts[2] * row[_MORE]
+    kept = count - discounts[min(count, 3) - 1] if count > 0 else 0.0
+    probability: float = (kept + freed * below) / row[_TOTAL]
+    return probability
+
+
+@njit(nogil=True, cache=True)
+def _unigrams(lower: Table, root: NDArray[np.uint32], discounts: Floats, size: int) -> Floats:
+    """Probability of each token without context."""
+    probabilities = np.full(size, 1.0 / size)
+    if root[_TOTAL] > 0:
+        for token in range(size):
+            slot = _slot(lower, np.uint64(token + 1))
+            probabilities[token] = _mix(np.int64(lower[slot, _COUNT]), root, discounts, 1.0 / size)
+    return probabilities
+
+
+@njit(nogil=True, cache=True)
+def _token_bits(
+    tokens: Tokens,
+    offsets: NDArray[np.int64],
+    base: np.uint64,
+    order: int,
+    lower: Table,
+    top: Table,
+    unigrams: Floats,
+    discounts: Floats,
+    bits: Floats,
+) -> None:
+    """Write the bits of every token, each document with a fresh context."""
+    for document in range(len(offsets) - 1):
+        first = offsets[document]
+        for position in range(first, offsets[document + 1]):
+            probability = unigrams[tokens[position]]
+            key = np.uint64(tokens[position]) + np.uint64(1)
+            context, power, back = np.uint64(0), np.uint64(1), position
+            for length in range(2, order + 1):
+                back -= 1
+                token = np.uint64(tokens[back]) if back >= first else np.uint64(BOUNDARY)
+                context += (token + np.uint64(1)) * power
+                power *= base
+                key += (token + np.uint64(1)) * power
+                row = lower[_slot(lower, context)]
+                if row[_TOTAL] == 0:
+                    break  # an unseen context says nothing; every longer one is unseen too
+                if length == order:
+                    count = top[_slot(top, key), _COUNT]
+                else:
+                    count = lower[_slot(lower, key), _COUNT]
+                probability = _mix(np.int64(count), row, discounts[length - 1], probability)
+                if token == BOUNDARY:
+                    break
+            bits[position] = -np.log2(probability)
+
+
+class NgramCounts:
+    """Adjusted counts of all n-grams up to `order` in a growing prefix of one token sequence.
+
+    The tables are kept and cleared by `reset`, so that one object serves many ladders.
+
+    Args:
+        order: Longest n-gram, 2 to 6.
+        vocabulary: Number of token ids.
+
+    Raises:
+        ConfigError: `order` or `vocabulary` is out of range.
+
+    >>> counts = NgramCounts(order=2, vocabulary=4)
+    >>> counts.extend(np.array([1, 2, 0, 1, 3, 0], np.uint16), stop=6)
+    >>> counts.n_ngrams, counts.n_tokens    # 1 2 3 0 | 01 12 20 13 30
+    (9, 6)
+    """
+
+    def __init__(self, *, order: int, vocabulary: int) -> None:
+        if not 2 <= order <= 6:
+            raise ConfigError(f"n-gram order must be 2 to 6, got {order}")
+        if not 1 <= vocabulary <= 1 << 16:
+            raise ConfigError(f"vocabulary must be 1 to 65536 ids, got {vocabulary}")
+        self.order = order
+        self.vocabulary = vocabulary
+        exact = (vocabulary + 1) ** order < 1 << 64
+        self._base = np.uint64(vocabulary + 1 if exact else _GOLDEN)
+        self._lower: Table = np.zeros((_START_SLOTS, _LOWER_COLUMNS), np.uint32)
+        self._top: Table = np.zeros((_START_SLOTS, _TOP_COLUMNS), np.uint32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all counts and keep the memory."""
+        self._lower.fill(0)
+        self._top.fill(0)
+        self._used = np.zeros(2, np.int64)
+        self._root = np.zeros(_LOWER_COLUMNS, np.uint32)
+        self._histogram = np.zeros((self.order + 1, 6), np.int64)
+        self.n_tokens = 0
+
+    @property
+    def n_ngrams(self) -> int:
+        """Number of distinct n-grams of all orders."""
+        return int(self._histogram[1:, 1:].sum())
+
+    @property
+    def counts_of_counts(self) -> NDArray[np.int64]:
+        """Shape (order, 4): how many k-grams have adjusted count 1, 2, 3, 4."""
+        return self._histogram[1:, 1:5].copy()
+
+    def extend(self, tokens: Tokens, *, stop: int) -> None:
+        """Count on to `tokens[:stop]`; what is counted already must be the same prefix.
+
+        Raises:
+            ConfigError: `stop` lies behind what is counted or beyond the sequence.
+        """
+        if not self.n_tokens <= stop <= len(tokens):
+            raise ConfigError(
+                f"cannot count to {stop}: counted {self.n_tokens}, sequence has {len(tokens)}"
+            )
+        while self.n_tokens < stop:
+            self.n_tokens = _count(
+                tokens,
+                self.n_tokens,
+                stop,
+                self._base,
+                self.order,
+                self._lower,
+                self._top,
+                self._used,
+                self._root,
+                self._histogram,
+            )
+            if self.n_tokens < stop:
+                self._grow()
+
+    def _grow(self) -> None:
+        if self._used[0] > int(len(self._lower) * _FULL) - 2 * self.order:
+            self._lower = _doubled(self._lower)
+        if self._used[1] > int(len(self._top) * _FULL) - 1:
+            self._top = _doubled(self._top)
+
+    def token_bits(
+        self, tokens: Tokens, offsets: NDArray[np.int64], *, discounts: Floats
+    ) -> Floats:
+        """Bits of every token of documents, each scored with a fresh context.
+
+        Args:
+            tokens: Documents one after the other, each ended by the boundary token.
+            offsets: `n + 1` starts of the documents.
+            discounts: Shape (order, 3), as `fit_discounts` gives them for one budget.
+
+        Returns:
+            -log2 of each token's probability. Over the vocabulary the probabilities sum to 1 in
+            every context, whatever text the discounts come from: the mass that interpolation
+            hands down is the mass that these discounts took from these counts.
+
+        >>> counts = NgramCounts(order=2, vocabulary=4)
+        >>> text = np.array([1, 2, 0, 1, 3, 0], np.uint16)
+        >>> counts.extend(text, stop=6)
+        >>> flat = np.tile([0.5, 1.0, 1.5], (2, 1))
+        >>> counts.token_bits(text[:3], np.array([0, 3]), discounts=flat).round(3)
+        array([0.707, 1.464, 0.594])
+        """
+        discounts = check_discounts(discounts, order=self.order)
+        unigrams = _unigrams(self._lower, self._root, discounts[0], self.vocabulary)
+        bits = np.empty(len(tokens))
+        _token_bits(
+            tokens,
+            np.ascontiguousarray(offsets, np.int64),
+            self._base,
+            self.order,
+            self._lower,
+            self._top,
+            unigrams,
+            discounts,
+            bits,
+        )
+        return bits
+
+
+def _doubled(table: Table) -> Table:
+    larger: Table = np.zeros((2 * len(table), table.shape[1]), np.uint32)
+    _rehash(table, larger)
+    return larger
+
+
+def document_bits(token_bits: Floats, offsets: NDArray[np.int64]) -> Floats:
+    """Sum of the bits of each document; an empty one costs 0.
+
+    >>> document_bits(np.array([1.0, 2.0, 4.0]), np.array([0, 2, 2, 3]))
+    array([3., 0., 4.])
+    """
+    sums = np.concatenate([[0.0], np.cumsum(token_bits)])
+    per_document: Floats = sums[offsets[1:]] - sums[offsets[:-1]]
+    return per_document
+
+
+def check_discounts(discounts: Floats, *, order: int) -> Floats:
+    """Discounts as a contiguous (order, 3) array, each above 0 and at most the count it lowers.
+
+    Raises:
+        ConfigError: Another shape, or a value that would make a probability zero or negative.
+
+    >>> check_discounts(np.tile([0.5, 1.0, 1.5], (2, 1)), order=2).shape
+    (2, 3)
+    """
+    checked = np.ascontiguousarray(discounts, np.float64)
+    if checked.shape != (order, 3):
+        raise ConfigError(f"discounts must have shape ({order}, 3), got {checked.shape}")
+    if not ((checked > 0) & (checked <= [1, 2, 3])).all():
+        raise ConfigError(f"discounts must lie in (0, 1], (0, 2], (0, 3], got {checked.tolist()}")
+    return checked
+
+
+def discounts_from(counts_of_counts: NDArray[np.int64]) -> Floats:
+    """Modified Kneser–Ney discounts D1, D2, D3+ of each order (Chen & Goodman 1998, eq. 26).
+
+    Y = n1 / (n1 + 2 n2); Dc = c − (c + 1) Y n(c+1) / n(c). An order where one of n1 … n4 is zero
+    takes (0.5, 1, 1.5), as KenLM does; a value outside [c / 100, c] is moved to its edge.
+
+    Args:
+        counts_of_counts: Shape (order, 4).
+
+    Returns:
+        Shape (order, 3).
+
+    >>> discounts_from(np.array([[100, 40, 20, 12], [7, 0, 0, 0]])).round(3)
+    array([[0.556, 1.167, 1.667],
+           [0.5  , 1.   , 1.5  ]])
+    """
+    found = np.asarray(counts_of_counts, np.float64)
+    discounts = np.tile(np.array(_FALLBACK), (len(found), 1))
+    usable = (found > 0).all(axis=1)
+    n = found[usable]
+    share = n[:, :1] / (n[:, :1] + 2 * n[:, 1:2])
+    count = np.arange(1, 4)
+    fitted = count - (count + 1) * share * n[:, 1:] / n[:, :3]
+    discounts[usable] = np.clip(fitted, _FLOOR * count, count)
+    return discounts
+
+
+def fit_discounts(
+    tokens: Tokens, order: int, budgets: Sequence[int], *, vocabulary: int = 1024
+) -> Floats:
+    """Discounts of each budget, from the first tokens of a de-duplicated pooled sequence.
+
+    Fit them there once and share them among all arms. Fitted on text that repeats itself, n1
+    starves and the discounts say that nothing is left to expect: on a text written out twice
+    every n-gram has count 2 or more, and the model is sure of what it cannot know.
+
+    Args:
+        tokens: The pooled sequence; a budget beyond its end takes all of it.
+        order: Longest n-gram, 2 to 6.
+        budgets: In rising order.
+        vocabulary: Number of token ids.
+
+    Returns:
+        Shape (budgets, order, 3).
+
+    >>> text = np.array([1, 2, 0, 1, 3, 0], np.uint16)
+    >>> fit_discounts(text, 2, [3, 6], vocabulary=4).shape
+    (2, 2, 3)
+    """
+    counts = NgramCounts(order=order, vocabulary=vocabulary)
+    fitted = []
+    for budget in budgets:
+        counts.extend(tokens, stop=min(budget, len(tokens)))
+        fitted.append(discounts_from(counts.counts_of_counts))
+    return np.stack(fitted)
