@@ -1,0 +1,191 @@
+"""The command line: `curate run | audit | measure | explain | what-if | diff | report | demo`.
+
+Exit codes: 0 done, 1 a gate failed, 2 wrong usage or config, 3 input unreadable.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from curate.errors import ConfigError, CurateError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Clean a text corpus, and prove what the cleaning was worth.",
+)
+
+ConfigPath = Annotated[Path, typer.Argument(help="TOML config of the run.")]
+RunPath = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
+Input = Annotated[str | None, typer.Option("--input", help="Sets input.path.")]
+Reference = Annotated[str | None, typer.Option("--reference", help="Sets quality.reference.")]
+Evaluation = Annotated[str | None, typer.Option("--evaluation", help="Sets measure.evaluation.")]
+Output = Annotated[str | None, typer.Option("--output", help="Sets output.path.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value, any number; e.g. seed=3.")
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads; default: cores.")]
+
+
+@app.command()
+def run(
+    config: ConfigPath,
+    input: Input = None,
+    reference: Reference = None,
+    evaluation: Evaluation = None,
+    output: Output = None,
+    set: Assignments = None,
+    workers: Workers = None,
+) -> None:
+    """Run a config from raw text to report."""
+    overrides = _overrides(input, reference, evaluation, output, set)
+    _execute(config, overrides, workers)
+
+
+@app.command()
+def audit(
+    config: ConfigPath,
+    input: Input = None,
+    output: Output = None,
+    set: Assignments = None,
+    workers: Workers = None,
+) -> None:
+    """Judge and audit only: no experiment, no quality evaluation sets needed."""
+    overrides = _overrides(input, None, None, output, set)
+    _execute(config, overrides | {"measure": False}, workers)
+
+
+@app.command()
+def measure(
+    config: ConfigPath,
+    input: Input = None,
+    reference: Reference = None,
+    evaluation: Evaluation = None,
+    output: Output = None,
+    set: Assignments = None,
+    workers: Workers = None,
+) -> None:
+    """Run the experiment; all that is already there is used as it is."""
+    overrides = _overrides(input, reference, evaluation, output, set)
+    _execute(config, {"measure.families": ["kneser_ney"], **overrides}, workers)
+
+
+@app.command()
+def demo(output: Output = None, set: Assignments = None, workers: Workers = None) -> None:
+    """Run the packaged preset on text that every machine with Python has."""
+    from curate.demo import demo_config
+
+    overrides = _overrides(None, None, None, output, set)
+    _execute(demo_config(Path(overrides.pop("output.path", "runs/demo"))), overrides, workers)
+
+
+@app.command()
+def explain(folder: RunPath, id: Annotated[str, typer.Argument(help="Document id.")]) -> None:
+    """Say why one document left or stays, with the margin to each bound."""
+    from curate.run import open_run
+
+    print(open_run(folder).explain(id))
+
+
+@app.command("what-if")
+def what_if(
+    folder: RunPath,
+    bounds: Annotated[list[str], typer.Argument(help="set.rule.min=value or set.rule.max=value")],
+) -> None:
+    """Count whose fate changes under other bounds; nothing is measured again."""
+    from curate.config import parse_assignment
+    from curate.run import open_run
+
+    overrides: dict[str, dict[str, Any]] = {}
+    for bound in bounds:
+        key, value = parse_assignment(bound)
+        rule, _, side = key.rpartition(".")
+        overrides.setdefault(rule, {})[side] = value
+    answer = open_run(folder).what_if(overrides)
+    print(answer)
+    for row in answer.changed.head(10).to_dicts():
+        print(f"  {'kept' if row['kept'] else 'removed'}: {row['id']}")
+
+
+@app.command()
+def diff(folder: RunPath, other: RunPath) -> None:
+    """List the documents whose verdict differs between two runs."""
+    from curate.run import open_run
+
+    changes = open_run(folder).diff(open_run(other))
+    print(f"{changes.height:,} documents differ")
+    for row in changes.head(20).to_dicts():
+        print(f"  {row['id']}: {_fate(row['failed'])} → {_fate(row['failed_other'])}")
+
+
+@app.command()
+def report(folder: RunPath) -> None:
+    """Write the report of a run folder again and print the summary."""
+    from curate.report import write_report
+    from curate.run import open_run
+
+    open_run(folder)
+    write_report(folder)
+    _print_summary(folder)
+
+
+def main() -> None:
+    """Entry point of the `curate` command; turns errors into messages and exit codes."""
+    try:
+        app()
+    except CurateError as error:
+        Console(stderr=True).print(f"curate: {error}", style="red", markup=False, highlight=False)
+        sys.exit(error.exit_code)
+
+
+def _execute(config: Any, overrides: dict[str, Any], workers: int | None) -> None:  # noqa: ANN401
+    from curate.config import load_config
+    from curate.pipeline import open_context, run_stages
+
+    context = open_context(load_config(config, overrides=overrides), workers=workers)
+    try:
+        run_stages(context)
+    finally:
+        if context.folder.file("report.json").exists():
+            _print_summary(context.folder.root)
+
+
+def _print_summary(folder: Path) -> None:
+    from curate.report import summary
+
+    width = None if sys.stdout.isatty() else 100
+    Console(width=width).print(summary(folder))
+
+
+def _overrides(
+    input: str | None,
+    reference: str | None,
+    evaluation: str | None,
+    output: str | None,
+    assignments: list[str] | None,
+) -> dict[str, Any]:
+    from curate.config import parse_assignment
+
+    given = {
+        "input.path": input,
+        "quality.reference": reference,
+        "measure.evaluation": None if evaluation is None else [evaluation],
+        "output.path": output,
+    }
+    named = {key: value for key, value in given.items() if value is not None}
+    return named | dict(parse_assignment(a) for a in assignments or [])
+
+
+def _fate(failed: list[str] | None) -> str:
+    if failed is None:
+        return "absent"
+    return ", ".join(failed) or "kept"
+
+
+__all__ = ["ConfigError", "app", "main"]

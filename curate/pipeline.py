@@ -1,0 +1,253 @@
+"""The stages in order, as data, and the loop that runs what has changed.
+
+A stage's key is a digest of its name, its own config sections, the digests of the stages that it
+reads, and the source of its modules with the versions of the libraries they compute with. A
+re-run does only what changed; a killed run goes on at the shard where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate import stages
+from curate.config import RunConfig, load_config, to_toml
+from curate.corpus import fingerprint, write_bytes_atomically
+from curate.errors import unknown_name, ConfigError
+from curate.executors import threads
+from curate.measure import measure_arms
+from curate.run_folder import Manifest, RunFolder
+from curate.stages import Context, Facts
+
+LIBRARIES = ("polars", "numba", "numpy", "scikit-learn", "scipy", "datasketch", "tokenizers")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One step of the way from raw text to report.
+
+    Attributes:
+        work: Function from a context to counts for people.
+        homes: Folders and files of the run folder that only this stage writes.
+        after: Stages whose files it reads.
+        sections: Config sections that its result depends on.
+        modules: Modules or packages of `curate` that its result depends on.
+    """
+
+    name: str
+    work: Callable[[Context], Facts]
+    homes: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+
+
+STAGES = (
+    Stage(
+        name="documents",
+        work=stages.read_documents,
+        homes=("documents", "quarantine"),
+        sections=("input",),
+        modules=("corpus",),
+    ),
+    Stage(
+        name="evaluation",
+        work=stages.read_evaluation,
+        homes=("evaluation",),
+        sections=("measure",),
+        modules=("corpus",),
+    ),
+    Stage(
+        name="controls",
+        work=stages.plant_controls,
+        homes=("documents/part-controls.parquet", "controls"),
+        after=("documents", "evaluation"),
+        sections=("seed", "controls"),
+        modules=("controls", "defects", "text"),
+    ),
+    Stage(
+        name="clean",
+        work=stages.clean_documents,
+        homes=("edits",),
+        after=("documents", "controls"),
+        sections=("clean",),
+        modules=("clean",),
+    ),
+    Stage(
+        name="annotate",
+        work=stages.annotate,
+        homes=("annotations",),
+        after=("documents", "controls", "clean"),
+        modules=("clean", "signals", "text"),
+    ),
+    Stage(
+        name="duplicates",
+        work=stages.find_duplicate_pairs,
+        homes=("duplicates",),
+        after=("documents", "controls", "clean"),
+        sections=("duplicates",),
+        modules=("clean", "duplicates", "text"),
+    ),
+    Stage(
+        name="quality",
+        work=stages.score_quality,
+        homes=("quality",),
+        after=("documents", "controls", "clean", "duplicates"),
+        sections=("seed", "quality"),
+        modules=("clean", "quality"),
+    ),
+    Stage(
+        name="verdicts",
+        work=stages.decide_verdicts,
+        homes=(
+            "verdicts",
+            "rules.parquet",
+            "funnel.parquet",
+            "shown.parquet",
+            "controls_scoreboard.parquet",
+        ),
+        after=("documents", "controls", "clean", "annotate", "duplicates", "quality"),
+        sections=("rules", "duplicates", "quality", "audit"),
+        modules=("rules", "rulesets", "duplicates", "verdicts", "stages", "controls"),
+    ),
+    Stage(
+        name="curated",
+        work=stages.write_corpus,
+        homes=("curated", "examples.parquet"),
+        after=("documents", "clean", "verdicts"),
+        modules=("clean", "corpus", "stages"),
+    ),
+    Stage(
+        name="audit",
+        work=stages.audit_impact,
+        homes=("audit",),
+        after=("verdicts",),
+        sections=("audit",),
+        modules=("audits", "statistics"),
+    ),
+    Stage(
+        name="measure",
+        work=measure_arms,
+        homes=("proxies", "scaling"),
+        after=("documents", "evaluation", "clean", "annotate", "duplicates", "verdicts"),
+        sections=("seed", "measure", "truth"),
+        modules=("measure", "experiment", "subsets", "proxies", "scaling", "tokens",
+                 "ngram_model", "statistics", "verdicts"),
+    ),
+    Stage(
+        name="report",
+        work=stages.report,
+        homes=("report.html", "report.json"),
+        after=("documents", "verdicts", "curated", "audit", "measure", "quality"),
+        sections=("audit", "output"),
+        modules=("report",),
+    ),
+)
+BY_NAME = {stage.name: stage for stage in STAGES}
+
+
+def open_context(config: RunConfig, *, workers: int | None = None) -> Context:
+    """Open (or make) the run folder of a config and write its resolved `config.toml`."""
+    folder = RunFolder(Path(config.output.path))
+    folder.root.mkdir(parents=True, exist_ok=True)
+    write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))
+    manifest = Manifest(folder)
+    manifest.header = {"versions": {name: _version(name) for name in (*LIBRARIES, "datasets")}}
+    executor = threads(workers or os.cpu_count() or 1)
+    return Context(config, folder, manifest, executor)
+
+
+def run_stages(context: Context, *, until: str | None = None) -> None:
+    """Run every stage whose key has changed, in order, up to and including `until`."""
+    if until is not None and until not in BY_NAME:
+        raise ConfigError(unknown_name("stage", until, BY_NAME))
+    for stage in STAGES:
+        run_stage(stage.name, context)
+        if stage.name == until:
+            return
+
+
+def run_stage(name: str, context: Context) -> bool:
+    """Run one stage unless its result is there already; returns whether it ran.
+
+    Raises:
+        ConfigError: No such stage.
+    """
+    if name not in BY_NAME:
+        raise ConfigError(unknown_name("stage", name, BY_NAME))
+    stage = BY_NAME[name]
+    key = stage_key(stage, context)
+    if context.manifest.is_done(name, key):
+        return False
+    context.manifest.begin(name, key=key, homes=stage.homes)
+    started = time.perf_counter()
+    facts = stage.work(context)
+    seconds = round(time.perf_counter() - started, 3)
+    context.manifest.finish(name, stage.homes, seconds=seconds, facts=facts)
+    return True
+
+
+def stage_key(stage: Stage, context: Context) -> str:
+    """Digest of all that a stage's result depends on."""
+    depends: dict[str, Any] = {
+        "name": stage.name,
+        "sections": stages.section_values(context.config, stage.sections),
+        "after": {name: context.manifest.digest(name) for name in stage.after},
+        "code": code_version(stage.modules),
+    }
+    if stage.name == "documents":
+        depends["input"] = fingerprint(context.config.input)
+    return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def code_version(modules: tuple[str, ...]) -> str:
+    """Digest of the sources of some modules of `curate` and of the libraries' versions.
+
+    >>> code_version(("errors",)) == code_version(("errors",))
+    True
+    """
+    root = Path(__file__).parent
+    digest = hashlib.sha256(json.dumps([_version(name) for name in LIBRARIES]).encode())
+    for module in sorted(modules):
+        home = root / module
+        files = [home.with_suffix(".py")] if not home.is_dir() else sorted(home.rglob("*"))
+        for path in files:
+            if path.suffix in (".py", ".toml", ".json", ".j2"):
+                digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def describe(name: str, context: Context) -> str:
+    """What a finished stage did, as one line of Markdown."""
+    record = context.manifest.stages[name]
+    facts = ", ".join(f"{k} {_short(v)}" for k, v in record.facts.items())
+    return f"**{name}** in {record.seconds:.1f} s: {facts or 'nothing to do'}"
+
+
+def run_config(
+    config: str | Path | Mapping[str, Any] | RunConfig,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    until: str | None = None,
+) -> Context:
+    """Load a config and run its stages; the shared core of every way to start a run."""
+    loaded = config if isinstance(config, RunConfig) else load_config(config, overrides=overrides)
+    context = open_context(loaded, workers=workers)
+    run_stages(context, until=until)
+    return context
+
+
+def _version(name: str) -> str:
+    return importlib.metadata.version(name)
+
+
+def _short(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
