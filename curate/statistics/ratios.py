@@ -1,0 +1,162 @@
+"""Ratio of two rates, for independent documents: score intervals that hold near 0 and 1."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from curate.errors import ConfigError
+from curate.statistics.intervals import Estimate, Floats, floats, t_quantile
+
+Pair = tuple[Floats, Floats]
+
+
+def _rate_under(ratio: Floats, rates: Pair, sizes: Pair) -> Floats:
+    """Maximum-likelihood rate of the rest if the true ratio were `ratio` (Koopman 1984)."""
+    (rate, rest), (n, n_rest) = rates, sizes
+    a = (n + n_rest) * ratio
+    b = ratio * (n + n_rest * rest) + n_rest + n * rate
+    c = n * rate + n_rest * rest
+    root = np.sqrt(np.maximum(b * b - 4 * a * c, 0.0))
+    return np.asarray(2 * c / np.maximum(b + root, 1e-300))
+
+
+def _score(ratio: Floats, rates: Pair, sizes: Pair) -> Floats:
+    (rate, rest), (n, n_rest) = rates, sizes
+    pooled = _rate_under(ratio, rates, sizes)
+    own = np.clip(ratio * pooled, 0.0, 1.0)
+    variance = own * (1 - own) / n + ratio**2 * pooled * (1 - pooled) / n_rest
+    difference = rate - ratio * rest
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = difference / np.sqrt(variance)
+    return np.where(difference == 0, 0.0, score)
+
+
+def score_ratio_bounds(rates: Pair, sizes: Pair, quantile: ArrayLike) -> Pair:
+    """Score interval of rate / rate of the rest, row by row (arrays; Koopman 1984).
+
+    Args:
+        rates: Rates of the group and of the rest, in [0, 1].
+        sizes: Their (effective) sizes in documents.
+        quantile: How many standard errors the interval reaches, e.g. 1.96.
+
+    A rate of 0 in the group gives the low end 0, in the rest the high end infinity.
+
+    >>> pair = np.array([0.4]), np.array([0.75])
+    >>> low, high = score_ratio_bounds(pair, (np.array([200.0]), np.array([200.0])), 1.96)
+    >>> round(float(low[0]), 3), round(float(high[0]), 3)
+    (0.439, 0.64)
+    """
+    rate, rest = np.broadcast_arrays(*map(floats, rates))
+    both = (rate, rest), (floats(sizes[0]), floats(sizes[1]))
+    reach = np.broadcast_to(floats(quantile), rate.shape)
+    low = np.where(rate > 0, _where_score_is(reach, *both), 0.0)
+    high = np.where(rest > 0, _where_score_is(-reach, *both), np.inf)
+    known = np.isfinite(reach)
+    return np.where(known, low, 0.0), np.where(known, high, np.inf)
+
+
+def _where_score_is(target: Floats, rates: Pair, sizes: Pair) -> Floats:
+    """Ratio at which the score, which falls as the ratio grows, passes `target`."""
+    below, above = np.full(target.shape, -20.0), np.full(target.shape, 20.0)
+    for _ in range(52):
+        middle = (below + above) / 2
+        too_low = _score(np.exp(middle), rates, sizes) > target
+        below, above = np.where(too_low, middle, below), np.where(too_low, above, middle)
+    return np.asarray(np.exp((below + above) / 2))
+
+
+def removal_ratio(
+    removed: float, n: float, removed_rest: float, n_rest: float, confidence: float = 0.95
+) -> Estimate:
+    """Removal rate of a group over that of the rest, for independent documents.
+
+    The interval is Koopman's score interval; it holds where removals are few and where all are
+    removed. The estimate is ½-corrected where one of the counts is 0; no removals at all give
+    NaN within (0, infinity). `standard_error` is that of the logarithm.
+
+    >>> found = removal_ratio(80, 200, 150, 200)
+    >>> round(found.estimate, 4), round(found.low, 4), round(found.high, 4)
+    (0.5333, 0.4395, 0.6397)
+    >>> found = removal_ratio(0, 100, 5, 100)
+    >>> round(found.estimate, 3), found.low, round(found.high, 3)
+    (0.091, 0.0, 0.752)
+    """
+    if not (0 <= removed <= n and 0 <= removed_rest <= n_rest and min(n, n_rest) > 0):
+        raise ConfigError(
+            f"removed {removed} of {n} and {removed_rest} of {n_rest}:"
+            " 0 <= removed <= n and n > 0 are needed on both sides"
+        )
+    sizes = floats([n]), floats([n_rest])
+    rates = floats([removed]) / sizes[0], floats([removed_rest]) / sizes[1]
+    low, high = score_ratio_bounds(rates, sizes, t_quantile(confidence))
+    ratio = half_corrected_ratio(rates, sizes)
+    half = 0.5 if min(removed, removed_rest) == 0 else 0.0
+    error = 1 / (removed + half) - 1 / (n + half) + 1 / (removed_rest + half) - 1 / (n_rest + half)
+    return Estimate(
+        estimate=float(ratio[0]),
+        low=float(low[0]),
+        high=float(high[0]),
+        standard_error=float(np.sqrt(max(error, 0.0))),
+        degrees_of_freedom=float("nan"),
+    )
+
+
+def half_corrected_ratio(rates: Pair, sizes: Pair) -> Floats:
+    """Ratio of two rates (arrays); ½ is added to counts and sizes where one rate is 0.
+
+    Both rates 0 give NaN: there is nothing to compare.
+
+    >>> rates = np.array([0.2, 0.0, 0.0]), np.array([0.1, 0.1, 0.0])
+    >>> half_corrected_ratio(rates, (np.full(3, 49.5),) * 2).round(3).tolist()
+    [2.0, 0.092, nan]
+    """
+    (rate, rest), (n, n_rest) = rates, sizes
+    corrected = (rate * n + 0.5) / (n + 0.5) / ((rest * n_rest + 0.5) / (n_rest + 0.5))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where((rate > 0) & (rest > 0), rate / rest, corrected)
+    return np.where((rate == 0) & (rest == 0), np.nan, ratio)
+
+
+def smallest_detectable_ratio(
+    rate_rest: ArrayLike, sizes: Pair, *, quantile: ArrayLike = 1.959964, power: float = 0.8
+) -> Floats:
+    """Smallest rate ratio above 1 that the score test finds with `power` (arrays).
+
+    Args:
+        rate_rest: Removal rate of the rest.
+        sizes: (Effective) documents of the group and of the rest.
+        quantile: Two-sided quantile of the test's level, e.g. `t_quantile(0.95, df)`.
+        power: Probability of finding it.
+
+    NaN where not even a group that loses every document would be found.
+
+    >>> sizes = np.array([1000.0, 30.0]), np.array([1000.0, 30.0])
+    >>> smallest_detectable_ratio([0.1, 0.6], sizes).round(2).tolist()
+    [1.41, 1.51]
+    """
+    rest = floats(rate_rest)
+    n, n_rest = map(floats, sizes)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below, above = np.ones(rest.shape), np.asarray(1 / rest)
+        largest = above
+        for _ in range(52):
+            middle = (below + above) / 2
+            found = _excess_power(middle * rest, rest, (n, n_rest), quantile) >= special.ndtri(
+                power
+            )
+            below, above = np.where(found, below, middle), np.where(found, middle, above)
+        reachable = _excess_power(largest * rest, rest, (n, n_rest), quantile) >= special.ndtri(
+            power
+        )
+    return np.where(reachable & (rest > 0), above, np.nan)
+
+
+def _excess_power(rate: Floats, rest: Floats, sizes: Pair, quantile: ArrayLike) -> Floats:
+    """Normal quantile of the power to find `rate` against `rest`."""
+    n, n_rest = sizes
+    pooled = (rate * n + rest * n_rest) / (n + n_rest)
+    under_null = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / n_rest))
+    under_rate = np.sqrt(rate * (1 - rate) / n + rest * (1 - rest) / n_rest)
+    return np.asarray((rate - rest - floats(quantile) * under_null) / under_rate)
