@@ -1,0 +1,305 @@
+"""How many tokens of arm A do the work of one token of arm B, and how sure is that.
+
+m(L) = tokens that A needs / tokens that B needs for the loss L, read at the loss that B has at
+each of its budgets. What is measured in one replicate on one evaluation set is ln m; intervals
+rest on crossed variance components: draws of documents (replicates), documents within an
+evaluation source, and, from 8 sources on, the sources themselves. Below 8 the interval is
+conditional on these sources.
+
+Where A contains B, m = dilution x harm: *harm* is the tokens (in B's version) of those of B's
+documents that A had read when it reached the loss, over B's tokens. 1 = what was removed was
+empty, above 1 = it was hurting, below 1 = it still taught. Dilution is the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.scaling.curves import ArmCurve, Floats, Reading, read_curve
+from curate.statistics import satterthwaite
+
+MIN_SOURCES = 8  # from here on the sources themselves count as a sample
+
+__all__ = [
+    "MIN_SOURCES",
+    "Cells",
+    "Summary",
+    "contrast_rows",
+    "crossed_interval",
+    "multiplier_cells",
+]
+
+Prefixes = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
+class _Place(NamedTuple):
+    """Where a row stands: number of the budget, numbers and name of its evaluation sets."""
+
+    k: int
+    sets: list[int]
+    name: str = "all"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cells:
+    """ln m of one contrast, family and size, cell by cell.
+
+    Attributes:
+        budgets: B's budgets, K.
+        eval_sets: Names of the S evaluation sets.
+        log_m: R replicates x S sets x K budgets; the ladder's end where a loss is not reached.
+        side: 0 reached, 1 A's ladder ends before the loss (m is larger), −1 it begins below it.
+        influence: For each set, what each document adds to ln m, R x K x n; sums to 0 over
+            documents. Empty where documents are unknown.
+    """
+
+    budgets: NDArray[np.int64]
+    eval_sets: tuple[str, ...]
+    log_m: Floats
+    side: NDArray[np.int8]
+    influence: tuple[Floats, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """A mean over replicates and sources with its standard error and degrees of freedom."""
+
+    estimate: float
+    standard_error: float
+    degrees_of_freedom: float
+
+
+def multiplier_cells(curve: ArmCurve, against: ArmCurve, budgets: Sequence[int]) -> Cells:
+    """Read B's losses off A's curve: ln m for each replicate, evaluation set and budget.
+
+    Args:
+        curve: Arm A's losses; its rungs should stand at D / (1 − r) and reach 1.5 / (1 − r)
+            times B's top budget, where r is the share of A's tokens that B lacks.
+        against: Arm B's losses, same replicates and evaluation sets.
+        budgets: B's budgets to compare at; each must be one of its rungs.
+
+    >>> a = ArmCurve(budgets=np.array([1, 2, 4]), eval_sets=("e",), loss=np.array([[[3., 2., 1.]]]))
+    >>> b = ArmCurve(budgets=np.array([1, 2]), eval_sets=("e",), loss=np.array([[[2., 1.]]]))
+    >>> np.exp(multiplier_cells(a, b, [1, 2]).log_m).round(6).tolist()
+    [[[2.0, 2.0]]]
+    """
+    shape = (*against.loss.shape[:2], len(budgets))
+    log_m, side = np.zeros(shape), np.zeros(shape, dtype=np.int8)
+    with_documents = bool(curve.bits and against.bits)
+    counts = [bits.shape[2] for bits in curve.bits] if with_documents else []
+    influence = tuple(np.zeros((shape[0], shape[2], n)) for n in counts)
+    for k, budget in enumerate(budgets):
+        own = int(np.searchsorted(against.budgets, budget))
+        for r, s in np.ndindex(shape[:2]):
+            reading = _read_paired(curve, against.loss[r, s, own], budget, (r, s))
+            log_m[r, s, k] = reading.position - np.log(budget)
+            side[r, s, k] = reading.side
+            if with_documents:
+                read = _bits_at(curve.bits[s][r], reading)
+                change = against.bits[s][r, own] - read
+                influence[s][r, k] = reading.slope * change / curve.bytes[s]
+    return Cells(
+        budgets=np.asarray(budgets, dtype=np.int64),
+        eval_sets=against.eval_sets,
+        log_m=log_m,
+        side=side,
+        influence=influence,
+    )
+
+
+def _read_paired(curve: ArmCurve, target: float, budget: int, cell: tuple[int, int]) -> Reading:
+    losses, log_budgets = curve.loss[cell], np.log(curve.budgets.astype(np.float64))
+    reading = read_curve(log_budgets, losses, target)
+    twin = np.flatnonzero((curve.budgets == budget) & (losses == target))
+    if twin.size == 0:
+        return reading
+    # Equal at this very budget: of all budgets with this loss, the nearest is the answer.
+    rung, at = int(twin[0]), float(np.log(budget))
+    return Reading(position=at, slope=reading.slope, side=0, rung=rung, weight=0.0)
+
+
+def _bits_at(bits: Floats, reading: Reading) -> Floats:
+    """Bits of each document where the curve reaches the loss, between two rungs."""
+    following = min(reading.rung + 1, len(bits) - 1)
+    mixed = (1 - reading.weight) * bits[reading.rung] + reading.weight * bits[following]
+    return np.asarray(mixed)
+
+
+def crossed_interval(values: Floats, influence: Sequence[Floats] = ()) -> Summary:
+    """Mean of a replicates x sources table whose noise comes from draws, sources and documents.
+
+    Below 8 sources these are fixed: the variance is that of the draws' means plus that of the
+    documents within each source less the documents x draws part that the draws' means already
+    hold. From 8 sources on, the variance between sources takes the place of the documents'.
+    Degrees of freedom by Satterthwaite.
+
+    Args:
+        values: R x S, for example ln m.
+        influence: For each source R x n: what each of its documents adds to `values`.
+
+    >>> found = crossed_interval(np.array([[1.0, 3.0], [2.0, 4.0], [3.0, 5.0]]))
+    >>> found.estimate, round(found.standard_error, 4), found.degrees_of_freedom
+    (3.0, 0.5774, 2.0)
+    >>> crossed_interval(np.zeros((1, 2))).degrees_of_freedom
+    0.0
+    """
+    replicates, sources = values.shape
+    if replicates < 2:
+        return Summary(
+            estimate=float(values.mean()), standard_error=float("nan"), degrees_of_freedom=0.0
+        )
+    components = [float(values.mean(axis=1).var(ddof=1)) / replicates]
+    freedoms = [float(replicates - 1)]
+    if sources >= MIN_SOURCES:
+        extra, freedom = _source_variance(values)
+    else:
+        extra, freedom = _document_variance(influence, sources)
+    if extra > 0:
+        components.append(extra)
+        freedoms.append(freedom)
+    variance, df = satterthwaite(components, freedoms)
+    return Summary(
+        estimate=float(values.mean()),
+        standard_error=float(np.sqrt(variance)),
+        degrees_of_freedom=df,
+    )
+
+
+def _source_variance(values: Floats) -> tuple[float, float]:
+    replicates, sources = values.shape
+    means = values.mean(axis=0)
+    rest = values - means - values.mean(axis=1, keepdims=True) + values.mean()
+    interaction = (rest**2).sum() / ((replicates - 1) * (sources - 1))
+    between = means.var(ddof=1) - interaction / replicates
+    return float(between / sources), float(sources - 1)
+
+
+def _document_variance(influence: Sequence[Floats], sources: int) -> tuple[float, float]:
+    """Variance from documents within sources, without their interaction with the draws."""
+    total, spread = 0.0, 0.0
+    for table in influence:
+        replicates, n = table.shape
+        if n < 2:
+            continue
+        means = table.mean(axis=0)
+        scale = n / (n - 1) / sources**2
+        main = scale * float(((means - means.mean()) ** 2).sum())
+        rest = table - means - table.mean(axis=1, keepdims=True) + table.mean()
+        total += main - scale * float((rest**2).sum()) / (replicates * (replicates - 1))
+        spread += main**2 / (n - 1)
+    return total, total**2 / spread if spread > 0 and total > 0 else float("inf")
+
+
+def contrast_rows(
+    cells: Cells,
+    *,
+    neutral: Sequence[str] | None = None,
+    prefixes: Prefixes | None = None,
+) -> list[dict[str, object]]:
+    """Estimates of one contrast: by budget and evaluation set, over all sets, and the slope.
+
+    Args:
+        cells: By `multiplier_cells`.
+        neutral: Evaluation sets that enter "all", with equal weight; default every set.
+        prefixes: For each replicate A's cumulative tokens and B's tokens therein, by
+            `curate.subsets.prefix_tokens`; adds harm and dilution.
+
+    Returns:
+        Rows with `n_tokens` (null = slope), `eval_set`, `quantity`, `log_estimate`,
+        `standard_error` (of ln), `degrees_of_freedom`, `n_replicates`, `reached`, `bound`
+        ("≥", "≤" or null).
+
+    >>> cells = Cells(budgets=np.array([8]), eval_sets=("e",), log_m=np.zeros((2, 1, 1)),
+    ...               side=np.zeros((2, 1, 1), np.int8), influence=())
+    >>> [(row["eval_set"], row["log_estimate"]) for row in contrast_rows(cells)]
+    [('all', 0.0), ('e', 0.0)]
+    """
+    chosen = [s for s, name in enumerate(cells.eval_sets) if neutral is None or name in neutral]
+    rows = []
+    for k in range(len(cells.budgets)):
+        if chosen:
+            rows += _budget_rows(cells, k, chosen, prefixes)
+        for s, name in enumerate(cells.eval_sets):
+            rows.append(_row(cells, "multiplier", cells.log_m[:, [s], k], _Place(k, [s], name)))
+    return rows + (_slope_rows(cells, chosen) if chosen else [])
+
+
+def _budget_rows(
+    cells: Cells, k: int, chosen: list[int], prefixes: Prefixes | None
+) -> list[dict[str, object]]:
+    log_m = cells.log_m[:, chosen, k]
+    rows = [_row(cells, "multiplier", log_m, _Place(k, chosen))]
+    if prefixes is None:
+        return rows
+    budget = float(cells.budgets[k])
+    kept = [np.interp(np.exp(m) * budget, *p) for m, p in zip(log_m, prefixes, strict=True)]
+    harm = np.log(np.maximum(np.stack(kept), 1.0) / budget)
+    rows.append(_row(cells, "harm", harm, _Place(k, chosen)))
+    rows.append(_row(cells, "dilution", log_m - harm, _Place(k, chosen)))
+    return rows
+
+
+def _row(cells: Cells, quantity: str, values: Floats, place: _Place) -> dict[str, object]:
+    k, sets, name = place
+    # Harm moves with the loss as m does; dilution is settled by the draw alone.
+    tables = (
+        []
+        if quantity == "dilution"
+        else [cells.influence[s][:, k] for s in sets if cells.influence]
+    )
+    found = crossed_interval(values, tables)
+    side = cells.side[:, sets, k]
+    return {
+        "n_tokens": int(cells.budgets[k]),
+        "eval_set": name,
+        "quantity": quantity,
+        "log_estimate": found.estimate,
+        "standard_error": found.standard_error,
+        "degrees_of_freedom": found.degrees_of_freedom,
+        "n_replicates": values.shape[0],
+        "reached": bool((side == 0).all()),
+        "bound": _bound(side),
+    }
+
+
+def _bound(side: NDArray[np.int8]) -> str | None:
+    if (side == 0).all():
+        return None
+    if (side >= 0).all():
+        return "≥"
+    return "≤" if (side <= 0).all() else "?"
+
+
+def _slope_rows(cells: Cells, chosen: list[int]) -> list[dict[str, object]]:
+    """Slope of ln m per doubling of the budget, over the budgets that are reached throughout."""
+    used = np.flatnonzero((cells.side[:, chosen] == 0).all(axis=(0, 1)))
+    if used.size < 2:
+        return []
+    doublings = np.log2(cells.budgets[used])
+    centred = doublings - doublings.mean()
+    weights = centred / (centred**2).sum()
+    values = cells.log_m[:, chosen][:, :, used] @ weights
+    tables = [
+        np.einsum("rkn,k->rn", cells.influence[s][:, used], weights)
+        for s in chosen
+        if cells.influence
+    ]
+    found = crossed_interval(values, tables)
+    return [
+        {
+            "n_tokens": None,
+            "eval_set": "all",
+            "quantity": "slope_per_doubling",
+            "log_estimate": found.estimate,
+            "standard_error": found.standard_error,
+            "degrees_of_freedom": found.degrees_of_freedom,
+            "n_replicates": values.shape[0],
+            "reached": True,
+            "bound": None,
+        }
+    ]

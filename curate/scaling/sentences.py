@@ -1,0 +1,147 @@
+"""Verdicts as sentences: what was measured, how sure it is, and on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from curate.scaling.multiplier import MIN_SOURCES
+
+FAMILIES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
+KINDS = ("headline", "secondary", "control", "calibrator")
+NO_EVALUATION = "cannot tell: no neutral evaluation set"
+
+__all__ = ["sentences"]
+
+
+def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """One verdict for each contrast, family and size: the headline first.
+
+    Args:
+        table: Multipliers, by `decide`.
+
+    Returns:
+        Mappings with `contrast, kind, family, size, n_tokens, headline`, `estimate, low, high`
+        (natural scale, null where not reached), `conclusion`, `sentence` (with the gate),
+        `conclusion_without_gate`, `sentence_without_gate`, and `detail`: the slope, harm and
+        dilution beside it, or an empty text.
+    """
+    tests = table.filter((pl.col("quantity") == "multiplier") & (pl.col("eval_set") == "all"))
+    found = []
+    for _, rows in tests.group_by("contrast", "family", "size", maintain_order=True):
+        gated = _speaking(rows, "decisive")
+        ungated = _speaking(rows, "reached")
+        keys = (
+            "contrast",
+            "kind",
+            "family",
+            "size",
+            "n_tokens",
+            "headline",
+            "estimate",
+            "low",
+            "high",
+            "conclusion",
+        )
+        verdict = {key: gated[key] for key in keys}
+        verdict["sentence"] = _sentence(gated, gated["conclusion"])
+        verdict["conclusion_without_gate"] = ungated["conclusion_without_gate"]
+        verdict["sentence_without_gate"] = _sentence(ungated, ungated["conclusion_without_gate"])
+        verdict["detail"] = _detail(table, gated)
+        found.append(verdict)
+    return sorted(found, key=lambda v: (not v["headline"], KINDS.index(v["kind"])))
+
+
+def _speaking(rows: pl.DataFrame, flag: str) -> dict[str, Any]:
+    """The row at the largest budget that bears the flag; the largest of all where none does."""
+    return rows.sort(flag, "n_tokens").row(-1, named=True)
+
+
+def _sentence(row: Mapping[str, Any], conclusion: str) -> str:
+    a, b = _tokens(row["arm_a"]), _tokens(row["arm_b"])
+    seen = f"{_interval(row)} {a}"
+    if row["kind"] == "calibrator":
+        text = f"Calibrator {conclusion}: half filler, true value 2, measures {_interval(row)}"
+    elif conclusion == "worth":
+        text = f"One {_one(b)} does the work of {seen} on text that neither side saw"
+    elif conclusion == "harms":
+        text = f"One {_one(b)} does the work of only {seen} on text that neither side saw"
+    elif conclusion.startswith("no detectable effect"):
+        text = f"{_capital(conclusion)}: one {_one(b)} does the work of {seen}"
+    else:
+        measured = f"; measured {_interval(row)}" if row["low"] is not None else ""
+        text = f"{row['contrast']}: {conclusion}{measured}"
+    return f"{text} ({_where(row)})" if row["family"] else text
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    size = row["size"].replace("order", "order ")
+    parts = [
+        f"{FAMILIES.get(row['family'], row['family'])} {size}",
+        f"{_count(row['n_tokens'])} tokens",
+        f"{row['n_sources']} evaluation source{'s' * (row['n_sources'] != 1)}",
+        f"{row['n_replicates']} paired draws",
+    ]
+    conditional = "; conditional on these sources" if row["n_sources"] < MIN_SOURCES else ""
+    level = "" if abs(row["confidence"] - 0.95) < 1e-9 else f", {row['confidence']:.1%} interval"
+    return ", ".join(parts) + level + conditional
+
+
+def _detail(table: pl.DataFrame, row: Mapping[str, Any]) -> str:
+    same = table.filter(
+        (pl.col("contrast") == row["contrast"])
+        & (pl.col("family") == row["family"])
+        & (pl.col("size") == row["size"])
+        & (pl.col("eval_set") == "all")
+    )
+    parts = []
+    for quantity in ("dilution", "harm", "slope_per_doubling"):
+        here = same.filter(
+            (pl.col("quantity") == quantity)
+            & (pl.col("n_tokens").is_null() | (pl.col("n_tokens") == row["n_tokens"]))
+        )
+        if here.height:
+            found = here.row(0, named=True)
+            label = "factor per doubling" if quantity == "slope_per_doubling" else quantity
+            parts.append(f"{label} {_interval(found)}: {found['conclusion_without_gate']}")
+    return "; ".join(parts)
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["estimate"] is None:
+        return "?"
+    if row["low"] is None:
+        return f"{row['bound'] or ''} {row['estimate']:.2f}".strip()
+    return f"{row['estimate']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+
+
+def _tokens(arm: str) -> str:
+    """The arm as a plural noun.
+
+    >>> _tokens("raw"), _tokens("without_duplicates.near")
+    ('raw tokens', 'tokens curated without duplicates.near')
+    """
+    if arm.startswith("without_"):
+        return f"tokens curated without {arm.removeprefix('without_')}"
+    return f"{arm.replace('_', ' ')} tokens"
+
+
+def _one(tokens: str) -> str:
+    return tokens.replace("tokens", "token", 1)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _count(n: int) -> str:
+    """Tokens for people.
+
+    >>> _count(800_000), _count(1_600_000), _count(950)
+    ('800 k', '1.6 M', '950')
+    """
+    if n >= 1_000_000:
+        return f"{n / 1e6:.3g} M"
+    return f"{n / 1e3:.3g} k" if n >= 1_000 else str(n)

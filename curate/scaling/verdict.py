@@ -1,0 +1,336 @@
+"""From estimates to words: intervals at their level, the calibrator's gate, four verdicts.
+
+- One headline contrast is tested at 5 %. Holm's procedure over all other contrasts gives each
+  its own level, and every interval of that contrast is drawn at it. Control contrasts (null
+  pair, random filter) keep their nominal 95 %, the calibrator its 90 %.
+- A cell (family, size, budget) votes only if its calibrator, text diluted to one half with
+  inert filler, is measured as such: the 90 % interval of ln m / ln 2 lies within [.8, 1.2].
+  Each conclusion stands beside the one that the gate would have let pass.
+- The words are "worth", "harms", "no detectable effect (≥ x would have been seen)" and
+  "cannot tell"; x is the multiplier that this design sees with 80 % power.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import special
+
+from curate.scaling.multiplier import MIN_SOURCES
+from curate.statistics import holm_levels, t_quantile
+
+Row = Mapping[str, Any]
+Cell = tuple[str, str, int]
+
+BAND = (0.8, 1.2)  # the calibrator's ln m / ln 2
+LARGEST_DETECTABLE = 1.5  # a design that would miss a multiplier of 1.5 cannot say "no effect"
+LEVELS = {"headline": 0.95, "secondary": 0.95, "control": 0.95, "calibrator": 0.90}
+
+MULTIPLIER_SCHEMA: Mapping[str, Any] = {
+    "contrast": pl.String,
+    "kind": pl.String,
+    "arm_a": pl.String,
+    "arm_b": pl.String,
+    "family": pl.String,
+    "size": pl.String,
+    "n_tokens": pl.Int64,
+    "eval_set": pl.String,
+    "quantity": pl.String,
+    "estimate": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "standard_error": pl.Float64,
+    "degrees_of_freedom": pl.Float64,
+    "confidence": pl.Float64,
+    "n_replicates": pl.Int64,
+    "n_sources": pl.Int64,
+    "reached": pl.Boolean,
+    "bound": pl.String,
+    "admitted": pl.Boolean,
+    "decisive": pl.Boolean,
+    "headline": pl.Boolean,
+    "conclusion": pl.String,
+    "conclusion_without_gate": pl.String,
+    "note": pl.String,
+}
+
+__all__ = [
+    "MULTIPLIER_SCHEMA",
+    "calibrator_vote",
+    "conclude",
+    "decide",
+    "detectable",
+]
+
+
+def calibrator_vote(estimate: float, standard_error: float, df: float) -> str:
+    """What a calibrator cell says: `"admitted"`, `"refused"` or `"inconclusive"`.
+
+    Args:
+        estimate: Mean of ln m, text against the same text diluted to one half.
+        standard_error: Of that mean.
+        df: Its degrees of freedom.
+
+    >>> [calibrator_vote(np.log(m), se, 7) for m, se in ((2, 0.01), (1.1, 0.01), (2, 0.3))]
+    ['admitted', 'refused', 'inconclusive']
+    """
+    half = _half_width(standard_error, df, confidence=LEVELS["calibrator"])
+    low, high = (estimate - half) / np.log(2), (estimate + half) / np.log(2)
+    if low >= BAND[0] and high <= BAND[1]:
+        return "admitted"
+    return "refused" if high < BAND[0] or low > BAND[1] else "inconclusive"
+
+
+def detectable(standard_error: float, df: float, confidence: float = 0.95) -> float:
+    """Multiplier that a test with this standard error of ln m sees with 80 % power.
+
+    >>> round(detectable(0.03, 7), 3)
+    1.103
+    """
+    quantile = float(t_quantile(confidence, df)) + float(t_quantile(0.6, df))
+    return float(np.exp(quantile * standard_error)) if np.isfinite(quantile) else float("inf")
+
+
+def conclude(estimate: float, standard_error: float, df: float, confidence: float = 0.95) -> str:
+    """The word for one reached cell.
+
+    Args:
+        estimate: Mean of ln m.
+        standard_error: Of that mean; NaN where one replicate gives none.
+        df: Degrees of freedom.
+        confidence: Of the interval.
+
+    >>> conclude(0.4, 0.05, 7), conclude(-0.4, 0.05, 7)
+    ('worth', 'harms')
+    >>> conclude(0.01, 0.02, 7)
+    'no detectable effect (≥ 1.07 would have been seen)'
+    >>> conclude(0.1, 0.4, 7)
+    'cannot tell: only a multiplier of ≥ 3.68 would have been seen'
+    """
+    half = _half_width(standard_error, df, confidence=confidence)
+    if not np.isfinite(half):
+        return "cannot tell: one paired draw gives no interval"
+    if estimate - half > 0:
+        return "worth"
+    if estimate + half < 0:
+        return "harms"
+    seen = detectable(standard_error, df, confidence)
+    if seen > LARGEST_DETECTABLE:
+        return f"cannot tell: only a multiplier of ≥ {seen:.2f} would have been seen"
+    return f"no detectable effect (≥ {seen:.2f} would have been seen)"
+
+
+def _half_width(standard_error: float, df: float, *, confidence: float) -> float:
+    if np.isnan(standard_error) or df <= 0:
+        return float("inf")
+    return float(t_quantile(confidence, df)) * standard_error
+
+
+def decide(
+    rows: Iterable[Row],
+    *,
+    headline: str,
+    primary: tuple[str, str],
+    sources: int,
+    gate: bool = True,
+) -> pl.DataFrame:
+    """Estimates of all contrasts → the table of multipliers with intervals and conclusions.
+
+    Args:
+        rows: By `contrast_rows`, with `contrast, arm_a, arm_b, family, size`, `kind`
+            ("headline", "secondary", "control", "calibrator"), `note`, and `muted`: why this
+            contrast may say nothing, or null.
+        headline: Name of the headline contrast.
+        primary: Family and size in which contrasts are tested; the others are descriptive.
+        sources: Number of neutral evaluation sources.
+        gate: Whether cells need the calibrator's admission to vote.
+
+    Returns:
+        One row an estimate, columns as `MULTIPLIER_SCHEMA`. `estimate, low, high` are on the
+        natural scale (the slope: factor on m per doubling of the budget), `standard_error` is
+        that of the logarithm. `decisive` marks each contrast's cell that speaks: the largest
+        admitted budget that all replicates reach on all neutral sets; `headline` is the
+        decisive cell of the headline contrast in the primary family and size.
+    """
+    listed = [dict(row) for row in rows]
+    votes = _votes(listed)
+    decisive = _decisive(listed, votes if gate else None)
+    levels = _levels(listed, decisive, primary)
+    done = [_finish(row, votes, decisive, levels) for row in listed]
+    for row in done:
+        row["n_sources"] = sources if row["eval_set"] == "all" else 1
+        row["headline"] = (
+            row["decisive"] and row["contrast"] == headline and _cell(row)[:2] == primary
+        )
+    _mark_disagreement(done)
+    for row in done:
+        row["conclusion"] = _gated(row, votes, gate)
+    return pl.DataFrame(
+        [{k: row[k] for k in MULTIPLIER_SCHEMA} for row in done], schema=dict(MULTIPLIER_SCHEMA)
+    )
+
+
+def _cell(row: Row) -> Cell:
+    return row["family"], row["size"], row["n_tokens"]
+
+
+def _is_test(row: Row) -> bool:
+    """Whether the row is a multiplier over all neutral sets: what a contrast is judged by."""
+    return bool(row["quantity"] == "multiplier" and row["eval_set"] == "all")
+
+
+def _votes(rows: Sequence[Row]) -> dict[Cell, str]:
+    votes = {}
+    for row in rows:
+        if row["kind"] == "calibrator" and _is_test(row):
+            numbers = row["log_estimate"], row["standard_error"], row["degrees_of_freedom"]
+            votes[_cell(row)] = calibrator_vote(*numbers) if row["reached"] else "inconclusive"
+    return votes
+
+
+def _decisive(rows: Sequence[Row], votes: Mapping[Cell, str] | None) -> dict[tuple[str, ...], int]:
+    """Budget that speaks for each (contrast, family, size); admitted ones go first."""
+    best: dict[tuple[str, ...], tuple[bool, int]] = {}
+    for row in rows:
+        if _is_test(row) and row["reached"]:
+            key = (row["contrast"], row["family"], row["size"])
+            exempt = row["kind"] in ("control", "calibrator")
+            votes_here = votes is None or exempt or votes.get(_cell(row)) == "admitted"
+            rank = (votes_here, row["n_tokens"])
+            best[key] = max(best.get(key, rank), rank)
+    return {key: budget for key, (_, budget) in best.items()}
+
+
+def _levels(
+    rows: Sequence[Row], decisive: Mapping[tuple[str, ...], int], primary: tuple[str, str]
+) -> dict[str, float]:
+    """Confidence of each secondary contrast by Holm over their decisive cells."""
+    tested = {}
+    for row in rows:
+        key = (row["contrast"], row["family"], row["size"])
+        speaks = _is_test(row) and decisive.get(key) == row["n_tokens"] and key[1:] == primary
+        if speaks and row["kind"] == "secondary":
+            tested[row["contrast"]] = _p_value(row)
+    if not tested:
+        return {}
+    levels = holm_levels(list(tested.values()), 1 - LEVELS["secondary"])
+    return dict(zip(tested, map(float, levels), strict=True))
+
+
+def _p_value(row: Row) -> float:
+    error, df = row["standard_error"], row["degrees_of_freedom"]
+    if np.isnan(error) or df <= 0 or row["log_estimate"] == 0:
+        return 1.0
+    if error == 0:
+        return 0.0
+    return float(2 * special.stdtr(min(df, 1e12), -abs(row["log_estimate"]) / error))
+
+
+def _finish(
+    row: dict[str, Any],
+    votes: Mapping[Cell, str],
+    decisive: Mapping[tuple[str, ...], int],
+    levels: Mapping[str, float],
+) -> dict[str, Any]:
+    confidence = levels.get(row["contrast"], LEVELS[row["kind"]])
+    if row["kind"] == "secondary" and levels and row["contrast"] not in levels:
+        confidence = max(levels.values())  # not reached anywhere: the strictest level
+    low, high = _interval(row, confidence)
+    key = (row["contrast"], row["family"], row["size"])
+    vote = votes.get(_cell(row))
+    known = row["bound"] != "?" and np.isfinite(row["log_estimate"])
+    return row | {
+        "estimate": float(np.exp(row["log_estimate"])) if known else None,
+        "low": low,
+        "high": high,
+        "confidence": confidence,
+        "admitted": {"admitted": True, "refused": False}.get(vote or ""),
+        "decisive": _is_test(row) and decisive.get(key) == row["n_tokens"],
+        "conclusion_without_gate": _word(row, confidence, vote),
+    }
+
+
+def _interval(row: Row, confidence: float) -> tuple[float | None, float | None]:
+    half = _half_width(row["standard_error"], row["degrees_of_freedom"], confidence=confidence)
+    if not row["reached"] or not np.isfinite(half):
+        return None, None
+    return float(np.exp(row["log_estimate"] - half)), float(np.exp(row["log_estimate"] + half))
+
+
+def _word(row: Row, confidence: float, vote: str | None) -> str:
+    numbers = row["log_estimate"], row["standard_error"], row["degrees_of_freedom"]
+    if not row["reached"]:
+        if row["bound"] == "?":
+            return "cannot tell: the other arm's ladder is too short on both sides"
+        return f"cannot tell: {row['bound']} {np.exp(row['log_estimate']):.2f}, ladder too short"
+    if row["kind"] == "calibrator" and _is_test(row):
+        return vote or "inconclusive"
+    if row["quantity"] == "multiplier":
+        return row["muted"] or conclude(*numbers, confidence)
+    return _side_word(row, confidence)
+
+
+def _side_word(row: Row, confidence: float) -> str:
+    above, below, neither = {
+        "harm": (
+            "what was removed hurt",
+            "what was removed still taught",
+            "cannot be told from empty",
+        ),
+        "dilution": (
+            "removed text took room",
+            "removed text took no room",
+            "no detectable dilution",
+        ),
+        "slope_per_doubling": (
+            "rises with the budget",
+            "falls with the budget",
+            "no detectable trend",
+        ),
+    }[row["quantity"]]
+    half = _half_width(row["standard_error"], row["degrees_of_freedom"], confidence=confidence)
+    if row["log_estimate"] - half > 0:
+        return above
+    return below if row["log_estimate"] + half < 0 else neither
+
+
+def _mark_disagreement(rows: Sequence[dict[str, Any]]) -> None:
+    """Where evaluation sets differ in sign, the mean over them has no verdict of its own."""
+    words: dict[tuple[Any, ...], dict[str, list[str]]] = {}
+    for row in rows:
+        if row["quantity"] == "multiplier" and row["eval_set"] != "all":
+            found = words.setdefault((row["contrast"], *_cell(row)), {})
+            found.setdefault(row["conclusion_without_gate"], []).append(row["eval_set"])
+    for row in rows:
+        found = words.get((row["contrast"], *_cell(row)), {})
+        if _is_test(row) and row["reached"] and {"worth", "harms"} <= set(found):
+            parts = [f"{word} on {', '.join(found[word])}" for word in ("worth", "harms")]
+            row["conclusion_without_gate"] = f"no single answer: {'; '.join(parts)}"
+
+
+def _gated(row: Row, votes: Mapping[Cell, str], gate: bool) -> str:
+    word = str(row["conclusion_without_gate"])
+    exempt = row["kind"] in ("control", "calibrator") or row["quantity"] == "slope_per_doubling"
+    if not gate or exempt or word.startswith("cannot tell"):
+        return word
+    vote = votes.get(_cell(row))
+    if vote == "admitted":
+        return word
+    reasons = {
+        None: "no calibrator vouches for this cell",
+        "refused": "not limited by data (refused by the calibrator)",
+        "inconclusive": "the calibrator is inconclusive; more draws are needed",
+    }
+    return f"cannot tell: {reasons[vote]}"
+
+
+def conditional_on(sources: int) -> bool:
+    """Whether an interval is conditional on its evaluation sources (fewer than 8).
+
+    >>> conditional_on(4), conditional_on(8)
+    (True, False)
+    """
+    return sources < MIN_SOURCES
