@@ -88,7 +88,7 @@ def demo(output: Output = None, set: Assignments = None, workers: Workers = None
 @app.command()
 def explain(folder: RunPath, id: Annotated[str, typer.Argument(help="Document id.")]) -> None:
     """Say why one document left or stays, with the margin to each bound."""
-    from curate.run import open_run
+    from curate.runs import open_run
 
     print(open_run(folder).explain(id))
 
@@ -100,7 +100,7 @@ def what_if(
 ) -> None:
     """Count whose fate changes under other bounds; nothing is measured again."""
     from curate.config import parse_assignment
-    from curate.run import open_run
+    from curate.runs import open_run
 
     overrides: dict[str, dict[str, Any]] = {}
     for bound in bounds:
@@ -116,7 +116,7 @@ def what_if(
 @app.command()
 def diff(folder: RunPath, other: RunPath) -> None:
     """List the documents whose verdict differs between two runs."""
-    from curate.run import open_run
+    from curate.runs import open_run
 
     changes = open_run(folder).diff(open_run(other))
     print(f"{changes.height:,} documents differ")
@@ -128,7 +128,7 @@ def diff(folder: RunPath, other: RunPath) -> None:
 def report(folder: RunPath) -> None:
     """Write the report of a run folder again and print the summary."""
     from curate.report import write_report
-    from curate.run import open_run
+    from curate.runs import open_run
 
     open_run(folder)
     write_report(folder)

@@ -22,7 +22,7 @@ LAYERS = [
     ("measure", "judgement"),
     ("stages",),
     ("pipeline",),
-    ("run",),
+    ("runs",),
     ("demo",),
     ("__init__",),
     ("cli", "__main__"),

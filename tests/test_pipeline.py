@@ -16,7 +16,7 @@ from curate import stages
 from curate.config import load_config, to_toml
 from curate.errors import ConfigError, GateError, InputError, IntegrityError
 from curate.pipeline import STAGES, open_context, run_stage, run_stages
-from curate.run import open_run
+from curate.runs import open_run
 
 ROOT = Path(__file__).parents[1]
 RULES = {
