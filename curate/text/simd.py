@@ -20,6 +20,9 @@ from numba.extending import intrinsic
 #: `parallel=True`, which would cost 0.7 s of start-up even from the cache.
 compiled = njit(nogil=True, cache=True)
 
+#: For the small functions inside a hot loop, where even a call would show.
+inlined = njit(inline="always")
+
 Llvm = Any  # llvmlite and numba publish no types
 
 _I1, _I8, _I64 = ir.IntType(1), ir.IntType(8), ir.IntType(64)
