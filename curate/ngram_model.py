@@ -60,7 +60,7 @@ def _slot(table: Table, key: np.uint64) -> np.uint64:
 @njit(nogil=True, cache=True)
 def _claim(table: Table, key: np.uint64, used: NDArray[np.int64], which: int) -> np.uint64:
     """Slot of `key`, taken if it was empty."""
-    slot = _slot(table, key)
+    slot: np.uint64 = _slot(table, key)
     if table[slot, _LOW] == 0 and table[slot, _HIGH] == 0:
         table[slot, _LOW] = np.uint32(key & np.uint64(0xFFFFFFFF))
         table[slot, _HIGH] = np.uint32(key >> np.uint64(32))
@@ -79,17 +79,17 @@ def _rehash(old: Table, new: Table) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _note(row: NDArray[np.uint32], before: int) -> None:
-    """A context's follower went from `before` to `before + 1`."""
-    row[_TOTAL] += 1
+def _note(table: Table, slot: np.uint64, before: int) -> None:
+    """A follower of the context in `slot` went from `before` to `before + 1`."""
+    table[slot, _TOTAL] += 1
     if before == 0:
-        row[_ONES] += 1
+        table[slot, _ONES] += 1
     elif before == 1:
-        row[_ONES] -= 1
-        row[_TWOS] += 1
+        table[slot, _ONES] -= 1
+        table[slot, _TWOS] += 1
     elif before == 2:
-        row[_TWOS] -= 1
-        row[_MORE] += 1
+        table[slot, _TWOS] -= 1
+        table[slot, _MORE] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -102,12 +102,12 @@ def _count(
     lower: Table,
     top: Table,
     used: NDArray[np.int64],
-    root: NDArray[np.uint32],
+    root: Table,
     histogram: NDArray[np.int64],
 ) -> int:
     """Count `tokens[start:stop]`; the position reached, short of `stop` if a table is full.
 
-    `root` is the row of the empty context; `histogram[k, c]` the number of k-grams counted c
+    `root`'s one row is the empty context; `histogram[k, c]` the number of k-grams counted c
     times, c = 5 standing for five and more.
     """
     lower_limit = int(lower.shape[0] * _FULL) - 2 * order
@@ -139,9 +139,9 @@ def _count(
                 before = lower[slot, _COUNT]
                 lower[slot, _COUNT] = before + 1
             if length == 1:
-                _note(root, before)
+                _note(root, np.uint64(0), before)
             else:
-                _note(lower[_claim(lower, contexts[length], used, 0)], before)
+                _note(lower, _claim(lower, contexts[length], used, 0), before)
             histogram[length, min(before, 5)] -= 1
             histogram[length, min(before + 1, 5)] += 1
             if before > 0:
@@ -151,22 +151,28 @@ def _count(
 
 
 @njit(nogil=True, cache=True)
-def _mix(count: int, row: NDArray[np.uint32], discounts: Floats, below: float) -> float:
-    """Discounted share of `count` in its context plus the freed mass times `below`."""
-    freed = discounts[0] * row[_ONES] + discounts[1] * row[_TWOS] + discounts[2] * row[_MORE]
-    kept = count - discounts[min(count, 3) - 1] if count > 0 else 0.0
-    probability: float = (kept + freed * below) / row[_TOTAL]
+def _mix(
+    count: int, table: Table, slot: np.uint64, discounts: Floats, length: int, below: float
+) -> float:
+    """Discounted share of `count` in the context in `slot`, plus the freed mass times `below`."""
+    freed = (
+        discounts[length - 1, 0] * table[slot, _ONES]
+        + discounts[length - 1, 1] * table[slot, _TWOS]
+        + discounts[length - 1, 2] * table[slot, _MORE]
+    )
+    kept = count - discounts[length - 1, min(count, 3) - 1] if count > 0 else 0.0
+    probability: float = (kept + freed * below) / table[slot, _TOTAL]
     return probability
 
 
 @njit(nogil=True, cache=True)
-def _unigrams(lower: Table, root: NDArray[np.uint32], discounts: Floats, size: int) -> Floats:
+def _unigrams(lower: Table, root: Table, discounts: Floats, size: int) -> Floats:
     """Probability of each token without context."""
     probabilities = np.full(size, 1.0 / size)
-    if root[_TOTAL] > 0:
+    if root[0, _TOTAL] > 0:
         for token in range(size):
-            slot = _slot(lower, np.uint64(token + 1))
-            probabilities[token] = _mix(np.int64(lower[slot, _COUNT]), root, discounts, 1.0 / size)
+            count = np.int64(lower[_slot(lower, np.uint64(token + 1)), _COUNT])
+            probabilities[token] = _mix(count, root, np.uint64(0), discounts, 1, 1.0 / size)
     return probabilities
 
 
@@ -195,14 +201,14 @@ def _token_bits(
                 context += (token + np.uint64(1)) * power
                 power *= base
                 key += (token + np.uint64(1)) * power
-                row = lower[_slot(lower, context)]
-                if row[_TOTAL] == 0:
+                slot = _slot(lower, context)
+                if lower[slot, _TOTAL] == 0:
                     break  # an unseen context says nothing; every longer one is unseen too
                 if length == order:
-                    count = top[_slot(top, key), _COUNT]
+                    count = np.int64(top[_slot(top, key), _COUNT])
                 else:
-                    count = lower[_slot(lower, key), _COUNT]
-                probability = _mix(np.int64(count), row, discounts[length - 1], probability)
+                    count = np.int64(lower[_slot(lower, key), _COUNT])
+                probability = _mix(count, lower, slot, discounts, length, probability)
                 if token == BOUNDARY:
                     break
             bits[position] = -np.log2(probability)
@@ -235,8 +241,8 @@ class NgramCounts:
         self.vocabulary = vocabulary
         exact = (vocabulary + 1) ** order < 1 << 64
         self._base = np.uint64(vocabulary + 1 if exact else _GOLDEN)
-        self._lower: Table = np.zeros((_START_SLOTS, _LOWER_COLUMNS), np.uint32)
-        self._top: Table = np.zeros((_START_SLOTS, _TOP_COLUMNS), np.uint32)
+        self._lower = _empty_table(_START_SLOTS, _LOWER_COLUMNS)
+        self._top = _empty_table(_START_SLOTS, _TOP_COLUMNS)
         self.reset()
 
     def reset(self) -> None:
@@ -244,7 +250,7 @@ class NgramCounts:
         self._lower.fill(0)
         self._top.fill(0)
         self._used = np.zeros(2, np.int64)
-        self._root = np.zeros(_LOWER_COLUMNS, np.uint32)
+        self._root = np.zeros((1, _LOWER_COLUMNS), np.uint32)
         self._histogram = np.zeros((self.order + 1, 6), np.int64)
         self.n_tokens = 0
 
@@ -313,7 +319,7 @@ class NgramCounts:
         array([0.707, 1.464, 0.594])
         """
         discounts = check_discounts(discounts, order=self.order)
-        unigrams = _unigrams(self._lower, self._root, discounts[0], self.vocabulary)
+        unigrams = _unigrams(self._lower, self._root, discounts, self.vocabulary)
         bits = np.empty(len(tokens))
         _token_bits(
             tokens,
@@ -329,8 +335,15 @@ class NgramCounts:
         return bits
 
 
+def _empty_table(slots: int, columns: int) -> Table:
+    """Zeroed table whose rows never straddle a cache line of 64 bytes."""
+    memory = np.zeros(slots * columns + 16, np.uint32)
+    skipped = -(memory.ctypes.data // 4) % 16
+    return memory[skipped : skipped + slots * columns].reshape(slots, columns)
+
+
 def _doubled(table: Table) -> Table:
-    larger: Table = np.zeros((2 * len(table), table.shape[1]), np.uint32)
+    larger = _empty_table(2 * len(table), table.shape[1])
     _rehash(table, larger)
     return larger
 
