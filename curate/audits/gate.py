@@ -1,0 +1,160 @@
+"""The audit's config, its gate, and the result object of a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from curate.audits.impact import impact
+from curate.errors import ConfigError, GateError
+
+_SHOWN = ("step", "group_column", "group", "n", "removal_ratio", "excess_removal", "q")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """Harm that ends a run: all three conditions on one tested row of the audit.
+
+    Attributes:
+        removal_ratio: Smallest ratio of removal rates (group / rest) that counts.
+        excess_removal: Smallest difference of removal rates, a fraction of documents.
+        q: False discovery rate below which the row must lie.
+    """
+
+    removal_ratio: float = 1.25
+    excess_removal: float = 0.02
+    q: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.removal_ratio < 1:
+            raise ConfigError(f"gate.removal_ratio is {self.removal_ratio}; allowed: 1 or more")
+        for name in ("excess_removal", "q"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"gate.{name} is {getattr(self, name)}; allowed: 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditConfig:
+    """What is audited, and what is not allowed.
+
+    Attributes:
+        groups: Columns whose values are the groups, e.g. `("source", "language")`.
+        gate: Harm that makes the run fail; `None` only reports.
+    """
+
+    groups: tuple[str, ...] = ("source",)
+    gate: Gate | None = None
+
+
+def check_gate(table: pl.DataFrame, gate: Gate) -> None:
+    """Pass silently, or name every (step, group) that the gate forbids.
+
+    Reads `q`, `removal_ratio`, `excess_removal` of the tested rows of `impact`'s table. Rows
+    with too few documents have no `q` and pass: they are "cannot tell", not "fair".
+
+    Raises:
+        GateError: At least one row meets all three conditions.
+
+    >>> verdicts = pl.DataFrame({
+    ...     "source": ["forum"] * 1000 + ["books"] * 1000,
+    ...     "failed": [["a.short"]] * 150 + [[]] * 850 + [["a.short"]] * 10 + [[]] * 990,
+    ... })
+    >>> table = impact(verdicts, steps={"a": ["a.short"]}, group="source")
+    >>> check_gate(table, Gate())
+    Traceback (most recent call last):
+      ...
+    curate.errors.GateError: bias gate: 1 of 2 tested (step, group) pairs ...
+      a: source = 'forum' loses 15.0 % against 1.0 % of the rest (ratio 15.00, q = ...)
+    """
+    tested = table.filter(pl.col("q").is_not_null())
+    harmed = tested.filter(
+        (pl.col("q") < gate.q)
+        & (pl.col("removal_ratio") >= gate.removal_ratio)
+        & (pl.col("excess_removal") >= gate.excess_removal)
+    )
+    if harmed.is_empty():
+        return
+    lines = [
+        f"  {row['step']}: {row['group_column']} = {row['group']!r} loses"
+        f" {_percent(row['removed'] / row['n'])} against"
+        f" {_percent(row['removed_rest'] / row['n_rest'])} of the rest"
+        f" (ratio {row['removal_ratio']:.2f}, q = {row['q']:.2g})"
+        for row in harmed.iter_rows(named=True)
+    ]
+    head = (
+        f"bias gate: {harmed.height} of {tested.height} tested (step, group) pairs lose at least"
+        f" {gate.removal_ratio:g} times and {_percent(gate.excess_removal)} more than the rest"
+        f" at q < {gate.q:g}"
+    )
+    raise GateError("\n".join([head, *lines]))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the audit found; `table` is `impact`'s table."""
+
+    table: pl.DataFrame
+
+    @property
+    def flagged(self) -> pl.DataFrame:
+        """The rows to worry about, the strongest first."""
+        order = ["removal_ratio", "step", "group"]
+        return self.table.filter(state="flag").sort(order, descending=[True, False, False])
+
+    @property
+    def sentence(self) -> str:
+        """One sentence: what to worry about, and what cannot be told."""
+        states = dict(self.table.drop_nulls("state").group_by("state").len().rows())
+        tested = states.get("flag", 0) + states.get("no flag", 0)
+        return (
+            f"{states.get('flag', 0)} of {tested} tested (step, group) pairs lose clearly more"
+            f" than the rest of the corpus; {states.get('not enough documents', 0)} have not"
+            " enough documents to tell."
+        )
+
+    def _repr_html_(self) -> str:
+        shown = self.flagged.select(_SHOWN)
+        return f"<p>{self.sentence}</p>{shown._repr_html_()}"
+
+
+def audit(
+    judged: pl.DataFrame | pl.LazyFrame,
+    *,
+    groups: Sequence[str] = ("source",),
+    tokens: str | None = None,
+    cluster: str | None = "source",
+) -> Audit:
+    """Audit judged documents: which groups does each step take more from?
+
+    Args:
+        judged: A frame with `failed` (List[String] of `set.rule`), as `judge` gives it, and the
+            group columns. Each rule set is one step, in order of first appearance by name.
+        groups: Columns to audit.
+        tokens: Numeric column that weighs documents, e.g. `text_chars`.
+        cluster: Column within which documents are alike; ignored where it is missing.
+
+    Raises:
+        ConfigError: A group column is missing, or no document failed any rule.
+
+    >>> judged = pl.DataFrame({
+    ...     "source": ["forum"] * 200 + ["books"] * 200,
+    ...     "failed": [["a.short"]] * 80 + [[]] * 120 + [["a.short"]] * 20 + [[]] * 180,
+    ... })
+    >>> audit(judged, groups=["source"]).sentence.split(";")[0]
+    '1 of 2 tested (step, group) pairs lose clearly more than the rest of the corpus'
+    """
+    frame = judged.lazy().collect()
+    steps: dict[str, list[str]] = {}
+    for rule in frame["failed"].explode().drop_nulls().unique().sort():
+        steps.setdefault(rule.split(".")[0], []).append(rule)
+    if not steps:
+        raise ConfigError("no document failed a rule: there is no removal to audit")
+    within = cluster if cluster in frame.columns else None
+    table = impact(frame, steps=steps, group=list(groups), tokens=tokens, cluster=within)
+    return Audit(table)

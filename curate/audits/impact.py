@@ -1,0 +1,297 @@
+"""Impact of every step on every group: who loses more than the rest of the corpus?
+
+Reads verdicts, runs nothing again. Notable choices, and their price:
+
+- The reference of a group is the rest of the corpus, not the best group: one harmed group
+  makes innocents look favoured, so the share of the rest's removals that its largest group
+  makes is printed beside every row.
+- Only marginal, document-weighted rows carry a test, one per (step, group), all in one
+  Benjamini–Hochberg family. Every other row has intervals and no verdict.
+- With clusters (sources, duplicate clusters) the intervals speak of documents to come from
+  such clusters; of this corpus alone the rates are a census and have no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from curate.audits._cells import Layout, Sums, lay_out, rates_by_group
+from curate.errors import ConfigError, unknown_name
+from curate.statistics import (
+    RateComparison,
+    Share,
+    adjust_for_design,
+    benjamini_hochberg,
+    compare_rates,
+    smallest_detectable_ratio,
+    t_quantile,
+)
+
+Floats = NDArray[np.float64]
+Steps = Mapping[str, Sequence[str]]
+
+MIN_EXPECTED_REMOVALS = 10
+MIN_RATIO = 1.25
+MIN_EXCESS = 0.02
+FLAG_Q = 0.05
+MISSING_GROUP = "(missing)"
+
+_COLUMNS = (
+    "step",
+    "population",
+    "weight",
+    "group_column",
+    "group",
+    "n",
+    "n_rest",
+    "removed",
+    "removed_rest",
+    "keep_ratio",
+    "keep_ratio_low",
+    "keep_ratio_high",
+    "removal_ratio",
+    "removal_ratio_low",
+    "removal_ratio_high",
+    "excess_removal",
+    "four_fifths",
+    "p",
+    "q",
+    "smallest_detectable_ratio",
+    "largest_group_share_of_rest_removals",
+    "state",
+)
+_TESTED = (pl.col("population") == "marginal") & (pl.col("weight") == "documents")
+
+
+def impact(
+    verdicts: pl.DataFrame | pl.LazyFrame,
+    *,
+    steps: Steps,
+    group: str | Sequence[str],
+    tokens: str | None = None,
+    cluster: str | None = None,
+) -> pl.DataFrame:
+    """Removal of each group by each step, against the rest of the corpus.
+
+    Args:
+        verdicts: `failed` (List[String], names of failed rules) and the columns named below;
+            `control` (String), where present, takes planted documents out (not null).
+        steps: Rules of each step, in the order of the steps. A document fails a step if it
+            failed any of its rules.
+        group: Column or columns to audit; null becomes the group `(missing)`. Several columns
+            share one family of tests.
+        tokens: Numeric column that weighs the documents (`words`, `text_chars`, tokens);
+            `None` leaves the rows weighted by tokens out.
+        cluster: Column within which documents are alike, e.g. `source`. A group column cannot
+            be its own cluster: it is then clustered by `cluster_id` (null = alone) where that
+            is present, else by document. `None` = every document by itself.
+
+    Returns:
+        One row per group column, step, population (`marginal`: this step alone on all native
+        documents; `cumulative`: on documents that survived the earlier steps), weight and
+        group. `n`, `n_rest`, `removed`, `removed_rest` Float64 (documents or tokens);
+        `keep_ratio`, `removal_ratio` = rate of the group / rate of the rest with their 95 %
+        score intervals (null where undefined; an infinite end is unbounded);
+        `excess_removal` difference of the rates, a fraction; `four_fifths` = the keep ratio
+        lies below 0.8; `p`, `q`, `state` on tested rows only. `state` is `"not enough
+        documents"` below 10 expected removals on either side or fewer than two clusters,
+        `"flag"` if q < .05, the group loses more, the ratio is at least 1.25 and the excess at
+        least .02, otherwise `"no flag"`, which means: no such harm was found, and
+        `smallest_detectable_ratio` says which one would have been (80 % power, level .05).
+
+    Raises:
+        ConfigError: A column is missing, no step is given, or no native document.
+
+    >>> verdicts = pl.DataFrame({
+    ...     "source": ["forum"] * 200 + ["books"] * 200,
+    ...     "failed": [["a.short"]] * 80 + [[]] * 120 + [["a.short"]] * 20 + [[]] * 180,
+    ... })
+    >>> table = impact(verdicts, steps={"a": ["a.short"]}, group="source")
+    >>> table.filter(population="marginal").select("group", "removal_ratio", "state").rows()
+    [('books', 0.25, 'no flag'), ('forum', 4.0, 'flag')]
+    """
+    columns = [group] if isinstance(group, str) else list(group)
+    frame = _native(verdicts, columns, tokens, cluster)
+    if not steps:
+        raise ConfigError("steps is empty: an audit needs at least one step with its rules")
+    if frame.is_empty():
+        raise ConfigError("the verdicts hold no native document: nothing to audit")
+    failed = _failed_by_step(frame, steps)
+    weights = {"documents": np.ones(frame.height)}
+    if tokens is not None:
+        weights["tokens"] = frame[tokens].cast(pl.Float64).fill_null(0.0).to_numpy()
+    tables = [_audit_column(frame, column, cluster, failed, weights) for column in columns]
+    return _judged(pl.concat(tables))
+
+
+def _native(
+    verdicts: pl.DataFrame | pl.LazyFrame,
+    groups: Sequence[str],
+    tokens: str | None,
+    cluster: str | None,
+) -> pl.DataFrame:
+    """The columns an audit reads, of documents that are not planted."""
+    frame = verdicts.lazy()
+    known = frame.collect_schema().names()
+    needed = list(dict.fromkeys(c for c in ("failed", *groups, tokens, cluster) if c))
+    for name in needed:
+        if name not in known:
+            raise ConfigError(unknown_name("column of the verdicts", name, known))
+    if "control" in known:
+        frame = frame.filter(pl.col("control").is_null())
+    extra = [c for c in ("cluster_id",) if c in known and c not in needed]
+    return frame.select(*needed, *extra).collect()
+
+
+def _failed_by_step(frame: pl.DataFrame, steps: Steps) -> dict[str, NDArray[np.bool_]]:
+    """For each step whether each document failed it."""
+    reasons = frame.select(pl.int_range(pl.len()).alias("row"), rule="failed").explode("rule")
+    reasons = reasons.drop_nulls("rule")
+    rows, rules = reasons["row"].to_numpy(), reasons["rule"]
+    failed = {}
+    for step, names in steps.items():
+        failed[step] = np.zeros(frame.height, dtype=bool)
+        failed[step][rows[rules.is_in(list(names)).to_numpy()]] = True
+    return failed
+
+
+def _audit_column(
+    frame: pl.DataFrame,
+    column: str,
+    cluster: str | None,
+    failed: Mapping[str, NDArray[np.bool_]],
+    weights: Mapping[str, Floats],
+) -> pl.DataFrame:
+    labels = frame[column].cast(pl.String).fill_null(MISSING_GROUP)
+    names = labels.unique().sort()
+    layout = lay_out(_codes(labels, names), _cluster_codes(frame, column, cluster))
+    tables = []
+    for step, population, hit, alive in _populations(failed):
+        for weight, values in weights.items():
+            sums, rows = _compare(layout, hit, alive * values)
+            table = _rows(sums, rows)
+            tables.append(
+                table.select(
+                    pl.lit(step).alias("step"),
+                    pl.lit(population).alias("population"),
+                    pl.lit(weight).alias("weight"),
+                    pl.lit(column).alias("group_column"),
+                    names.alias("group"),
+                    pl.all(),
+                )
+            )
+    return pl.concat(tables)
+
+
+def _codes(labels: pl.Series, names: pl.Series) -> NDArray[np.int64]:
+    return labels.replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64).to_numpy()
+
+
+def _cluster_codes(frame: pl.DataFrame, column: str, cluster: str | None) -> NDArray[np.int64]:
+    if cluster == column or cluster is None:
+        cluster = "cluster_id" if "cluster_id" in frame.columns and cluster is not None else None
+    alone = np.arange(frame.height)
+    if cluster is None:
+        return alone
+    values = frame[cluster].cast(pl.String)
+    dense = values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+    codes = np.where(values.is_null().to_numpy(), alone, frame.height + dense)
+    return np.unique(codes, return_inverse=True)[1]
+
+
+def _populations(
+    failed: Mapping[str, NDArray[np.bool_]],
+) -> Iterator[tuple[str, str, NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Every step with the documents it removes, among all and among earlier survivors."""
+    alive: NDArray[np.bool_] | None = None
+    for step, hit in failed.items():
+        everyone = np.ones_like(hit)
+        alive = everyone if alive is None else alive
+        yield step, "marginal", hit, everyone
+        yield step, "cumulative", hit, alive
+        alive = alive & ~hit
+
+
+def _compare(
+    layout: Layout, hit: NDArray[np.bool_], weight: Floats
+) -> tuple[Sums, tuple[Share, Share]]:
+    sums, own, rest = rates_by_group(layout, hit * weight, weight)
+    return sums, adjust_for_design(own, rest)
+
+
+def _rows(sums: Sums, shares: tuple[Share, Share]) -> pl.DataFrame:
+    """One row a group: rates, ratios and their intervals, before the family is corrected."""
+    group, rest = shares
+    removal = compare_rates(group, rest)
+    keep = compare_rates(_complement(group), _complement(rest))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        overall = (sums.x + sums.x_rest) / (sums.n + sums.n_rest)
+    expected = np.minimum(sums.n, sums.n_rest) * np.nan_to_num(overall)
+    enough = (expected >= MIN_EXPECTED_REMOVALS) & (removal.df > 0)
+    smallest = smallest_detectable_ratio(
+        rest.rate, (group.size, rest.size), quantile=t_quantile(0.95, np.nan_to_num(removal.df))
+    )
+    columns: dict[str, Floats] = {
+        "n": sums.n,
+        "n_rest": sums.n_rest,
+        "removed": sums.x,
+        "removed_rest": sums.x_rest,
+        **_ratio_columns("keep_ratio", keep),
+        **_ratio_columns("removal_ratio", removal),
+        "excess_removal": group.rate - rest.rate,
+        "p": np.where(enough, removal.p, np.nan),
+        "smallest_detectable_ratio": smallest,
+        "largest_group_share_of_rest_removals": _largest_other(sums),
+    }
+    return pl.DataFrame(columns).fill_nan(None).with_columns(enough=pl.Series(enough))
+
+
+def _complement(share: Share) -> Share:
+    return share._replace(rate=1 - share.rate)
+
+
+def _ratio_columns(name: str, found: RateComparison) -> dict[str, Floats]:
+    known = ~np.isnan(found.ratio)
+    ends = {f"{name}_low": found.low, f"{name}_high": found.high}
+    return {name: found.ratio, **{k: np.where(known, v, np.nan) for k, v in ends.items()}}
+
+
+def _largest_other(sums: Sums) -> Floats:
+    """Share of the rest's removals that its largest group makes; NaN where there are none."""
+    if sums.x.size < 2:
+        return np.full(sums.x.shape, np.nan)
+    first, second = np.sort(sums.x)[::-1][:2]
+    other = np.full(sums.x.shape, first)
+    other[int(np.argmax(sums.x))] = second
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(other / sums.x_rest)
+
+
+def _judged(rows: pl.DataFrame) -> pl.DataFrame:
+    """Adds q over the one family of tests, and what each tested row says."""
+    tested = rows.with_columns(p=pl.when(_TESTED).then("p"))
+    q = pl.Series("q", benjamini_hochberg(tested["p"].fill_null(float("nan")).to_numpy()))
+    harmed = (
+        (pl.col("q") < FLAG_Q)
+        & (pl.col("removal_ratio") >= MIN_RATIO)
+        & (pl.col("excess_removal") >= MIN_EXCESS)
+    )
+    state = (
+        pl.when(~_TESTED)
+        .then(None)
+        .when(~pl.col("enough"))
+        .then(pl.lit("not enough documents"))
+        .when(harmed)
+        .then(pl.lit("flag"))
+        .otherwise(pl.lit("no flag"))
+    )
+    counts = pl.col("n", "n_rest", "removed", "removed_rest").round().cast(pl.Int64)
+    return (
+        tested.with_columns(counts, q.fill_nan(None), four_fifths=pl.col("keep_ratio") < 0.8)
+        .with_columns(state=state)
+        .select(_COLUMNS)
+    )
