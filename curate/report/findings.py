@@ -1,0 +1,211 @@
+"""What a run found, in words and short tables: shared by page, JSON twin and terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from curate.report.figure import total
+from curate.report.numerals import count, interval, percent, ratio, short
+from curate.report.removal_figures import audited
+from curate.report.tables import RunTables
+
+__all__ = [
+    "MISSING",
+    "Sentence",
+    "Tile",
+    "flagged",
+    "flags_said",
+    "funnel_shares",
+    "sentences",
+    "tiles",
+    "verdict_rows",
+]
+
+MISSING = {
+    "worth": (
+        "Nothing was measured: the config of this run has no [measure] table, or its measure "
+        "stage did not finish. What the curation was worth is unknown."
+    ),
+    "funnel": "There is no funnel: the run ended before its verdicts were finished.",
+    "reasons": "There are no verdicts in this run folder, so no reasons can be counted.",
+    "controls": (
+        "No known defects were planted in this run ([controls] share = 0), so how many of them "
+        "the rules would have caught is unknown."
+    ),
+    "groups": (
+        "No audit was made: it needs at least one column in [audit] groups, and its stage did "
+        "not run or did not finish here. Whom the removals hit is unknown."
+    ),
+    "quality": (
+        "No quality model was fitted: [quality] reference is not set, so no document has a "
+        "quality score."
+    ),
+    "examples": "No examples of removed text were stored in this run folder.",
+    "rules": "The thresholds of the rules were not stored in this run folder.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sentence:
+    """A verdict: which corpus it speaks of, the sentence with its interval, and its word."""
+
+    name: str
+    sentence: str
+    conclusion: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tile:
+    """One key figure at the head of the page."""
+
+    label: str
+    value: str
+    detail: str
+
+
+def sentences(run: RunTables) -> tuple[Sentence, ...]:
+    """The verdicts of a run in order; one that says so where there is none."""
+    stored = tuple(
+        Sentence(
+            name=str(found.get("name", "")),
+            sentence=str(found.get("sentence", "")),
+            conclusion=str(found.get("conclusion", "")),
+        )
+        for found in run.verdicts
+    )
+    if stored:
+        return stored
+    if run.multipliers is None:
+        return (Sentence(name="", sentence=MISSING["worth"], conclusion="not measured"),)
+    rows = run.multipliers.filter("headline", pl.col("quantity") == "multiplier").head(1)
+    for row in rows.iter_rows(named=True):
+        words = f"{row['contrast']}: {ratio(row['estimate'])} {interval(row['low'], row['high'])}"
+        return (Sentence(name="", sentence=f"{words}.", conclusion=str(row["conclusion"])),)
+    words = "No contrast reached a budget at which all arms can be compared."
+    return (Sentence(name="", sentence=words, conclusion="cannot tell"),)
+
+
+def flagged(impact: pl.DataFrame) -> pl.DataFrame:
+    """The audit's flags, strongest first, as people read them.
+
+    Returns:
+        `step, group_column, group` String, `n, removed` Int64, then as text `removed_share`,
+        `rest_share`, `removal_ratio` with its 95 % interval, `q` and
+        `largest_group_in_rest`: the part of the rest's removals that one group makes.
+    """
+    rows = audited(impact).filter(pl.col("state") == "flag")
+    rows = rows.sort(["removal_ratio", "step", "group"], descending=[True, False, False])
+    return pl.DataFrame(
+        [
+            {
+                "step": row["step"],
+                "column": row["group_column"],
+                "group": str(row["group"]),
+                "n": row["n"],
+                "removed": percent(row["removed"] / max(row["n"], 1)),
+                "others": percent(row["removed_rest"] / max(row["n_rest"], 1)),
+                "removal_ratio": f"{ratio(row['removal_ratio'])} "
+                f"{interval(row['removal_ratio_low'], row['removal_ratio_high'])}",
+                "q": ratio(row["q"]),
+                "largest_group_in_others": percent(row["largest_group_share_of_rest_removals"]),
+            }
+            for row in rows.iter_rows(named=True)
+        ]
+    )
+
+
+def flags_said(impact: pl.DataFrame | None) -> str:
+    """How many tests flagged a group, in one sentence.
+
+    >>> flags_said(None)
+    'not audited'
+    """
+    if impact is None:
+        return "not audited"
+    tests = audited(impact)
+    flags = tests.filter(pl.col("state") == "flag").height
+    thin = tests.filter(pl.col("state") == "not enough documents").height
+    said = f"{count(flags)} flags" if flags != 1 else "1 flag"
+    few = f"; {count(thin)} with not enough documents" if thin else ""
+    return f"{said if flags else 'no flags'} in {count(tests.height)} tests{few}"
+
+
+def funnel_shares(funnel: pl.DataFrame) -> dict[str, float]:
+    """Share that is left at the end, of `documents`, `tokens` and `bytes` where counted.
+
+    >>> frame = pl.DataFrame({"documents_in": [10, 10], "documents_out": [10, 7],
+    ...                       "tokens_in": [None, 90], "tokens_out": [None, 81]})
+    >>> funnel_shares(frame)
+    {'documents': 0.7, 'tokens': 0.9}
+    """
+    shares = {}
+    for unit in ("documents", "tokens", "bytes"):
+        if f"{unit}_in" not in funnel.columns:
+            continue
+        entered = funnel[f"{unit}_in"].drop_nulls()
+        left = funnel[f"{unit}_out"].drop_nulls()
+        if len(entered) and entered[0]:
+            shares[unit] = left[-1] / entered[0]
+    return shares
+
+
+def tiles(run: RunTables) -> list[Tile]:
+    """The key figures at the head of the page; what is absent has no tile."""
+    found: list[Tile] = []
+    if run.funnel is not None:
+        shares = funnel_shares(run.funnel)
+        read, left = run.funnel["documents_in"][0], run.funnel["documents_out"][-1]
+        kept = percent(shares.get("documents"))
+        found.append(
+            Tile(label="documents kept", value=kept, detail=f"{count(left)} of {count(read)}")
+        )
+        if "tokens" in shares:
+            tokens = run.funnel["tokens_out"].drop_nulls()[-1]
+            detail = f"{short(tokens)} left"
+            found.append(Tile(label="tokens kept", value=percent(shares["tokens"]), detail=detail))
+    if run.scoreboard is not None:
+        found.append(_controls_tile(run.scoreboard))
+    if run.impact is not None:
+        value, _, detail = flags_said(run.impact).partition(" in ")
+        found.append(Tile(label="audit", value=value, detail=f"in {detail}"))
+    return found
+
+
+def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
+    """Every contrast at the budget that speaks for it, with its word.
+
+    Returns:
+        `contrast`, `measured_with`, `tokens`, `multiplier` with its interval, `level`,
+        `conclusion`, `without_the_calibrator`: the word without that gate; all String.
+    """
+    mark = "decisive" if "decisive" in multipliers.columns else "headline"
+    rows = multipliers.filter(mark, pl.col("quantity") == "multiplier", pl.col("eval_set") == "all")
+    listed = rows.sort("headline", descending=True, maintain_order=True).to_dicts()
+    return pl.DataFrame(
+        [
+            {
+                "contrast": row["contrast"],
+                "measured_with": f"{row['family']} {row['size']}",
+                "tokens": short(row["n_tokens"]),
+                "multiplier": f"{ratio(row['estimate'])} {interval(row['low'], row['high'])}",
+                "level": percent(row["confidence"]),
+                "conclusion": row["conclusion"],
+                "without_the_calibrator": row.get("conclusion_without_gate"),
+            }
+            for row in listed
+        ]
+    )
+
+
+def _controls_tile(scoreboard: pl.DataFrame) -> Tile:
+    defects = scoreboard.filter(pl.col("expected") != "kept")
+    good = scoreboard.filter(pl.col("expected") == "kept")
+    share = total(defects["caught"]) / max(total(defects["planted"]), 1)
+    lost = f"{count(total(good['caught']))} of {count(total(good['planted']))} canaries lost"
+    return Tile(
+        label="planted defects caught",
+        value=percent(share),
+        detail=lost if good.height else f"{count(total(scoreboard['planted']))} planted",
+    )

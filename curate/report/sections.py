@@ -1,0 +1,254 @@
+"""The sections of the page, as data: the template only lays them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from curate.report.figure import Figure
+from curate.report.findings import MISSING, flagged, flags_said, verdict_rows
+from curate.report.html import table_html
+from curate.report.numerals import count, percent, ratio
+from curate.report.removal_figures import (
+    controls_figure,
+    funnel_figure,
+    group_figures,
+    quality_figure,
+    reasons_figure,
+)
+from curate.report.tables import RunTables
+from curate.report.worth_figures import (
+    growth_figure,
+    harm_figure,
+    headline_cell,
+    loss_figure,
+    multiplier_figure,
+    sets_figure,
+)
+
+__all__ = ["Example", "Section", "sections"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """Removed texts of one reason: (id, source, excerpt) each."""
+
+    reason: str
+    texts: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One section: a lead sentence, tables, figures, folded tables, examples.
+
+    `missing` says why something that belongs here is not there.
+    """
+
+    key: str
+    title: str
+    lead: str = ""
+    missing: str = ""
+    tables: tuple[Markup, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    folded: tuple[tuple[str, Markup], ...] = ()
+    examples: tuple[Example, ...] = ()
+
+
+def sections(run: RunTables) -> list[Section]:
+    """All sections in reading order; a section without tables says why."""
+    return [
+        _worth(run),
+        _removed(run),
+        _controls(run),
+        _groups(run),
+        _quality(run),
+        _examples(run),
+        _method(run),
+    ]
+
+
+def _worth(run: RunTables) -> Section:
+    cell = headline_cell(run.multipliers, run.runs)
+    figures: list[Figure | None] = []
+    tables: tuple[Markup, ...] = ()
+    if run.multipliers is not None and cell is not None:
+        figures += [multiplier_figure(run.multipliers, cell), sets_figure(run.multipliers, cell)]
+        figures += [growth_figure(run.multipliers, cell), harm_figure(run.multipliers, cell)]
+        tables = (_verdict_table(run.multipliers),)
+    if run.runs is not None and cell is not None:
+        figures.insert(1, loss_figure(run.runs, cell))
+    lead = (
+        "Small models were trained on paired draws of each arm and compared by the tokens they "
+        "need for the same loss on text that no arm contains. The verdict is about the family, "
+        "size and budget named; whether it carries to large models was not measured."
+    )
+    return Section(
+        key="worth",
+        title="What the curation was worth",
+        lead=lead if run.runs is not None or run.multipliers is not None else "",
+        missing="" if run.multipliers is not None else MISSING["worth"],
+        tables=tables,
+        figures=tuple(figure for figure in figures if figure is not None),
+    )
+
+
+def _verdict_table(multipliers: pl.DataFrame) -> Markup:
+    rows = verdict_rows(multipliers)
+    if rows.is_empty():
+        return Markup("")
+    return table_html(
+        rows, caption="Each contrast at the budget that speaks for it", numbers=("tokens", "level")
+    )
+
+
+def _removed(run: RunTables) -> Section:
+    figures = []
+    missing = []
+    if run.funnel is None:
+        missing.append(MISSING["funnel"])
+    else:
+        figures.append(funnel_figure(run.funnel))
+    if run.reasons is not None and run.reasons.height:
+        figures.append(reasons_figure(run.reasons, run.native))
+    else:
+        missing.append("No document failed any rule." if run.native else MISSING["reasons"])
+    return Section(
+        key="removed",
+        title="What was removed, and why",
+        missing=" ".join(missing),
+        figures=tuple(figures),
+        tables=() if run.shown is None else (_shown_table(run.shown),),
+    )
+
+
+def _shown_table(shown: pl.DataFrame) -> Markup:
+    rows = shown.with_columns(
+        pl.col(name).map_elements(percent, return_dtype=pl.String)
+        for name in ("share", "tokens_share")
+        if name in shown.columns
+    )
+    caption = "Rule sets judged beside the verdict but not applied: what they would have removed"
+    return table_html(rows, caption=caption, numbers=("share", "tokens_share"))
+
+
+def _controls(run: RunTables) -> Section:
+    figures = () if run.scoreboard is None else (controls_figure(run.scoreboard),)
+    return Section(
+        key="controls",
+        title="Were known defects caught?",
+        missing="" if figures else MISSING["controls"],
+        figures=figures,
+    )
+
+
+def _groups(run: RunTables) -> Section:
+    title = "Whom the removals hit"
+    if run.impact is None:
+        return Section(key="groups", title=title, missing=MISSING["groups"])
+    flags = flagged(run.impact)
+    caption = "Groups from which a step removes more than from all others"
+    columns = ("removed", "others", "removal_ratio", "q", "largest_group_in_others")
+    tables = () if flags.is_empty() else (table_html(flags, caption=caption, numbers=columns),)
+    lead = (
+        f"{flags_said(run.impact)[0].upper()}{flags_said(run.impact)[1:]}. A flag needs q < .05 "
+        "(Benjamini–Hochberg over one document-weighted test per step and group), more removed "
+        "than elsewhere, and the minimum effect. Where one group makes most of the others' "
+        "removals, it makes innocent groups look favoured: the last column says how much."
+    )
+    return Section(
+        key="groups",
+        title=title,
+        lead=lead,
+        tables=tables,
+        figures=tuple(group_figures(run.impact)),
+    )
+
+
+def _quality(run: RunTables) -> Section:
+    title = "The quality score"
+    if run.quality is None and run.quality_bins is None:
+        return Section(key="quality", title=title, missing=MISSING["quality"])
+    figures = () if run.quality_bins is None else (quality_figure(run.quality_bins),)
+    tables = () if not run.quality else (_facts_table(run.quality, "Evaluation of the model"),)
+    unread = "No rule reads the score, so verdicts carry none and there is no histogram."
+    return Section(
+        key="quality",
+        title=title,
+        missing="" if figures else unread,
+        figures=figures,
+        tables=tables,
+    )
+
+
+def _facts_table(facts: Any, caption: str) -> Markup:  # noqa: ANN401 - stored JSON
+    rows = [{"measure": name, "value": words} for name, words in _flat("", facts)]
+    return table_html(pl.DataFrame(rows), caption=caption, numbers=("value",))
+
+
+def _flat(name: str, value: object) -> list[tuple[str, str]]:
+    """Nested facts as (dotted name, words) rows in stored order."""
+    if isinstance(value, dict):
+        dotted = f"{name}." if name else ""
+        return [row for key, inner in value.items() for row in _flat(f"{dotted}{key}", inner)]
+    if isinstance(value, bool) or value is None:
+        return [(name, {True: "yes", False: "no", None: "–"}[value])]
+    if isinstance(value, int):
+        return [(name, count(value))]
+    if isinstance(value, list):
+        inner = ", ".join(words for item in value for _, words in _flat("", item))
+        return [(name, inner)]
+    return [(name, ratio(value) if isinstance(value, float) else str(value))]
+
+
+def _examples(run: RunTables) -> Section:
+    title = "Examples of removed text"
+    if run.examples is None:
+        return Section(key="examples", title=title, missing=MISSING["examples"])
+    grouped = run.examples.partition_by("reason", maintain_order=True)
+    return Section(
+        key="examples",
+        title=title,
+        lead=(
+            "Up to five documents a reason, cut short; personal data was masked by the cleaning "
+            "rules before it was stored here. A document may have failed other rules as well."
+        ),
+        examples=tuple(
+            Example(
+                reason=str(group["reason"][0]),
+                texts=tuple(
+                    (str(row["id"]), str(row["source"]), str(row["excerpt"] or ""))
+                    for row in group.iter_rows(named=True)
+                ),
+            )
+            for group in grouped
+        ),
+    )
+
+
+def _method(run: RunTables) -> Section:
+    folded = []
+    if run.rules is not None:
+        folded.append(("Rules and their thresholds", table_html(run.rules)))
+    if run.quarantine is not None:
+        folded.append(("Rows that could not be read, by reason", table_html(run.quarantine)))
+    stages = [
+        {"stage": name, "seconds": float(record.get("seconds", 0.0))}
+        for name, record in run.manifest.get("stages", {}).items()
+        if isinstance(record, dict) and record.get("done", True)
+    ]
+    if stages:
+        folded.append(("Time per stage", table_html(pl.DataFrame(stages))))
+    if run.manifest.get("header"):
+        folded.append(("Versions and inputs", _facts_table(run.manifest["header"], "")))
+    if run.config:
+        pre = Markup('<pre class="excerpt">{}</pre>').format(run.config)
+        folded.append(("The resolved config", pre))
+    return Section(
+        key="method",
+        title="How this run was made",
+        missing="" if run.rules is not None else MISSING["rules"],
+        folded=tuple(folded),
+    )

@@ -1,0 +1,162 @@
+"""The end of a run on the terminal, and the same as Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from curate.report.findings import (
+    MISSING,
+    Sentence,
+    flagged,
+    flags_said,
+    sentences,
+)
+from curate.report.numerals import NOTHING, count, interval, percent, short
+from curate.report.tables import RunTables, read_run
+
+__all__ = ["markdown", "summary"]
+
+Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+_STYLES = {"worth": "bold green", "harms": "bold red"}
+
+
+def summary(run_folder: Path | str) -> RenderableType:
+    """Funnel, controls, flags, verdicts and the report's path, for a rich console.
+
+    At most 100 columns wide; plain text in a pipe. What a run did not make is said.
+
+    Raises:
+        InputError: There is no such folder.
+
+    >>> import tempfile
+    >>> from rich.console import Console
+    >>> Console(width=100).print(summary(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
+    There is no funnel: the run ended before its verdicts were finished.
+    ...
+    """
+    folder = Path(run_folder)
+    run = read_run(folder)
+    parts: list[RenderableType] = []
+    parts.append(_table("Funnel", _funnel_rows(run), MISSING["funnel"]))
+    parts.append(_table("Planted controls", _control_rows(run), MISSING["controls"]))
+    parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
+    parts += [_verdict(found) for found in sentences(run)]
+    page = folder / "report.html"
+    parts.append(Text.assemble("\n", ("Report  ", "bold"), str(page)))
+    return Group(*parts)
+
+
+def markdown(run_folder: Path | str) -> str:
+    """The summary as Markdown, e.g. for an orchestrator's artifact; verdicts come first.
+
+    Raises:
+        InputError: There is no such folder.
+
+    >>> import tempfile
+    >>> print(markdown(tempfile.mkdtemp()).splitlines()[0])
+    ## Verdict
+    """
+    folder = Path(run_folder)
+    run = read_run(folder)
+    verdicts = [
+        "- " + _escaped(f"{found.name}: " if found.name else "") + f"**{_escaped(found.sentence)}**"
+        for found in sentences(run)
+    ]
+    blocks = [
+        "## Verdict\n\n" + "\n".join(verdicts),
+        "## Funnel\n\n" + _pipe_table(_funnel_rows(run), MISSING["funnel"]),
+        "## Planted controls\n\n" + _pipe_table(_control_rows(run), MISSING["controls"]),
+        f"## Audit: {flags_said(run.impact)}\n\n" + _pipe_table(_flag_rows(run), _no_flags(run)),
+        f"Report: `{folder / 'report.html'}`",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _no_flags(run: RunTables) -> str:
+    return MISSING["groups"] if run.impact is None else "No group was flagged."
+
+
+def _funnel_rows(run: RunTables) -> Rows | None:
+    if run.funnel is None:
+        return None
+    header = ("step", "documents in", "out", "tokens in", "out", "bytes in", "out", "only here")
+    rows: list[tuple[str, ...]] = [
+        (
+            row["step"],
+            count(row["documents_in"]),
+            count(row["documents_out"]),
+            short(row["tokens_in"]),
+            short(row["tokens_out"]),
+            short(row["bytes_in"], "B"),
+            short(row["bytes_out"], "B"),
+            count(row["documents_removed_only_here"]),
+        )
+        for row in run.funnel.iter_rows(named=True)
+    ]
+    return header, rows
+
+
+def _control_rows(run: RunTables) -> Rows | None:
+    if run.scoreboard is None:
+        return None
+    header = ("kind", "planted", "caught", "share", "95 % interval", "expected")
+    rows: list[tuple[str, ...]] = [
+        (
+            row["kind"].replace("_", " "),
+            count(row["planted"]),
+            count(row["caught"]),
+            percent(row["recall"]),
+            interval(row["low"], row["high"]) or NOTHING,
+            row["expected"],
+        )
+        for row in run.scoreboard.iter_rows(named=True)
+    ]
+    return header, rows
+
+
+def _flag_rows(run: RunTables) -> Rows | None:
+    found = pl.DataFrame() if run.impact is None else flagged(run.impact)
+    if found.is_empty():
+        return None
+    header = ("step", "group", "n", "removed", "others", "removal ratio", "q")
+    columns = ("step", "group", "n", "removed", "others", "removal_ratio", "q")
+    rows = found.select(pl.col(columns).cast(pl.String)).rows()
+    return header, rows
+
+
+def _table(title: str, content: Rows | None, absent: str) -> RenderableType:
+    if content is None:
+        return Text(f"{absent}\n")
+    header, rows = content
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for place, name in enumerate(header):
+        words = place == 0 or name in ("group", "expected")
+        table.add_column(name, justify="left" if words else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return Group(table, Text(""))
+
+
+def _verdict(found: Sentence) -> Text:
+    style = _STYLES.get(found.conclusion.split(" ")[0], "bold")
+    name = f"Verdict, {found.name}  " if found.name else "Verdict  "
+    return Text.assemble((name, "bold"), (found.sentence, style))
+
+
+def _pipe_table(content: Rows | None, absent: str) -> str:
+    if content is None:
+        return absent
+    header, rows = content
+    lines = [header, tuple("---" if place == 0 else "--:" for place in range(len(header))), *rows]
+    return "\n".join("| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in lines)
+
+
+def _escaped(words: str) -> str:
+    """Text from documents must not become a table cell's end, a tag or a line of its own."""
+    plain = words.replace("\n", " ").replace("|", "\\|")
+    return plain.replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,165 @@
+"""Reading a run folder: every table the page speaks of, or nothing where a stage did not run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.errors import InputError
+
+__all__ = ["RunTables", "read_run"]
+
+_BINS = 20
+_NATIVE = pl.col("control").is_null()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunTables:
+    """What a run folder holds; a table is `None` where its stage did not run.
+
+    Attributes:
+        name: Name of the folder; for the page only, the JSON twin must not know it.
+        config: The resolved config as TOML text; it holds paths, so again for the page only.
+        native: Native documents judged; 0 without verdicts.
+        reasons: `reason` String, `documents` Int64 (native documents that fail the rule),
+            `only_here` Int64 (of these, how many fail nothing else); most frequent first.
+        quarantine: `reason` String, `rows` Int64.
+        quality_bins: `low`, `high` Float64, `kept`, `removed` Int64: native documents by
+            quality score; `None` where no rule read the score.
+    """
+
+    name: str
+    config: str
+    manifest: Mapping[str, Any]
+    funnel: pl.DataFrame | None
+    native: int
+    reasons: pl.DataFrame | None
+    quarantine: pl.DataFrame | None
+    scoreboard: pl.DataFrame | None
+    shown: pl.DataFrame | None
+    impact: pl.DataFrame | None
+    runs: pl.DataFrame | None
+    multipliers: pl.DataFrame | None
+    verdicts: tuple[Mapping[str, Any], ...]
+    quality: Mapping[str, Any] | None
+    quality_bins: pl.DataFrame | None
+    examples: pl.DataFrame | None
+    rules: pl.DataFrame | None
+
+
+def read_run(folder: Path) -> RunTables:
+    """Read the small tables of a run and count over the large ones.
+
+    Args:
+        folder: A run folder; every table in it may be absent.
+
+    Raises:
+        InputError: There is no such folder.
+
+    >>> read_run(Path("no-such-run"))
+    Traceback (most recent call last):
+      ...
+    curate.errors.InputError: no run folder 'no-such-run'
+    """
+    if not folder.is_dir():
+        raise InputError(f"no run folder {str(folder)!r}")
+    verdicts = _scan(folder / "verdicts")
+    return RunTables(
+        name=folder.resolve().name,
+        config=_words(folder / "config.toml"),
+        manifest=_json(folder / "manifest.json") or {},
+        funnel=_table(folder / "funnel.parquet"),
+        native=_native(verdicts),
+        reasons=_reasons(verdicts),
+        quarantine=_quarantine(_scan(folder / "quarantine")),
+        scoreboard=_table(folder / "controls" / "scoreboard.parquet"),
+        shown=_table(folder / "shown.parquet"),
+        impact=_table(folder / "audit" / "impact.parquet"),
+        runs=_table(folder / "proxies" / "runs.parquet"),
+        multipliers=_table(folder / "scaling" / "multipliers.parquet"),
+        verdicts=tuple(_json(folder / "scaling" / "verdicts.json") or ()),
+        quality=_json(folder / "quality" / "evaluation.json"),
+        quality_bins=_quality_bins(verdicts),
+        examples=_table(folder / "examples.parquet"),
+        rules=_table(folder / "rules.parquet"),
+    )
+
+
+def _table(path: Path) -> pl.DataFrame | None:
+    frame = pl.read_parquet(path) if path.exists() else None
+    return None if frame is None or frame.is_empty() else frame
+
+
+def _scan(home: Path) -> pl.LazyFrame | None:
+    parts = sorted(home.glob("part-*.parquet"))
+    return pl.scan_parquet(parts) if parts else None
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _words(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _native(verdicts: pl.LazyFrame | None) -> int:
+    if verdicts is None:
+        return 0
+    return int(verdicts.filter(_NATIVE).select(pl.len()).collect().item())
+
+
+def _reasons(verdicts: pl.LazyFrame | None) -> pl.DataFrame | None:
+    if verdicts is None:
+        return None
+    alone = pl.col("failed").list.len() == 1
+    return (
+        verdicts.filter(_NATIVE)
+        .select("failed", alone=alone)
+        .explode("failed", empty_as_null=False)
+        .group_by(reason="failed")
+        .agg(
+            documents=pl.len().cast(pl.Int64),
+            only_here=pl.col("alone").sum().cast(pl.Int64),
+        )
+        .sort(["documents", "reason"], descending=[True, False])
+        .collect()
+    )
+
+
+def _quarantine(rows: pl.LazyFrame | None) -> pl.DataFrame | None:
+    if rows is None:
+        return None
+    counted = rows.group_by("reason").agg(rows=pl.len().cast(pl.Int64))
+    return counted.sort(["rows", "reason"], descending=[True, False]).collect()
+
+
+def _quality_bins(verdicts: pl.LazyFrame | None) -> pl.DataFrame | None:
+    if verdicts is None or "quality" not in verdicts.collect_schema():
+        return None
+    score = pl.col("quality").cast(pl.Float64)
+    place = (score * _BINS).floor().clip(0, _BINS - 1).cast(pl.Int64)
+    counted = (
+        verdicts.filter(_NATIVE & score.is_finite())
+        .group_by(place=place)
+        .agg(
+            kept=pl.col("kept").sum().cast(pl.Int64),
+            removed=pl.col("kept").not_().sum().cast(pl.Int64),
+        )
+        .collect()
+    )
+    return (
+        pl.DataFrame({"place": range(_BINS)})
+        .join(counted, on="place", how="left", maintain_order="left")
+        .select(
+            low=pl.col("place") / _BINS,
+            high=(pl.col("place") + 1) / _BINS,
+            kept=pl.col("kept").fill_null(0),
+            removed=pl.col("removed").fill_null(0),
+        )
+    )
