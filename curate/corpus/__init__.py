@@ -1,0 +1,52 @@
+"""Documents in and out: schema, readers, quarantine, fingerprints, the curated folder."""
+
+from curate.corpus.curated import CuratedResult, write_curated
+from curate.corpus.decontamination import decontaminate
+from curate.corpus.fingerprint import fingerprint
+from curate.corpus.ingest import BrokenFile, IngestResult, check_counts, ingest
+from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files
+from curate.corpus.parts import read_parts
+from curate.corpus.scan import scan_corpus
+from curate.corpus.schema import (
+    DOCUMENT_SCHEMA,
+    QUARANTINE_SCHEMA,
+    REASONS,
+    RESERVED_COLUMNS,
+    check_documents,
+    conform,
+)
+from curate.corpus.storage import (
+    clear_parts,
+    file_digest,
+    folder_digest,
+    write_atomically,
+    write_bytes_atomically,
+)
+
+__all__ = [
+    "DOCUMENT_SCHEMA",
+    "FORMATS",
+    "QUARANTINE_SCHEMA",
+    "REASONS",
+    "RESERVED_COLUMNS",
+    "BrokenFile",
+    "CuratedResult",
+    "IngestResult",
+    "InputConfig",
+    "InputFile",
+    "check_counts",
+    "check_documents",
+    "clear_parts",
+    "conform",
+    "decontaminate",
+    "file_digest",
+    "find_files",
+    "fingerprint",
+    "folder_digest",
+    "ingest",
+    "read_parts",
+    "scan_corpus",
+    "write_atomically",
+    "write_bytes_atomically",
+    "write_curated",
+]

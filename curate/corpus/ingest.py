@@ -1,0 +1,154 @@
+"""Input → `documents/` and `quarantine/`: everything is parsed once, in input order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from curate.corpus.arrow import read_parquet
+from curate.corpus.batches import Batch
+from curate.corpus.hub import read_dataset
+from curate.corpus.inputs import InputConfig, InputFile, find_files
+from curate.corpus.jsonl import read_jsonl
+from curate.corpus.parts import DocumentParts, QuarantineParts
+from curate.corpus.plain import read_csv, read_text_files
+from curate.corpus.sorting import SeenIds, sort_batch
+from curate.errors import InputError, IntegrityError
+
+
+class BrokenFile(NamedTuple):
+    """A file that could not be read, or not to its end."""
+
+    path: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestResult:
+    """What became of an input; `rows_read == documents + quarantined`.
+
+    Attributes:
+        documents: Rows that became documents.
+        quarantined: Rows that did not.
+        rows_read: Rows that the readers found, good or bad; blank lines are no rows.
+        parts: Files of the documents table, in order; at least one, even if it is empty.
+        reasons: Quarantined rows per reason.
+        broken_files: Files that could not be read (to their end), apart from the rows.
+    """
+
+    documents: int
+    quarantined: int
+    rows_read: int
+    parts: tuple[Path, ...]
+    reasons: dict[str, int] = field(default_factory=dict)
+    broken_files: tuple[BrokenFile, ...] = ()
+
+
+def ingest(
+    config: InputConfig,
+    folder: Path,
+    *,
+    batch: str = "",
+    progress: Callable[[int], None] | None = None,
+) -> IngestResult:
+    r"""Parse an input once into `folder/documents/` and `folder/quarantine/`.
+
+    Memory is bounded by a part and a batch, never by the input. The same input gives the same
+    bytes. Rows that cannot be used are named with path, row and reason in the quarantine;
+    broken files too, and what could be read of them before the break is kept. Earlier parts
+    in `folder` are deleted.
+
+    Args:
+        config: What to read.
+        folder: Where the two tables go.
+        batch: Name of an increment, put before ids made from path and row (`<batch>/…`).
+        progress: Called after each batch with its number of rows.
+
+    Raises:
+        InputError: Nothing to read; no row has the text column, or the named id or source.
+        ConfigError: A file with an unknown suffix is named; columns collide.
+        IntegrityError: The counts do not add up.
+
+    >>> import json, tempfile
+    >>> home = Path(tempfile.mkdtemp())
+    >>> _ = (home / "a.jsonl").write_text('{"text": "good"}\n{"text": null}\n{oops\n')
+    >>> result = ingest(InputConfig(path=str(home / "a.jsonl")), home / "run")
+    >>> result.documents, result.reasons
+    (1, {'bad line': 1, 'null text': 1})
+    """
+    documents = DocumentParts(folder / "documents", config.part_bytes)
+    quarantine = QuarantineParts(folder / "quarantine")
+    seen, rows_read = SeenIds(), 0
+    columns: dict[str, None] = {}
+    for found in read_batches(config):
+        good, bad = sort_batch(found, config, seen, prefix=f"{batch}/" if batch else "")
+        documents.add(good)
+        quarantine.add(bad)
+        columns |= dict.fromkeys(found.columns)
+        rows_read += found.rows_read
+        if progress is not None:
+            progress(found.rows_read)
+    if rows_read:
+        _check_columns(config, list(columns))
+    result = IngestResult(
+        parts=documents.close(),
+        quarantined=quarantine.close(),
+        documents=documents.height,
+        rows_read=rows_read,
+        reasons=quarantine.reasons,
+        broken_files=tuple(BrokenFile(*broken) for broken in quarantine.broken),
+    )
+    check_counts(result)
+    return result
+
+
+def check_counts(result: IngestResult) -> None:
+    """Raise `IntegrityError` unless every row read is a document or in quarantine.
+
+    >>> check_counts(IngestResult(documents=1, quarantined=1, rows_read=3, parts=()))
+    Traceback (most recent call last):
+    curate.errors.IntegrityError: 3 rows were read, but 1 documents + 1 quarantined rows = 2
+    """
+    found = result.documents + result.quarantined
+    if found != result.rows_read:
+        raise IntegrityError(
+            f"{result.rows_read} rows were read, but {result.documents} documents"
+            f" + {result.quarantined} quarantined rows = {found}"
+        )
+
+
+def read_batches(config: InputConfig) -> Iterator[Batch]:
+    """Batches of the whole input, in input order."""
+    if config.dataset is not None:
+        yield from read_dataset(config)
+        return
+    files = find_files(config)
+    # Text files are small and many: neighbours share a batch.
+    for is_text, group in groupby(files, key=lambda file: file.format == "text"):
+        if is_text:
+            yield from read_text_files(tuple(group), config.text)
+        else:
+            yield from _read_tables(group, config)
+
+
+def _read_tables(files: Iterable[InputFile], config: InputConfig) -> Iterator[Batch]:
+    for file in files:
+        if file.format == "parquet":
+            yield from read_parquet(file, config.text)
+        elif file.format == "csv":
+            yield from read_csv(file)
+        else:
+            yield from read_jsonl(file, config.text)
+
+
+def _check_columns(config: InputConfig, columns: list[str]) -> None:
+    for role in ("text", "id", "source"):
+        name = getattr(config, role)
+        if name is not None and name not in columns:
+            raise InputError(
+                f"no row of the input has the column {name!r} that input.{role} names;"
+                f" columns there: {', '.join(columns) or 'none'}"
+            )

@@ -1,0 +1,83 @@
+"""A corpus as a LazyFrame, wherever and however it lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from curate.corpus.fingerprint import fingerprint
+from curate.corpus.ingest import ingest
+from curate.corpus.inputs import InputConfig
+from curate.corpus.storage import write_bytes_atomically
+
+log = logging.getLogger("curate")
+
+
+def scan_corpus(
+    path: str | Path | Sequence[str | Path],
+    *,
+    text: str = "text",
+    id: str | None = None,
+    source: str | None = None,
+    cache: Path | None = None,
+) -> pl.LazyFrame:
+    """Documents of files, a folder or a glob, with the columns `id, text, source, control`, ….
+
+    The input is parsed once into a cache folder named by its content; the next call with the
+    same input only opens it. Rows that cannot be used are in `quarantine/` beside the documents;
+    how many there are is logged as a warning.
+
+    Args:
+        path: A file, a folder, a glob, or several.
+        text: Column with the text.
+        id: Column with the id; by default `id`, else made from path and row.
+        source: Column with the source; by default `source`, else the path.
+        cache: Where parsed inputs are kept; by default `curate` in the user's cache folder.
+
+    Raises:
+        InputError: Nothing to read, or no row with the text column.
+
+    >>> import tempfile
+    >>> home = Path(tempfile.mkdtemp())
+    >>> _ = (home / "a.jsonl").write_text('{"text": "one"}')
+    >>> scan_corpus(home / "a.jsonl", cache=home / "cache").select("id", "text").collect().rows()
+    [('a.jsonl:1', 'one')]
+    """
+    paths = (path,) if isinstance(path, str | Path) else tuple(path)
+    config = InputConfig(path=tuple(map(str, paths)), text=text, id=id, source=source)
+    folder = (cache or _user_cache()) / _key(config)
+    done = folder / "counts.json"
+    if not done.exists():
+        _fill(config, folder, done)
+    return pl.scan_parquet(sorted((folder / "documents").glob("part-*.parquet")))
+
+
+def _user_cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "curate"
+
+
+def _key(config: InputConfig) -> str:
+    columns = replace(config, path="")
+    facts = [fingerprint(config), repr(columns)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _fill(config: InputConfig, folder: Path, done: Path) -> None:
+    result = ingest(config, folder)
+    if result.quarantined or result.broken_files:
+        log.warning(
+            "%d rows and %d broken files are in %s",
+            result.quarantined,
+            len(result.broken_files),
+            folder / "quarantine",
+        )
+    counts = {"documents": result.documents, "reasons": result.reasons}
+    write_bytes_atomically(json.dumps(counts).encode(), done)

@@ -1,0 +1,203 @@
+"""The document table, the quarantine table, and how column types of many files meet.
+
+**documents**: `id` String (unique) · `text` String · `source` String · `control` String
+(null = native document) · further columns of the input, untouched. Row order = input order.
+
+**quarantine**: what could not become a document, one row a rejected row of the input, plus
+one row (with `row` null) a file that is broken as a whole or from some point on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+from polars.datatypes import DataType, DataTypeClass
+
+from curate.errors import ConfigError, IntegrityError
+
+ID, TEXT, SOURCE, CONTROL = "id", "text", "source", "control"
+UNKNOWN_SOURCE = "unknown"
+
+DOCUMENT_SCHEMA: Mapping[str, DataTypeClass] = {
+    ID: pl.String,
+    TEXT: pl.String,
+    SOURCE: pl.String,
+    CONTROL: pl.String,
+}
+
+#: Names that belong to tables of a run; an input column of that name is carried as `input_<name>`.
+RESERVED_COLUMNS = (
+    ID,
+    TEXT,
+    SOURCE,
+    CONTROL,
+    "failed",
+    "kept",
+    "cluster_id",
+    "cluster_size",
+    "duplicate_of",
+    "jaccard",
+    "quality",
+)
+
+NULL_TEXT = "null text"
+MISSING_TEXT = "missing text"
+TEXT_NOT_STRING = "text not a string"
+EMPTY_TEXT = "empty text"
+INVALID_UTF8 = "invalid UTF-8"
+BAD_LINE = "bad line"
+NOT_AN_OBJECT = "not an object"
+NULL_ID = "null id"
+REPEATED_ID = "repeated id"
+BROKEN_FILE = "broken file"
+
+#: Every reason a quarantine row may carry; all but the last are about one row of the input.
+REASONS = (
+    NULL_TEXT,
+    MISSING_TEXT,
+    TEXT_NOT_STRING,
+    EMPTY_TEXT,
+    INVALID_UTF8,
+    BAD_LINE,
+    NOT_AN_OBJECT,
+    NULL_ID,
+    REPEATED_ID,
+    BROKEN_FILE,
+)
+
+QUARANTINE_SCHEMA: Mapping[str, DataTypeClass] = {
+    "path": pl.String,
+    "row": pl.Int64,
+    "reason": pl.String,
+    "detail": pl.String,
+    "raw": pl.String,
+}
+
+#: Longest excerpt of a rejected row, in characters.
+EXCERPT_CHARS = 200
+
+
+def quarantine_frame(rows: Sequence[tuple[str, int | None, str, str, str | None]]) -> pl.DataFrame:
+    """Rows of the quarantine table from `(path, row, reason, detail, raw)`."""
+    return pl.DataFrame(rows, schema=dict(QUARANTINE_SCHEMA), orient="row")
+
+
+def carried_names(columns: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:
+    """New name of every input column that is carried through.
+
+    Args:
+        columns: Column names of the input.
+        taken: Which of them feed `id`, `text` and `source` (role → column); these are left out.
+
+    Returns:
+        Input name → name in the documents table. A name that a run's own tables use becomes
+        `input_<name>`.
+
+    Raises:
+        ConfigError: If two columns would then have the same name.
+
+    >>> carried_names(["id", "body", "kept", "url"], {"id": "id", "text": "body"})
+    {'kept': 'input_kept', 'url': 'url'}
+    """
+    used = set(taken.values())
+    names = {
+        name: f"input_{name}" if name in RESERVED_COLUMNS else name
+        for name in columns
+        if name not in used
+    }
+    for name, new in names.items():
+        if name != new and new in names:
+            raise ConfigError(
+                f"input column {name!r} belongs to Curate's own tables and would be carried as"
+                f" {new!r}, which the input has too; rename one of them"
+            )
+    return names
+
+
+def common_type(a: DataType, b: DataType) -> DataType:
+    """The type that a column has in the documents table when its files disagree.
+
+    Equal types stay; a column that is all null takes the other's type; two numeric types meet
+    in the numeric type that holds both; everything else meets in String.
+
+    >>> common_type(pl.Int64(), pl.Float64()), common_type(pl.Int64(), pl.String())
+    (Float64, String)
+    """
+    if a == b or b == pl.Null():
+        return a
+    if a == pl.Null():
+        return b
+    if a.is_numeric() and b.is_numeric() and not (a.is_decimal() or b.is_decimal()):
+        both = [pl.DataFrame(schema={"x": kind}) for kind in (a, b)]
+        met = pl.concat(both, how="vertical_relaxed").schema["x"]
+        if met != pl.Int128():  # Parquet has no 128-bit integer
+            return met
+    return pl.String()
+
+
+def merge_schemas(schemas: Sequence[Mapping[str, DataType]]) -> dict[str, DataType]:
+    """Union of schemas, columns in order of first appearance, types by `common_type`."""
+    merged: dict[str, DataType] = {}
+    for schema in schemas:
+        for name, kind in schema.items():
+            merged[name] = common_type(merged[name], kind) if name in merged else kind
+    return merged
+
+
+def conform(frame: pl.DataFrame, schema: Mapping[str, DataType]) -> pl.DataFrame:
+    """`frame` with exactly the columns and types of `schema`; missing columns become null.
+
+    >>> conform(pl.DataFrame({"a": [1]}), {"a": pl.String(), "b": pl.Int64()}).row(0)
+    ('1', None)
+    """
+    columns = [
+        _cast(frame[name], kind) if name in frame.columns else _nulls(name, frame.height, kind)
+        for name, kind in schema.items()
+    ]
+    return pl.DataFrame(columns)
+
+
+def check_documents(frame: pl.DataFrame) -> None:
+    """Raise `IntegrityError` unless `frame` is a documents table.
+
+    Checked: the four columns `id, text, source, control` with dtype String in that order first,
+    no null in the first three, no id twice.
+
+    >>> check_documents(pl.DataFrame({"id": ["a"], "text": ["x"], "source": ["s"],
+    ...     "control": [None]}, schema_overrides={"control": pl.String}))
+    """
+    first = {name: str(kind) for name, kind in list(frame.schema.items())[:4]}
+    if list(first) != list(DOCUMENT_SCHEMA) or set(first.values()) != {"String"}:
+        raise IntegrityError(
+            f"a documents table starts with the String columns {', '.join(DOCUMENT_SCHEMA)};"
+            f" found {first}"
+        )
+    for name in (ID, TEXT, SOURCE):
+        if frame[name].null_count():
+            raise IntegrityError(f"column {name!r} holds {frame[name].null_count()} nulls")
+    if frame[ID].n_unique() != frame.height:
+        raise IntegrityError(f"{frame.height - frame[ID].n_unique()} ids are repeated")
+
+
+def _nulls(name: str, height: int, kind: DataType) -> pl.Series:
+    return pl.Series(name, [], dtype=kind).extend_constant(None, height)
+
+
+def _cast(column: pl.Series, kind: DataType) -> pl.Series:
+    if column.dtype == kind:
+        return column
+    if kind == pl.String() and (column.dtype.is_nested() or column.dtype == pl.Binary):
+        return as_json_text(column)
+    return column.cast(kind)
+
+
+def as_json_text(column: pl.Series) -> pl.Series:
+    """A column of anything as String: JSON for lists and structs, `str` where JSON has no word."""
+    values = [None if value is None else _json(value) for value in column.to_list()]
+    return pl.Series(column.name, values, dtype=pl.String)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,107 @@
+"""`map(function, specs) -> results`: in this thread, in threads, or in processes.
+
+Results come in the order of the specs whatever the number of workers, so that the number of
+workers never changes a result. Specs and results are small (paths, counts); tables travel as
+files. The first error of a function, in spec order, is raised.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor as Pool
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+from curate.errors import ConfigError
+
+Spec = TypeVar("Spec")
+Result = TypeVar("Result")
+
+
+class Executor(Protocol):
+    """What every stage takes to do its shards."""
+
+    def __call__(
+        self, function: Callable[[Spec], Result], specs: Sequence[Spec], /
+    ) -> list[Result]:
+        """Results of `function` for all specs, in their order."""
+        ...
+
+
+def serial(function: Callable[[Spec], Result], specs: Sequence[Spec], /) -> list[Result]:
+    """One spec after the other, here.
+
+    >>> serial(len, ["a", "bc"])
+    [1, 2]
+    """
+    return [function(spec) for spec in specs]
+
+
+def threads(workers: int) -> Executor:
+    """A map over `workers` threads: for work that releases the interpreter lock.
+
+    >>> threads(2)(len, ["a", "bc", ""])
+    [1, 2, 0]
+    """
+    _check(workers)
+    if workers == 1:
+        return serial
+
+    def run(function: Callable[[Spec], Result], specs: Sequence[Spec], /) -> list[Result]:
+        return _all(ThreadPoolExecutor(max_workers=workers), function, specs)
+
+    return run
+
+
+def processes(workers: int) -> Executor:
+    """A map over `workers` new processes: for work that holds the interpreter lock.
+
+    Processes are spawned, not forked, for Polars' threads do not survive a fork. Each gets its
+    share of the cores for Polars. The function must be importable by name, and a script that
+    calls this needs `if __name__ == "__main__"`.
+
+    >>> processes(1)(len, ["a", "bc"])  # one worker needs no process
+    [1, 2]
+    """
+    _check(workers)
+    if workers == 1:
+        return serial
+
+    def run(function: Callable[[Spec], Result], specs: Sequence[Spec], /) -> list[Result]:
+        context = multiprocessing.get_context("spawn")
+        with _core_share(workers):
+            return _all(ProcessPoolExecutor(workers, mp_context=context), function, specs)
+
+    return run
+
+
+def _check(workers: int) -> None:
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}; allowed: 1 and more")
+
+
+def _all(pool: Pool, function: Callable[[Spec], Result], specs: Sequence[Spec]) -> list[Result]:
+    try:
+        futures = [pool.submit(function, spec) for spec in specs]
+        return [future.result() for future in futures]
+    finally:
+        # After an error or an interrupt, what has not begun is not begun.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _core_share(workers: int) -> Iterator[None]:
+    """Polars reads this variable when it is imported: children must find it at their start."""
+    name = "POLARS_MAX_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = str(max(1, (os.cpu_count() or 1) // workers))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
