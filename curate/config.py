@@ -107,7 +107,9 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], *, path: str = "") ->
     fields = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
-            raise ConfigError(unknown_name("key", key, fields).replace(repr(key), f"'{path}{key}'", 1))
+            raise ConfigError(
+                unknown_name("key", key, fields).replace(repr(key), f"'{path}{key}'", 1)
+            )
     required = [
         name
         for name, f in fields.items()
@@ -236,7 +238,9 @@ def _sequence(option: Any, value: Any) -> tuple[Any, ...] | None:  # noqa: ANN40
 
 
 def _name(option: Any) -> str:  # noqa: ANN401
-    return "a table" if dataclasses.is_dataclass(option) else getattr(option, "__name__", str(option))
+    return (
+        "a table" if dataclasses.is_dataclass(option) else getattr(option, "__name__", str(option))
+    )
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from curate import stages
-from curate.config import RunConfig, load_config, to_toml
+from curate.config import RunConfig, config_values, load_config, to_toml
 from curate.corpus import fingerprint, write_bytes_atomically
-from curate.errors import unknown_name, ConfigError
+from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
 from curate.run_folder import Manifest, RunFolder
-from curate.stages import Context, Facts
+from curate.shards import Context, Facts
 
 LIBRARIES = ("polars", "numba", "numpy", "scikit-learn", "scipy", "datasketch", "tokenizers")
 
@@ -111,7 +111,7 @@ STAGES = (
             "rules.parquet",
             "funnel.parquet",
             "shown.parquet",
-            "controls_scoreboard.parquet",
+            "controls/scoreboard.parquet",
         ),
         after=("documents", "controls", "clean", "annotate", "duplicates", "quality"),
         sections=("rules", "duplicates", "quality", "audit"),
@@ -138,8 +138,17 @@ STAGES = (
         homes=("proxies", "scaling"),
         after=("documents", "evaluation", "clean", "annotate", "duplicates", "verdicts"),
         sections=("seed", "measure", "truth"),
-        modules=("measure", "experiment", "subsets", "proxies", "scaling", "tokens",
-                 "ngram_model", "statistics", "verdicts"),
+        modules=(
+            "measure",
+            "experiment",
+            "subsets",
+            "proxies",
+            "scaling",
+            "tokens",
+            "ngram_model",
+            "statistics",
+            "verdicts",
+        ),
     ),
     Stage(
         name="report",
@@ -198,7 +207,7 @@ def stage_key(stage: Stage, context: Context) -> str:
     """Digest of all that a stage's result depends on."""
     depends: dict[str, Any] = {
         "name": stage.name,
-        "sections": stages.section_values(context.config, stage.sections),
+        "sections": _section_values(context.config, stage.sections),
         "after": {name: context.manifest.digest(name) for name in stage.after},
         "code": code_version(stage.modules),
     }
@@ -243,6 +252,11 @@ def run_config(
     context = open_context(loaded, workers=workers)
     run_stages(context, until=until)
     return context
+
+
+def _section_values(config: RunConfig, sections: tuple[str, ...]) -> dict[str, Any]:
+    values = config_values(config)
+    return {name: values.get(name) for name in sections}
 
 
 def _version(name: str) -> str:

@@ -12,10 +12,10 @@ import polars as pl
 
 from curate.config import RunConfig, load_config
 from curate.errors import ConfigError, InputError, unknown_name
+from curate.judgement import stored_decision
 from curate.pipeline import run_config
 from curate.rules import Rule
 from curate.run_folder import RunFolder
-from curate.stages import stored_decision
 from curate.verdicts import Decision, decide
 
 
@@ -68,7 +68,9 @@ class Run:
             raise InputError(f"no document {id!r} among the {self.verdicts.height:,} of this run")
         document = row.to_dicts()[0]
         rules = stored_decision(self.folder, self.config).rules
-        return Explanation(document=document, rules=pl.DataFrame([_margin(r, document) for r in rules]))
+        return Explanation(
+            document=document, rules=pl.DataFrame([_margin(r, document) for r in rules])
+        )
 
     def what_if(self, overrides: Mapping[str, Mapping[str, float | None]]) -> WhatIf:
         """Judge again under other bounds; nothing is measured again.
@@ -145,8 +147,10 @@ class WhatIf:
     def changed(self) -> pl.DataFrame:
         """Native documents whose fate changes: `id, kept, failed, failed_before`."""
         joined = self.after.select("id", "control", "kept", "failed").join(
-            self.before.select("id", kept_before="kept", failed_before="failed"), on="id",
-            how="inner", maintain_order="left",
+            self.before.select("id", kept_before="kept", failed_before="failed"),
+            on="id",
+            how="inner",
+            maintain_order="left",
         )
         native = joined.filter(pl.col("control").is_null()).drop("control")
         return native.filter(pl.col("kept") != pl.col("kept_before")).drop("kept_before")
@@ -155,7 +159,8 @@ class WhatIf:
         gained = self.changed.filter("kept").height
         kept = self.before.filter(pl.col("kept") & pl.col("control").is_null()).height
         lost = self.changed.height - gained
-        return f"{kept:,} documents kept → {kept + gained - lost:,} ({gained:+,} kept, {lost:,} removed)"
+        change = f"{gained:+,} kept, {lost:,} removed"
+        return f"{kept:,} documents kept → {kept + gained - lost:,} ({change})"
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(str(self))}</p>{self.changed.head(20)._repr_html_()}"
@@ -188,7 +193,7 @@ def run(
     workers: int | None = None,
     until: str | None = None,
 ) -> Run:
-    """Run a config from raw input to report, here, without an orchestrator.
+    r"""Run a config from raw input to report, here, without an orchestrator.
 
     Args:
         config: Path of a TOML config, a mapping of the same shape, or a `RunConfig`.
@@ -205,7 +210,7 @@ def run(
     >>> import json, tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> rows = [{"id": str(i), "text": f"document number {i} says hello"} for i in range(3)]
-    >>> _ = (folder / "a.jsonl").write_text("\\n".join(json.dumps(r) for r in rows))
+    >>> _ = (folder / "a.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
     >>> done = run({
     ...     "input": {"path": str(folder / "a.jsonl")}, "output": {"path": str(folder / "run")},
     ...     "controls": {"share": 0.0},

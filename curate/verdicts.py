@@ -74,7 +74,8 @@ def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl
     judged = judge(columns, list(decision.rules))
     wanted = pairs.filter(pl.col("kind").is_in(decision.kinds))
     eligible = judged.with_columns(eligible=pl.col("kept"))
-    resolved = resolve(wanted, eligible, decision.duplicates.survivor)
+    policy = decision.duplicates
+    resolved = resolve(wanted, eligible, policy.survivor, sources=policy.sources)
     joined = judged.join(
         resolved.select("id", "cluster_id", "duplicate_of", "kind", "jaccard"),
         on="id",

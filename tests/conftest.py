@@ -11,7 +11,28 @@ import numpy as np
 import polars as pl
 import pytest
 
-SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu".split()
+SYLLABLES = [
+    "ba",
+    "ce",
+    "di",
+    "fo",
+    "gu",
+    "ha",
+    "je",
+    "ki",
+    "lo",
+    "mu",
+    "na",
+    "pe",
+    "ri",
+    "so",
+    "tu",
+    "va",
+    "we",
+    "xi",
+    "yo",
+    "zu",
+]
 
 
 def vocabulary(rng, size=2000):
@@ -42,7 +63,9 @@ def small_corpus(n=300, seed=1):
     words = vocabulary(rng)
     rows = []
     for i in range(n):
-        rows.append((f"doc-{i:04d}", prose(rng, words, int(rng.integers(60, 220))), f"site-{i % 5}", None))
+        rows.append(
+            (f"doc-{i:04d}", prose(rng, words, int(rng.integers(60, 220))), f"site-{i % 5}", None)
+        )
     for i in range(n // 15):
         rows.append((f"copy-{i:03d}", rows[i * 3][1], f"site-{i % 5}", "exact_copy"))
         near = rows[i * 3 + 1][1].split(" ")

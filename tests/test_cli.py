@@ -12,7 +12,9 @@ import curate
 def run_curate(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "curate", *map(str, arguments)],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

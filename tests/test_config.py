@@ -50,7 +50,12 @@ def test_missing_file_and_broken_toml_are_config_errors(tmp_path):
         {},
         {"duplicates": {"near": False}},
         {"duplicates": {"near": {"jaccard": 0.7, "preset": "high_recall"}, "survivor": "earliest"}},
-        {"rules": {"sets": ["gopher_quality"], "override": {"gopher_quality.word_count": {"min": 3}}}},
+        {
+            "rules": {
+                "sets": ["gopher_quality"],
+                "override": {"gopher_quality.word_count": {"min": 3}},
+            }
+        },
         {"rules": {"add": {"long_enough": {"signal": "text_chars", "min": 200}}}},
         {"measure": {"evaluation": ["a.parquet", "b.parquet"]}},
         {"audit": {"gate": {"removal_ratio": 1.25, "excess_removal": 0.02, "q": 0.01}}},

@@ -122,7 +122,9 @@ def test_command_line_and_notebook_write_the_same_bytes(done, tmp_path, corpus):
     config = tmp_path / "run.toml"
     config.write_text(to_toml(load_config(config_for(tmp_path, corpus))))
     finished = subprocess.run(
-        [sys.executable, "-m", "curate", "run", str(config)], capture_output=True, text=True,
+        [sys.executable, "-m", "curate", "run", str(config)],
+        capture_output=True,
+        text=True,
         check=False,
     )
 
@@ -142,7 +144,12 @@ def test_flow_writes_the_same_bytes(done, tmp_path, corpus):
     environment = os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")}
     finished = subprocess.run(
         [sys.executable, "flows/curation.py", str(config)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
 
     assert finished.returncode == 0, finished.stderr[-3000:]
@@ -232,7 +239,11 @@ def test_wipe_out_fails_the_gate_but_leaves_the_report(tmp_path, corpus):
 def test_longest_copy_that_fails_a_rule_leaves_its_passing_copy(tmp_path):
     """A cluster is not lost with its longest copy; without that rule the longest one stays."""
     body = " ".join(f"word{i} and another{i * 7} thing" for i in range(100))
-    rows = [("short", body + ".", "a"), ("long", body + ". " + "{ " * 9, "b"), ("other", "x " * 90, "a")]
+    rows = [
+        ("short", body + ".", "a"),
+        ("long", body + ". " + "{ " * 9, "b"),
+        ("other", "x " * 90, "a"),
+    ]
     pl.DataFrame(rows, schema=["id", "text", "source"], orient="row").write_parquet(
         tmp_path / "raw.parquet"
     )

@@ -1,0 +1,244 @@
+"""From columns to the verdict tables, and to those that people read about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.clean import apply_edits, clean
+from curate.config import RunConfig
+from curate.controls import scoreboard
+from curate.corpus import write_atomically
+from curate.errors import ConfigError, IntegrityError
+from curate.rules import Rule, judge, load_rules
+from curate.run_folder import RunFolder
+from curate.shards import Context, Facts, native_parts, signal_columns
+from curate.verdicts import Decision, removed_only_by
+
+# Signals that every verdict row carries, as weights of the audit and the funnel.
+WEIGHTS = ("text_bytes", "text_chars", "words")
+EXAMPLES_PER_REASON = 5
+EXCERPT_CHARS = 280
+
+
+def decision_for(config: RunConfig, columns: pl.DataFrame) -> Decision:
+    """The rules of a config, with thresholds from the corpus resolved, and the quality cut."""
+    rules = load_rules(config.rules, columns)
+    if config.quality.min is not None:
+        if "quality" not in columns.columns:
+            raise ConfigError("quality.min is set, but quality.reference is not: no score exists")
+        source = "quality.min of the run config"
+        rules = [
+            *rules,
+            Rule(
+                name="quality.score",
+                signal="quality",
+                min=config.quality.min,
+                max=None,
+                source=source,
+            ),
+        ]
+    kinds = [k for k in ("exact", "near") if getattr(config.duplicates, k)]
+    return Decision(rules=tuple(rules), duplicates=config.duplicates, kinds=tuple(kinds))
+
+
+def stored_decision(folder: RunFolder, config: RunConfig) -> Decision:
+    """The decision of a finished run, thresholds as they were resolved then."""
+    rows = folder.read("rules.parquet").filter(pl.col("applied")).drop("applied").to_dicts()
+    kinds = [k for k in ("exact", "near") if getattr(config.duplicates, k)]
+    rules = tuple(Rule(**row) for row in rows)
+    return Decision(rules=rules, duplicates=config.duplicates, kinds=tuple(kinds))
+
+
+def steps_of(context: Context) -> dict[str, list[str]]:
+    """Step → rule names of the run, in order."""
+    return stored_decision(context.folder, context.config).steps()
+
+
+def rule_table(folder: RunFolder) -> list[dict[str, Any]]:
+    """The rules that decided, as plain rows."""
+    return folder.read("rules.parquet").filter(pl.col("applied")).drop("applied").to_dicts()
+
+
+def reconcile(context: Context, verdicts: pl.DataFrame) -> Facts:
+    """Check that no document was lost: read + planted = kept + removed + quarantined.
+
+    Raises:
+        IntegrityError: The counts do not balance; both sides are named.
+    """
+    stages = context.manifest.stages
+    read = stages["documents"].facts["rows_read"]
+    planted = stages["controls"].facts["planted"]
+    quarantined = _quarantined_rows(context.folder)
+    kept = verdicts.filter("kept").height
+    removed = verdicts.height - kept
+    if read + planted != kept + removed + quarantined:
+        raise IntegrityError(
+            f"documents do not reconcile: {read:,} rows read + {planted:,} planted ≠ "
+            f"{kept:,} kept + {removed:,} removed + {quarantined:,} quarantined"
+        )
+    native = verdicts.filter(pl.col("control").is_null())
+    return {
+        "rows_read": read,
+        "planted": planted,
+        "quarantined": quarantined,
+        "native_kept": native.filter("kept").height,
+        "native_removed": native.filter(~pl.col("kept")).height,
+    }
+
+
+def _quarantined_rows(folder: RunFolder) -> int:
+    parts = folder.parts("quarantine")
+    if not parts:
+        return 0
+    rows = pl.concat([pl.read_parquet(p) for p in parts])
+    return rows.filter(pl.col("row").is_not_null()).height
+
+
+def carried_columns(config: RunConfig, judged: pl.DataFrame, decision: Decision) -> list[str]:
+    """Columns of the verdict table: id, groups of the audit, every column a rule reads, verdict.
+
+    Raises:
+        ConfigError: The audit names a group that no document has.
+    """
+    for group in config.audit.groups:
+        if group not in judged.columns:
+            known = ", ".join(sorted(judged.columns))
+            raise ConfigError(f"audit.groups names {group!r}; the documents have: {known}")
+    reads = [rule.signal for rule in decision.rules]
+    scores = ["quality"] if "quality" in judged.columns else []
+    wanted = ["id", "source", "control", *config.audit.groups, *WEIGHTS, *reads, *scores]
+    verdict = ["failed", "kept", "cluster_id", "duplicate_of", "jaccard"]
+    return list(dict.fromkeys([*wanted, *verdict]))
+
+
+def write_judgement_tables(context: Context, table: pl.DataFrame, decision: Decision) -> None:
+    """Rules with resolved bounds, funnel, sets that are only shown, scoreboard of controls."""
+    folder = context.folder
+    shown = _shown_rules(context)
+    rows = [
+        {
+            "name": r.name,
+            "signal": r.signal,
+            "min": r.min,
+            "max": r.max,
+            "source": r.source,
+            "applied": applied,
+        }
+        for rules, applied in ((decision.rules, True), (shown, False))
+        for r in rules
+    ]
+    schema = {
+        "name": pl.String,
+        "signal": pl.String,
+        "min": pl.Float64,
+        "max": pl.Float64,
+        "source": pl.String,
+        "applied": pl.Boolean,
+    }
+    write_atomically(pl.DataFrame(rows, schema=schema), folder.file("rules.parquet"))
+    native = table.filter(pl.col("control").is_null())
+    write_atomically(funnel(context, native, decision.steps()), folder.file("funnel.parquet"))
+    write_atomically(_shown_verdicts(folder, shown), folder.file("shown.parquet"))
+    truth = folder.file("controls/truth.parquet")
+    if truth.exists():
+        edits = pl.concat(
+            [pl.read_parquet(p, columns=["id", "step"]) for p in folder.parts("edits")]
+        )
+        board = scoreboard(pl.read_parquet(truth), table, edits)
+        write_atomically(board, folder.file("controls/scoreboard.parquet"))
+
+
+def _shown_rules(context: Context) -> list[Rule]:
+    names = context.config.rules.shown
+    if not names:
+        return []
+    config = replace(context.config.rules, sets=names, shown=(), override={}, add={})
+    return load_rules(config, signal_columns(context.folder))
+
+
+def _shown_verdicts(folder: RunFolder, rules: list[Rule]) -> pl.DataFrame:
+    """Rule sets judged beside the verdict: share of native documents and words they would fail."""
+    schema = {
+        "set": pl.String,
+        "documents_failing": pl.Int64,
+        "share": pl.Float64,
+        "tokens_share": pl.Float64,
+    }
+    if not rules:
+        return pl.DataFrame(schema=schema)
+    columns = signal_columns(folder).filter(pl.col("control").is_null())
+    rows = []
+    for name in dict.fromkeys(r.name.split(".")[0] for r in rules):
+        judged = judge(columns, [r for r in rules if r.name.startswith(f"{name}.")])
+        lost = judged.filter(~pl.col("kept"))
+        words = judged["words"].sum() or 1
+        rows.append(
+            (name, lost.height, lost.height / max(judged.height, 1), lost["words"].sum() / words)
+        )
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def funnel(context: Context, native: pl.DataFrame, steps: dict[str, list[str]]) -> pl.DataFrame:
+    """Documents, words and bytes into and out of each step, one step after the other.
+
+    Rows: `read`, `quarantined`, then one a step; `documents_removed_only_here` counts what no
+    other step would have removed. Words are those of the standard token view.
+    """
+    quarantined = _quarantined_rows(context.folder)
+    only = removed_only_by(native, steps)
+    zero = dict.fromkeys(("tokens_in", "tokens_out", "bytes_in", "bytes_out"))
+    read = native.height + quarantined
+    rows: list[dict[str, Any]] = [
+        {
+            "step": "quarantine",
+            "documents_in": read,
+            "documents_out": native.height,
+            "documents_removed_only_here": quarantined,
+            **zero,
+        }
+    ]
+    left = native
+    for step, names in steps.items():
+        passed = left.filter(pl.col("failed").list.set_intersection(names).list.len() == 0)
+        rows.append(
+            {
+                "step": step,
+                "documents_in": left.height,
+                "documents_out": passed.height,
+                "documents_removed_only_here": only[step],
+                "tokens_in": left["words"].sum(),
+                "tokens_out": passed["words"].sum(),
+                "bytes_in": left["text_bytes"].sum(),
+                "bytes_out": passed["text_bytes"].sum(),
+            }
+        )
+        left = passed
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def write_examples(context: Context) -> None:
+    """At most five removed native texts a reason, cut and with personal data masked."""
+    folder = context.folder
+    verdicts = folder.table("verdicts").filter(pl.col("control").is_null())
+    reasons = (
+        verdicts.select("id", "source", "failed")
+        .explode("failed", empty_as_null=False, keep_nulls=False)
+        .rename({"failed": "reason"})
+    )
+    chosen = reasons.group_by("reason", maintain_order=True).head(EXAMPLES_PER_REASON)
+    texts = pl.concat([_excerpts(p, chosen["id"]) for p in native_parts(folder)])
+    table = chosen.join(texts, on="id", how="left", maintain_order="left").sort(
+        "reason", maintain_order=True
+    )
+    write_atomically(table, folder.file("examples.parquet"))
+
+
+def _excerpts(part: Path, ids: pl.Series) -> pl.DataFrame:
+    frame = pl.read_parquet(part, columns=["id", "text"])
+    frame = frame.filter(pl.col("id").is_in(ids.implode()))
+    masked = apply_edits(frame, clean(frame, ("mask_pii",)))
+    return frame.select("id", excerpt=masked.str.slice(0, EXCERPT_CHARS))

@@ -1,0 +1,137 @@
+"""A run's verdicts turned into arms, and the experiment on them.
+
+Every arm is a predicate over the verdict table. An arm that leaves a step out resolves its
+duplicate clusters again, so that a document which only lost its place to a bad copy comes back;
+an arm that leaves a cleaning step out replays the other edits.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from curate.clean import apply_edits
+from curate.controls import inert_filler
+from curate.corpus import decontaminate, write_atomically
+from curate.errors import ConfigError
+from curate.experiment import MeasureConfig, measure_inputs, run_experiment
+from curate.judgement import stored_decision
+from curate.run_folder import RunFolder
+from curate.shards import Context, Facts, evaluation_documents, native_parts
+from curate.subsets import id_hashes, pool_mask
+from curate.tokens import save_tokenizer
+from curate.verdicts import decide
+
+POOL_BYTES = 256_000_000  # hash-drawn; far more than the budgets of a proxy model can read
+FILLER_DOCUMENTS = 12_000
+VERDICT_COLUMNS = ("failed", "kept", "cluster_id", "duplicate_of", "jaccard")
+
+
+def measure_arms(context: Context) -> Facts:
+    """`documents/`, `edits/`, `verdicts/`, `evaluation/` → `proxies/`, `scaling/`.
+
+    Writes nothing where the config has no `[measure]` table.
+    """
+    config = context.config.measure
+    if config is None:
+        return {"arms": 0}
+    folder, seed = context.folder, context.config.seed
+    evaluation = evaluation_documents(folder)
+    pool, facts = _pool(context, config, evaluation)
+    inputs = measure_inputs(
+        pool,
+        evaluation=evaluation,
+        filler=inert_filler(FILLER_DOCUMENTS, seed=seed),
+        config=config,
+        seed=seed,
+    )
+    result = run_experiment(inputs, config, seed=seed, executor=context.executor)
+    if inputs.tokenizer is not None:
+        save_tokenizer(inputs.tokenizer, folder.file("proxies/tokenizer.json"))
+    folder.write_json("proxies/plan.json", result.plan | {"pool": facts})
+    for name in ("runs", "losses", "evaluation"):
+        write_atomically(getattr(result, name), folder.file(f"proxies/{name}.parquet"))
+    write_atomically(result.multipliers, folder.file("scaling/multipliers.parquet"))
+    folder.write_json("scaling/verdicts.json", result.verdicts)
+    return facts | {"proxy_runs": result.runs.height}
+
+
+def _pool(
+    context: Context, config: MeasureConfig, evaluation: pl.DataFrame | None
+) -> tuple[pl.DataFrame, Facts]:
+    """Native documents that no evaluation text overlaps, with one column an arm."""
+    folder = context.folder
+    masks = arm_masks(context, config)
+    sample = _sample(folder, masks, context.config.seed)
+    parts, contaminated = [], 0
+    for part in native_parts(folder):
+        documents = pl.read_parquet(part, columns=["id", "text"])
+        documents = documents.join(sample, on="id", how="inner", maintain_order="left")
+        overlaps = _overlapping(documents, evaluation)
+        contaminated += len(overlaps)
+        documents = documents.filter(~pl.col("id").is_in(overlaps.implode()))
+        parts.append(_with_versions(folder, part.name, documents))
+    pool = pl.concat(parts)
+    return pool, {
+        "pool_documents": pool.height,
+        "contaminated_documents": contaminated,
+        "contaminated_kept": masks.filter("curated").height - pool.filter("curated").height,
+    }
+
+
+def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
+    """Which native documents each arm keeps: `id`, `cluster`, `curated`, `oracle`, `without_*`.
+
+    Raises:
+        ConfigError: The file named by `truth` lacks `id` or `kind`.
+    """
+    folder = context.folder
+    verdicts = folder.table("verdicts")
+    native = pl.col("control").is_null()
+    table = verdicts.filter(native).select(
+        "id", "text_bytes", cluster="cluster_id", curated="kept"
+    )
+    if "leave_one_out" in config.arms:
+        columns = verdicts.drop(VERDICT_COLUMNS)
+        pairs = folder.read("duplicates/pairs.parquet")
+        decision = stored_decision(folder, context.config)
+        for step in decision.steps():
+            judged = decide(columns, pairs, decision.without(step)).filter(native)
+            table = table.with_columns(judged["kept"].alias(f"without_{step}"))
+    if "oracle" in config.arms and context.config.truth is not None:
+        table = table.join(_oracle(context.config.truth), on="id", how="left",
+                           maintain_order="left")
+    return table
+
+
+def _oracle(path: str) -> pl.DataFrame:
+    truth = pl.read_parquet(path)
+    if missing := {"id", "kind"} - set(truth.columns):
+        raise ConfigError(f"truth {path!r} lacks the columns {sorted(missing)}")
+    return truth.select("id", oracle=pl.col("kind").is_null())
+
+
+def _sample(folder: RunFolder, masks: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """The documents of the pool: all of them, or a hash-drawn share of a very large corpus."""
+    lengths = masks["text_bytes"].to_numpy()
+    chosen = pool_mask(id_hashes(masks["id"]), lengths, limit=POOL_BYTES, seed=seed)
+    return masks.filter(pl.Series(chosen)).drop("text_bytes")
+
+
+def _overlapping(documents: pl.DataFrame, evaluation: pl.DataFrame | None) -> pl.Series:
+    if evaluation is None:
+        return pl.Series(dtype=pl.String)
+    return decontaminate(documents.select("id", "text"), evaluation)["id"]
+
+
+def _with_versions(folder: RunFolder, part: str, documents: pl.DataFrame) -> pl.DataFrame:
+    """The texts after all edits, and after all edits but those of each cleaning step."""
+    edits = pl.read_parquet(folder.file(f"edits/{part}"))
+    edits = edits.filter(pl.col("id").is_in(documents["id"].implode()))
+    steps = edits["step"].unique().sort().to_list()
+    versions = {"curated_text": edits}
+    if any(name.startswith("without_") for name in documents.columns):
+        for step in steps:
+            versions[f"without_{step}_text"] = edits.filter(pl.col("step") != step)
+            documents = documents.with_columns(pl.col("curated").alias(f"without_{step}"))
+    texts = {name: apply_edits(documents, changes) for name, changes in versions.items()}
+    return documents.with_columns(**texts)

@@ -1,0 +1,92 @@
+"""The shards of a run: which files a stage reads, and how it maps over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.clean import apply_edits
+from curate.config import RunConfig
+from curate.executors import Executor
+from curate.progress import progress
+from curate.run_folder import Manifest, RunFolder
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that a stage may use."""
+
+    config: RunConfig
+    folder: RunFolder
+    manifest: Manifest
+    executor: Executor
+
+
+def native_parts(folder: RunFolder) -> list[Path]:
+    """The document shards without the one of the planted controls."""
+    return [p for p in folder.parts("documents") if p.stem != "part-controls"]
+
+
+def cleaned_parts(folder: RunFolder) -> Iterator[pl.DataFrame]:
+    """Each document shard with its text as the cleaning steps leave it."""
+    for part in folder.parts("documents"):
+        yield cleaned(part, folder.file(f"edits/{part.name}"))
+
+
+def cleaned(documents: Path, edits: Path) -> pl.DataFrame:
+    """One shard of documents with all recorded edits applied."""
+    frame = pl.read_parquet(documents)
+    changes = pl.read_parquet(edits) if edits.exists() else None
+    if changes is None or changes.is_empty():
+        return frame
+    return frame.with_columns(text=apply_edits(frame, changes))
+
+
+def evaluation_documents(folder: RunFolder) -> pl.DataFrame | None:
+    """All evaluation texts: `id`, `text`, `source` (= name of the evaluation set)."""
+    parts = sorted(folder.file("evaluation/documents").glob("part-*.parquet"))
+    if not parts:
+        return None
+    name = pl.col("source").str.split("/").list.last().str.replace(r"\.[a-z.]+$", "")
+    return pl.concat([pl.read_parquet(p, columns=["id", "text", "source"]) for p in parts]).select(
+        "id", "text", name.alias("source")
+    )
+
+
+def signal_columns(folder: RunFolder) -> pl.DataFrame:
+    """All annotations in document order, with the quality score where there is one."""
+    frames = []
+    for part in folder.parts("annotations"):
+        frame = pl.read_parquet(part)
+        scores = folder.file(f"quality/{part.name}")
+        if scores.exists():
+            frame = frame.join(pl.read_parquet(scores), on="id", how="left", maintain_order="left")
+        frames.append(frame)
+    return pl.concat(frames)
+
+
+def map_parts(
+    context: Context, stage: str, work: Callable[[tuple[Path, Path, Path]], Facts], home: str
+) -> Facts:
+    """Run `work` over every document shard that an interrupted run has not finished yet."""
+    folder, manifest = context.folder, context.manifest
+    specs = [
+        (part, folder.file(f"edits/{part.name}"), folder.file(f"{home}/{part.name}"))
+        for part in folder.parts("documents")
+    ]
+    todo = [spec for spec in specs if not manifest.has_output(stage, spec[2])]
+    megabytes = sum(spec[0].stat().st_size for spec in todo) / 1e6
+    totals: dict[str, float] = {}
+    with progress(stage, total=megabytes, unit="MB") as advance:
+        for spec, facts in zip(todo, context.executor(work, todo), strict=True):
+            manifest.add_output(stage, spec[2])
+            advance(spec[0].stat().st_size / 1e6)
+            for name, value in facts.items():
+                totals[name] = totals.get(name, 0) + value
+    return {**totals, "shards": len(specs), "shards_resumed": len(specs) - len(todo)}
