@@ -90,7 +90,7 @@ def character_table() -> NDArray[np.uint32]:
 
 @cache
 def gram_multipliers(n: int) -> NDArray[np.uint64]:
-    """The `n` odd 64-bit multipliers of an n-gram hash: the stream of SplitMix64 from seed 0, bit 0 set.
+    """The `n` odd 64-bit multipliers of an n-gram hash: SplitMix64 from seed 0, bit 0 set.
 
     >>> [hex(m) for m in gram_multipliers(2)]
     ['0xe220a8397b1dcdaf', '0x6e789e6aa1b965f5']
@@ -325,7 +325,7 @@ def hash_grams(
     if count == 0:
         return 0
     n = min(count, multipliers.shape[0])
-    grams = count - n + 1
+    grams: int = count - n + 1
     for i in range(grams):
         out[i] = words[i] * multipliers[0]
     for j in range(1, n):

@@ -1,0 +1,23 @@
+"""Exact and near duplicates: verified pairs, clusters, and who survives.
+
+Pairs are evidence and are found once; who survives is decided by `resolve`, again for every
+arm and every what-if, from the same pairs.
+"""
+
+from curate.duplicates.find import Duplicates, find_duplicates
+from curate.duplicates.near import PRESETS, NearDuplicates
+from curate.duplicates.pairs import PAIRS_SCHEMA, DuplicatesConfig, find_pairs
+from curate.duplicates.survivors import SURVIVOR_POLICIES, clusters, resolve
+
+__all__ = [
+    "PAIRS_SCHEMA",
+    "PRESETS",
+    "SURVIVOR_POLICIES",
+    "Duplicates",
+    "DuplicatesConfig",
+    "NearDuplicates",
+    "clusters",
+    "find_duplicates",
+    "find_pairs",
+    "resolve",
+]

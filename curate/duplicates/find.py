@@ -1,0 +1,108 @@
+"""Duplicates in one call, for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from curate.duplicates.near import NearDuplicates
+from curate.duplicates.pairs import DuplicatesConfig, find_pairs
+from curate.duplicates.survivors import SURVIVOR_POLICIES, resolve
+from curate.errors import ConfigError
+
+_PART_ROWS = 5_000  # of a LazyFrame, held at once
+_DEFAULT = NearDuplicates()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duplicates:
+    """The duplicates of a corpus.
+
+    Attributes:
+        pairs: The evidence: `id_a`, `id_b`, `kind`, `jaccard`, `containment`.
+        removed: What the survivor policy removes: `id`, `kept_id`, `kind`, `jaccard`, in
+            document order.
+        documents: How many documents were compared.
+    """
+
+    pairs: pl.DataFrame
+    removed: pl.DataFrame
+    documents: int
+
+    def _repr_html_(self) -> str:
+        exact = (self.pairs["kind"] == "exact").sum()
+        return (
+            f"<p>{self.removed.height:,} of {self.documents:,} documents have a duplicate that "
+            f"stays; {exact:,} exact and {self.pairs.height - exact:,} near pairs, all verified."
+            f"</p>{self.removed._repr_html_()}"
+        )
+
+
+def find_duplicates(
+    documents: pl.DataFrame | pl.LazyFrame,
+    near: NearDuplicates | None = _DEFAULT,
+    *,
+    exact: bool = True,
+    survivor: str = "longest",
+    sources: tuple[str, ...] = (),
+) -> Duplicates:
+    """Find exact and near duplicates and choose which documents stay.
+
+    Args:
+        documents: `id` String unique, `text` String without nulls; `control`, `source` and
+            `quality` where the policy needs them. A LazyFrame is read in batches, its text is
+            never in memory as a whole.
+        near: Threshold and effort; by default Jaccard 0.8 of word 5-grams. None looks for exact
+            duplicates only.
+        exact: Look for exact duplicates apart; without it they count as near ones.
+        survivor: `longest`, `best_quality`, `earliest` or `source_priority`.
+        sources: Sources from the best to the worst, for `source_priority`.
+
+    Raises:
+        ConfigError: A column is missing, or an option is unknown.
+        InputError: An id occurs twice, or a text is null.
+
+    >>> words = "a cluster of copies keeps one document and names it for all the others"
+    >>> documents = pl.DataFrame({"id": ["a", "b", "c"], "text": [words, words + " too", "new"]})
+    >>> find_duplicates(documents).removed.rows()
+    [('a', 'b', 'near', 0.9090909090909091)]
+    """
+    config = DuplicatesConfig(exact=exact, near=near, survivor=survivor, sources=sources)
+    _check_columns(documents.lazy(), survivor)
+    pairs = find_pairs(lambda: _parts(documents), config)
+    columns = _priority_columns(documents.lazy())
+    resolved = resolve(pairs, columns, survivor, sources=sources)
+    removed = resolved.filter(pl.col("duplicate_of").is_not_null()).select(
+        "id", "kind", "jaccard", kept_id="duplicate_of"
+    )
+    return Duplicates(
+        pairs=pairs,
+        removed=removed.select("id", "kept_id", "kind", "jaccard"),
+        documents=columns.height,
+    )
+
+
+def _check_columns(documents: pl.LazyFrame, survivor: str) -> None:
+    columns = documents.collect_schema().names()
+    read = SURVIVOR_POLICIES[survivor]
+    needed = ["id", "text", *([read] if read and survivor != "longest" else [])]
+    missing = [column for column in needed if column not in columns]
+    if missing:
+        raise ConfigError(f"column {missing[0]!r} is missing; there are: {', '.join(columns)}")
+
+
+def _parts(documents: pl.DataFrame | pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    if isinstance(documents, pl.DataFrame):
+        yield documents
+        return
+    yield from documents.select("id", "text").collect_batches(
+        chunk_size=_PART_ROWS, maintain_order=True
+    )
+
+
+def _priority_columns(documents: pl.LazyFrame) -> pl.DataFrame:
+    carried = [c for c in ("control", "source", "quality") if c in documents.collect_schema()]
+    text_chars = pl.col("text").str.len_chars().cast(pl.Int64)
+    return documents.select("id", *carried, text_chars=text_chars, eligible=pl.lit(True)).collect()
