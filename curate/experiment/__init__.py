@@ -1,0 +1,231 @@
+"""The experiment: what is curation worth, measured with small proxy models on paired draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from curate.errors import ConfigError
+from curate.experiment.arms import Draws, make_draws
+from curate.experiment.config import ARM_GROUPS, MeasureConfig
+from curate.experiment.estimates import estimate
+from curate.experiment.inputs import (
+    EvaluationSet,
+    MeasureInputs,
+    evaluation_sets,
+    measure_inputs,
+    merged_evaluation,
+)
+from curate.experiment.plan import Contrast, FamilyPlan, Plan, make_plan
+from curate.progress import Advance, progress
+from curate.proxies import FAMILIES, Evaluation, ProxyFamily
+from curate.scaling import MULTIPLIER_SCHEMA, NO_EVALUATION, sentences
+
+RUN_SCHEMA = {
+    "arm": pl.String,
+    "family": pl.String,
+    "size": pl.String,
+    "n_params": pl.Int64,
+    "n_tokens": pl.Int64,
+    "replicate": pl.Int32,
+    "eval_set": pl.String,
+    "loss": pl.Float64,
+}
+KEYS = ("arm", "family", "size", "n_tokens", "replicate", "eval_set")
+
+__all__ = [
+    "ARM_GROUPS",
+    "Contrast",
+    "EvaluationSet",
+    "ExperimentResult",
+    "FamilyPlan",
+    "MeasureConfig",
+    "MeasureInputs",
+    "Plan",
+    "evaluation_sets",
+    "make_plan",
+    "measure_inputs",
+    "run_experiment",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExperimentResult:
+    """Tables of an experiment.
+
+    Attributes:
+        runs: `arm, family, size` String, `n_params, n_tokens` Int64, `replicate` Int32,
+            `eval_set` String, `loss` Float64 in bits per byte.
+        losses: Keys of `runs` and `document_bits` List(Float64).
+        evaluation: `eval_set, id` String, `bytes` Int64, in the order of `document_bits`.
+        multipliers: As `curate.scaling.MULTIPLIER_SCHEMA`.
+        plan: Plain values for `plan.json`.
+        verdicts: Sentences, the headline first; see `curate.scaling.sentences`.
+    """
+
+    runs: pl.DataFrame
+    losses: pl.DataFrame
+    evaluation: pl.DataFrame
+    multipliers: pl.DataFrame
+    plan: dict[str, Any]
+    verdicts: list[dict[str, Any]]
+
+
+class _Job(NamedTuple):
+    """One sequence to build, and the ladders to climb on it."""
+
+    family: ProxyFamily
+    arm: str
+    replicate: int
+    ladders: tuple[tuple[str, tuple[int, ...]], ...]  # (size, rungs)
+
+
+def run_experiment(
+    inputs: MeasureInputs, config: MeasureConfig, *, seed: int, workers: int = 2
+) -> ExperimentResult:
+    """Draw the arms, train the proxies, and say what curation was worth.
+
+    Args:
+        inputs: Encoded documents, masks, evaluation sets.
+        config: What is compared.
+        seed: Of all draws.
+        workers: Threads; the tables do not depend on it.
+
+    Raises:
+        ConfigError: The headline cannot be measured, a family is not installed, or the pool is
+            too small.
+
+    >>> from curate.experiment.example import example_inputs
+    >>> config = MeasureConfig(sizes=("order2",), arms=("calibrator",), replicates=2)
+    >>> result = run_experiment(example_inputs(), config, seed=1)
+    >>> result.multipliers.filter("headline")["estimate"].round(1).to_list()
+    [1.4]
+    """
+    if not inputs.evaluation:
+        return _without_evaluation(config)
+    plan = make_plan(inputs, config, seed=seed)
+    draws = make_draws(inputs, share=plan.share, seed=seed)
+    evaluation = merged_evaluation(inputs)
+    jobs = [job for name in plan.families for job in _jobs(draws, plan, name)]
+    results = _train(draws, jobs, evaluation, workers)
+    losses = _losses(inputs, jobs, results)
+    table = _evaluation_table(inputs)
+    multipliers = estimate(draws, plan, losses, table)
+    return ExperimentResult(
+        runs=losses.select(list(RUN_SCHEMA)),
+        losses=losses.select([*KEYS, "document_bits"]),
+        evaluation=table,
+        multipliers=multipliers,
+        plan=plan.to_dict(),
+        verdicts=sentences(multipliers),
+    )
+
+
+def _without_evaluation(config: MeasureConfig) -> ExperimentResult:
+    a, _, b = config.headline.partition(" → ")
+    row = dict.fromkeys(MULTIPLIER_SCHEMA) | {
+        "contrast": config.headline,
+        "kind": "headline",
+        "arm_a": a,
+        "arm_b": b,
+        "eval_set": "all",
+        "quantity": "multiplier",
+        "reached": False,
+        "decisive": True,
+        "headline": True,
+        "conclusion": NO_EVALUATION,
+        "conclusion_without_gate": NO_EVALUATION,
+    }
+    table = pl.DataFrame([row], schema=dict(MULTIPLIER_SCHEMA))
+    empty = pl.DataFrame(schema=RUN_SCHEMA)
+    bits = {k: RUN_SCHEMA[k] for k in KEYS} | {"document_bits": pl.List(pl.Float64)}
+    return ExperimentResult(
+        runs=empty,
+        losses=pl.DataFrame(schema=bits),
+        evaluation=pl.DataFrame(schema={"eval_set": pl.String, "id": pl.String, "bytes": pl.Int64}),
+        multipliers=table,
+        plan={},
+        verdicts=sentences(table),
+    )
+
+
+def _jobs(draws: Draws, plan: Plan, name: str) -> Iterator[_Job]:
+    family, planned = FAMILIES[name], plan.families[name]
+    if not family.available():
+        raise ConfigError(f"proxy family {name!r} is not installed; try the extra 'train'")
+    rungs = [r for arms in planned.ladders.values() for ladder in arms.values() for r in ladder]
+    budgets = sorted(set(rungs))
+    prepared = family.prepare(
+        draws.pooled(budgets[-1]),
+        budgets=budgets,
+        sizes=planned.sizes,
+        vocabulary=draws.inputs.vocabulary,
+    )
+    arms = list(dict.fromkeys(arm for ladder in planned.ladders.values() for arm in ladder))
+    for replicate in range(planned.replicates):
+        for arm in arms:
+            ladders = [(s, planned.ladders[s].get(arm, ())) for s in planned.sizes]
+            wanted = tuple((size, found) for size, found in ladders if found)
+            yield _Job(family=prepared, arm=arm, replicate=replicate, ladders=wanted)
+
+
+def _train(
+    draws: Draws, jobs: Sequence[_Job], evaluation: Evaluation, workers: int
+) -> list[list[tuple[str, Any]]]:
+    """Results in the order of the jobs, whatever finishes first."""
+    total = sum(rungs[-1] for job in jobs for _, rungs in job.ladders) / 1e6
+    with (
+        progress("measure", total=total, unit="Mtokens") as advance,
+        ThreadPoolExecutor(max_workers=workers) as pool,
+    ):
+        return list(pool.map(lambda job: _climb(draws, job, evaluation, advance), jobs))
+
+
+def _climb(
+    draws: Draws, job: _Job, evaluation: Evaluation, advance: Advance
+) -> list[tuple[str, Any]]:
+    tokens = draws.tokens(job.arm, job.replicate, max(rungs[-1] for _, rungs in job.ladders))
+    points = []
+    for size, rungs in job.ladders:
+        budgets = [rung for rung in rungs if rung <= len(tokens)]
+        seed = draws.seed * 1_000 + job.replicate
+        ladder = job.family.ladder(
+            tokens, budgets=budgets, size=size, seed=seed, evaluation=evaluation
+        )
+        points += [(size, point) for point in ladder]
+        advance(rungs[-1] / 1e6)
+    return points
+
+
+def _losses(
+    inputs: MeasureInputs, jobs: Sequence[_Job], results: Sequence[list[tuple[str, Any]]]
+) -> pl.DataFrame:
+    counts = [len(each.ids) for each in inputs.evaluation.values()]
+    ends = np.cumsum([0, *counts])
+    rows = []
+    for job, points in zip(jobs, results, strict=True):
+        for size, point in points:
+            for s, (name, each) in enumerate(inputs.evaluation.items()):
+                bits = point.document_bits[ends[s] : ends[s + 1]]
+                loss = float(bits.sum() / each.bytes.sum())
+                fixed = (job.arm, job.family.name, size, point.n_params, point.n_tokens)
+                rows.append((*fixed, job.replicate, name, loss, bits))
+    schema = RUN_SCHEMA | {"document_bits": pl.List(pl.Float64)}
+    losses = pl.DataFrame(rows, schema=schema, orient="row").sort(KEYS)
+    # The pool was measured in whole documents; a rung that some replicate could not reach is out.
+    replicates = pl.col("replicate").n_unique()
+    everywhere = replicates.over("arm", "family", "size", "n_tokens") == replicates.over("family")
+    return losses.filter(everywhere)
+
+
+def _evaluation_table(inputs: MeasureInputs) -> pl.DataFrame:
+    frames = [
+        pl.DataFrame({"eval_set": [name] * len(each.ids), "id": each.ids, "bytes": each.bytes})
+        for name, each in inputs.evaluation.items()
+    ]
+    return pl.concat(frames).cast({"bytes": pl.Int64})

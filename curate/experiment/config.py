@@ -1,0 +1,92 @@
+"""What the experiment is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curate.errors import ConfigError, unknown_name
+from curate.proxies import FAMILIES
+
+ARM_GROUPS = ("raw", "curated", "oracle", "leave_one_out", "random", "null", "calibrator")
+ARROW = " → "
+
+__all__ = ["ARM_GROUPS", "ARROW", "MeasureConfig"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasureConfig:
+    """The experiment of a run: what is compared, on which text, with which small models.
+
+    Attributes:
+        minutes: Time it may take on two cores. Budgets shrink to fit, by arithmetic from stated
+            speeds, never by the clock: the same config gives the same plan on every machine.
+        evaluation: Files of neutral text that neither side saw. Without any the headline is
+            "cannot tell: no neutral evaluation set".
+        evaluation_column: Column that names the evaluation set of a row; `None` = its file.
+        evaluation_tokens: Tokens read of each evaluation set, a hash-drawn sample of documents.
+        evaluation_document_bytes: Bytes read of each evaluation document, from its beginning.
+        arms: Groups of arms; "oracle" is left out where no truth is known.
+        families: Kinds of proxy models, the first one carries the headline.
+        sizes: Their sizes; empty = all that the families have.
+        primary_size: Size of the headline; `None` = "order3" where measured, else the first.
+        budgets: Tokens of the smaller arm, rising; `None` = four doublings planned from the pool.
+        replicates: Paired draws.
+        vocabulary: Token ids of the run's own byte-pair encoding.
+        headline: The one contrast that is tested without correction.
+
+    >>> MeasureConfig().replicates
+    8
+    >>> MeasureConfig(arms=("raw", "curate"))
+    Traceback (most recent call last):
+      ...
+    curate.errors.ConfigError: unknown arm 'curate'; did you mean 'curated'? known: calibrator, ...
+    """
+
+    minutes: float = 10.0
+    evaluation: tuple[str, ...] = ()
+    evaluation_column: str | None = None
+    evaluation_tokens: int = 60_000
+    evaluation_document_bytes: int = 4_000
+    arms: tuple[str, ...] = ARM_GROUPS
+    families: tuple[str, ...] = ("kneser_ney",)
+    sizes: tuple[str, ...] = ()
+    primary_size: str | None = None
+    budgets: tuple[int, ...] | None = None
+    replicates: int = 8
+    vocabulary: int = 1024
+    headline: str = f"raw{ARROW}curated"
+
+    def __post_init__(self) -> None:
+        for what, names, known in (
+            ("arm", self.arms, ARM_GROUPS),
+            ("proxy family", self.families, tuple(FAMILIES)),
+            ("proxy size", self.sizes, _all_sizes()),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ConfigError(unknown_name(what, name, known))
+        if not self.families:
+            raise ConfigError("measure.families is empty; at least one proxy family is needed")
+        if self.minutes <= 0 or self.replicates < 1 or self.evaluation_tokens < 1:
+            raise ConfigError(
+                f"measure: minutes {self.minutes}, replicates {self.replicates} and "
+                f"evaluation_tokens {self.evaluation_tokens} must be positive"
+            )
+        budgets = self.budgets or ()
+        if any(b <= a for a, b in zip((0, *budgets), budgets, strict=False)):
+            raise ConfigError(
+                f"measure.budgets are {list(budgets)}; they must be positive and rise"
+            )
+        if ARROW not in self.headline:
+            raise ConfigError(f"measure.headline is {self.headline!r}; write 'raw{ARROW}curated'")
+
+    def sizes_of(self, family: str) -> tuple[str, ...]:
+        """Sizes to measure in a family, the primary one first."""
+        known = FAMILIES[family].sizes
+        chosen = tuple(s for s in self.sizes if s in known) or known
+        first = self.primary_size or "order3"
+        return tuple(sorted(chosen, key=lambda size: size != first))
+
+
+def _all_sizes() -> tuple[str, ...]:
+    return tuple(size for family in FAMILIES.values() for size in family.sizes)

@@ -1,0 +1,109 @@
+"""Losses of all arms → multipliers of all contrasts, with what must be said beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from curate.experiment.arms import Draws
+from curate.experiment.plan import Contrast, Plan, measured
+from curate.scaling import arm_curve, contrast_rows, decide, multiplier_cells
+
+FEW = 0.05  # of the pool: below this repeats hardly meet, and nothing can be said of them
+
+__all__ = ["estimate"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Measured:
+    """What estimates are made from."""
+
+    draws: Draws
+    plan: Plan
+    losses: pl.DataFrame
+    evaluation: pl.DataFrame
+
+
+def estimate(
+    draws: Draws, plan: Plan, losses: pl.DataFrame, evaluation: pl.DataFrame
+) -> pl.DataFrame:
+    """The table of multipliers, columns as `curate.scaling.MULTIPLIER_SCHEMA`.
+
+    Args:
+        draws: Arms of every replicate: how many of B's tokens A's prefixes hold.
+        plan: Contrasts and budgets.
+        losses: Tidy runs with `document_bits`.
+        evaluation: `eval_set`, `id`, `bytes` of the documents behind these.
+    """
+    data = _Measured(draws=draws, plan=plan, losses=losses, evaluation=evaluation)
+    rows: list[dict[str, Any]] = []
+    for family, planned in plan.families.items():
+        for size in planned.sizes:
+            for contrast in plan.contrasts:
+                if measured(contrast, family, primary=size == planned.sizes[0]):
+                    rows += _contrast_estimates(data, contrast, family, size)
+    first = next(iter(plan.families))
+    return decide(
+        rows,
+        headline=plan.contrasts[0].name,
+        primary=(first, plan.families[first].sizes[0]),
+        sources=len(draws.inputs.evaluation),
+    )
+
+
+def _contrast_estimates(
+    data: _Measured, contrast: Contrast, family: str, size: str
+) -> list[dict[str, Any]]:
+    budgets = data.plan.budgets_of(contrast, family)
+    if not budgets:
+        return []
+    a, b = (
+        arm_curve(data.losses, arm=arm, family=family, size=size, evaluation=data.evaluation)
+        for arm in (contrast.arm_a, contrast.arm_b)
+    )
+    cells = multiplier_cells(a, b, [budget for budget in budgets if budget in b.budgets])
+    replicates = range(a.loss.shape[0])
+    prefixes = None
+    if data.draws.nested(contrast):
+        top = int(a.budgets[-1])
+        prefixes = [data.draws.prefixes(contrast, r, top) for r in replicates]
+    fixed = {
+        "contrast": contrast.name,
+        "arm_a": contrast.arm_a,
+        "arm_b": contrast.arm_b,
+        "family": family,
+        "size": size,
+        "kind": contrast.kind,
+    }
+    rows = [fixed | row for row in contrast_rows(cells, prefixes=prefixes)]
+    return _annotate(data.draws, contrast, rows, replicates)
+
+
+def _annotate(
+    draws: Draws, contrast: Contrast, rows: list[dict[str, Any]], replicates: range
+) -> list[dict[str, Any]]:
+    """Notes; and where a step removes duplicates, why its cells may say nothing."""
+    if "duplicates" not in contrast.arm_a:
+        return [row | {"note": None, "muted": None} for row in rows]
+    notes = {}
+    for n in {row["n_tokens"] for row in rows} - {None}:
+        rate = np.mean([draws.repeats(contrast.arm_a, r, n) for r in replicates])
+        notes[n] = n / contrast.available[0], float(rate)
+    return [row | _duplicate_note(row, notes) for row in rows]
+
+
+def _duplicate_note(
+    row: dict[str, Any], notes: dict[int, tuple[float, float]]
+) -> dict[str, str | None]:
+    if row["n_tokens"] is None:
+        return {"note": None, "muted": None}
+    share, rate = notes[row["n_tokens"]]
+    note = f"budget is {share:.1%} of the pool; {rate:.2%} of the prefix repeats earlier text"
+    if share <= FEW:
+        return {"note": note, "muted": "cannot tell at this budget: repeats hardly meet in it"}
+    if row["family"] == "kneser_ney":
+        return {"note": note, "muted": "cannot tell: Kneser–Ney gives no verdict on repeated text"}
+    return {"note": note, "muted": None}
