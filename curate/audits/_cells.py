@@ -158,7 +158,7 @@ def _spread_of_small(
 
 
 def _sums(codes: Codes, values: NDArray[Any], length: int) -> Floats:
-    return np.asarray(np.bincount(codes, values, length), dtype=np.float64)
+    return np.bincount(codes, values, length).astype(np.float64)
 
 
 def _jackknifed(spread: Floats, clusters: Floats) -> Floats:

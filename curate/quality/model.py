@@ -1,0 +1,307 @@
+"""A quality score: how much a document reads like the reference rather than the background.
+
+Hashed 1- and 2-grams and a logistic regression, calibrated on out-of-fold decision values.
+Notable choices, and their price:
+
+- The background is the user's own corpus, unlabelled: good documents in it are called
+  background, so a probability of 0.5 means "as typical of the one as of the other".
+- Count vectors have unit length: a long document gains nothing by being long.
+- A document the model was fitted on is known by its text, and keeps its out-of-fold score.
+- Fits run on one thread, so that equal inputs give equal bytes.
+- Topic is not quality: a reference of one topic scores that topic.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from curate.corpus import file_digest, write_atomically, write_bytes_atomically
+from curate.errors import ConfigError, IntegrityError
+from curate.quality._calibration import Calibration, fit_calibration
+from curate.quality._features import Texts, as_texts, counted, decisions, digests, hashed
+from curate.quality._folds import Folds, make_folds
+from curate.quality.evaluation import evaluate_scores
+from curate.quality.explanation import contributions
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+MIN_DOCUMENTS = 20
+_REGULARISATION = 10.0  # C; best Brier among 1, 10, 100 on documentation against mixed text
+_FILES = ("weights.npz", "fitted.parquet")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QualityConfig:
+    """How quality is learned, and where it cuts.
+
+    Attributes:
+        reference: Path or paths of texts of the wished quality; `None` = no quality score.
+        min: Documents scoring below it fail the rule `quality.score`, in [0, 1]; `None` only
+            scores.
+        bits: The vocabulary has 2**bits buckets.
+        folds: Parts for out-of-fold scores.
+        max_documents: Largest sample of either side, drawn by a seeded hash of the ids.
+        max_chars: A longer document is fitted on its first so many characters; all of it is
+            scored.
+    """
+
+    reference: str | tuple[str, ...] | None = None
+    min: float | None = None
+    bits: int = 18
+    folds: int = 5
+    max_documents: int = 6_000
+    max_chars: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.min is not None and not 0 <= self.min <= 1:
+            raise ConfigError(f"quality.min is {self.min}; allowed: 0 to 1")
+        for name, low, high in (("bits", 10, 24), ("folds", 2, 50), ("max_chars", 1, 10**9)):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"quality.{name} is {getattr(self, name)}; allowed: {low}-{high}")
+        if self.max_documents < MIN_DOCUMENTS:
+            raise ConfigError(
+                f"quality.max_documents is {self.max_documents}; allowed: {MIN_DOCUMENTS} or more"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QualityModel:
+    """A fitted score; `fit_quality` makes one, `load_quality` reads one.
+
+    Attributes:
+        weights: One weight a bucket (Float64, 2**bits).
+        intercept: Added to every decision value.
+        calibration: Decision value to probability.
+        out_of_fold: The documents fitted on: `id`, `label` (true = reference), `digest`
+            (UInt64, of the text), `unit` (kept together in a fold), `text_chars`, `score`.
+        facts: Seed and config of the fit.
+    """
+
+    weights: Floats = field(repr=False)
+    intercept: float
+    calibration: Calibration
+    out_of_fold: pl.DataFrame = field(repr=False)
+    facts: dict[str, Any]
+
+    def score(self, documents: Texts) -> pl.Series:
+        """Probability in [0, 1] of reading like the reference; Float32, named `quality`.
+
+        Documents whose text was fitted on get their out-of-fold score.
+
+        Args:
+            documents: A frame with `text`, a series, or a sequence of texts. Null and empty
+                texts get the score of the bare intercept.
+        """
+        texts = as_texts(documents)
+        scores = self.calibration(self.decision(texts)).astype(np.float32)
+        known = (
+            self.out_of_fold.select("digest", "score").unique("digest", keep="first").sort("digest")
+        )
+        keys, found = known["digest"].to_numpy(), digests(texts)
+        place = np.minimum(np.searchsorted(keys, found), keys.size - 1)
+        fitted = keys[place] == found
+        scores[fitted] = known["score"].to_numpy()[place[fitted]]
+        return pl.Series("quality", scores)
+
+    def decision(self, documents: Texts) -> Floats:
+        """Decision values of the linear model, uncalibrated; batch by batch."""
+        return decisions(as_texts(documents), self.weights, self.intercept)
+
+    def explain(self, text: str, *, top: int = 20) -> pl.DataFrame:
+        """The `top` terms that move this text's decision value most; see `contributions`."""
+        return contributions(text, self.weights).head(top)
+
+    def evaluate(self) -> dict[str, Any]:
+        """Figures on out-of-fold scores, as plain values for JSON; see `evaluate_scores`."""
+        return evaluate_scores(self.out_of_fold)
+
+    def save(self, folder: Path | str) -> None:
+        """Write `weights.npz`, `fitted.parquet` and `model.json` with their digests; no pickle."""
+        folder = Path(folder)
+        buffer = io.BytesIO()
+        np.savez(buffer, weights=self.weights)
+        write_bytes_atomically(buffer.getvalue(), folder / _FILES[0])
+        write_atomically(self.out_of_fold, folder / _FILES[1])
+        card = {
+            "intercept": self.intercept,
+            "calibration": self.calibration._asdict(),
+            "facts": self.facts,
+            "sha256": {name: file_digest(folder / name) for name in _FILES},
+        }
+        text = json.dumps(card, indent=2, sort_keys=True) + "\n"
+        write_bytes_atomically(text.encode(), folder / "model.json")
+
+
+def load_quality(folder: Path | str) -> QualityModel:
+    """Read a saved model; it scores bit for bit as it did.
+
+    Raises:
+        IntegrityError: A file is not the one that was saved.
+        ConfigError: The folder holds no model.
+
+    >>> import tempfile
+    >>> model = fit_quality([f"good text {i}" for i in range(20)], [f"bad {i}" for i in range(20)])
+    >>> folder = tempfile.mkdtemp()
+    >>> model.save(folder)
+    >>> load_quality(folder).score(["good text"]).equals(model.score(["good text"]))
+    True
+    """
+    folder = Path(folder)
+    try:
+        card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no quality model in {str(folder)!r}: model.json is missing") from None
+    for name, digest in card["sha256"].items():
+        if not (folder / name).exists() or file_digest(folder / name) != digest:
+            raise IntegrityError(
+                f"{str(folder / name)!r} is not the file that was saved with this quality model"
+            )
+    with np.load(folder / _FILES[0], allow_pickle=False) as arrays:
+        weights = arrays["weights"]
+    return QualityModel(
+        weights=weights,
+        intercept=card["intercept"],
+        calibration=Calibration(**card["calibration"]),
+        out_of_fold=pl.read_parquet(folder / _FILES[1]),
+        facts=card["facts"],
+    )
+
+
+def fit_quality(
+    reference: Texts,
+    background: Texts,
+    *,
+    config: QualityConfig | None = None,
+    seed: int = 17,
+) -> QualityModel:
+    """Learn what tells the reference from the background.
+
+    Args:
+        reference: Texts of the wished quality: a frame with `text` and, where present, `id`,
+            `source`, `group`, `cluster_id` (String), or a sequence of texts.
+        background: Texts of the corpus to be judged, alike; `control` documents are left out,
+            and so are texts that stand in the reference.
+        config: Sizes; its `reference` and `min` are not read here.
+        seed: Of the samples and the folds.
+
+    Raises:
+        ConfigError: Fewer than 20 documents on one side.
+
+    >>> good, bad = [f"a clear sentence {i}" for i in range(30)], [f"xx yy {i}" for i in range(30)]
+    >>> model = fit_quality(good, bad)
+    >>> low, high = model.score(["yy xx", "one clear sentence"])
+    >>> low < 0.5 < high
+    True
+    """
+    config = config or QualityConfig()
+    documents = _training_documents(reference, background, config, seed)
+    features = counted(documents["text"].str.slice(0, config.max_chars), config.bits)
+    label = documents["label"].to_numpy()
+    folds = make_folds(documents, config.folds, seed=seed)
+    held_out = _held_out_decisions(features, label, folds, config.folds)
+    weights, intercept = _fit_linear(features, label)
+    fitted = documents.select("id", "label", "digest", unit=folds.unit).with_columns(
+        text_chars=documents["text"].str.len_chars().cast(pl.Int64),
+        score=pl.Series(_held_out_scores(held_out, label, folds.fold)),
+    )
+    return QualityModel(
+        weights=weights,
+        intercept=intercept,
+        calibration=fit_calibration(held_out, label),
+        out_of_fold=fitted,
+        facts={"seed": seed, **asdict(config)},
+    )
+
+
+def _training_documents(
+    reference: Texts, background: Texts, config: QualityConfig, seed: int
+) -> pl.DataFrame:
+    """Samples of both sides, one row a document; no text on both sides."""
+    sides = [_table(reference), _table(background)]
+    wanted = sides[0].select(pl.col("digest").unique())
+    sides[1] = sides[1].join(wanted, on="digest", how="anti", maintain_order="left")
+    for name, side in zip(("reference", "background"), sides, strict=True):
+        if side.height < MIN_DOCUMENTS:
+            raise ConfigError(
+                f"the {name} has {side.height} documents that the other side has not;"
+                f" a quality score needs at least {MIN_DOCUMENTS}"
+            )
+    drawn = [
+        _sample(side, config.max_documents, seed).with_columns(label=pl.lit(positive))
+        for side, positive in zip(sides, (True, False), strict=True)
+    ]
+    return pl.concat(drawn, how="diagonal").with_row_index("row")
+
+
+def _table(documents: Texts) -> pl.DataFrame:
+    """Text, digest, and what folds are made of; controls are left out."""
+    if isinstance(documents, pl.LazyFrame):
+        documents = documents.collect()
+    if not isinstance(documents, pl.DataFrame):
+        documents = as_texts(documents).alias("text").to_frame()
+    if "control" in documents.columns:
+        documents = documents.filter(pl.col("control").is_null())
+    texts = as_texts(documents)
+    kept = [c for c in ("group", "cluster_id") if c in documents.columns]
+    rows = pl.int_range(documents.height, eager=True).cast(pl.String)
+    return documents.select(
+        *kept,
+        id=documents["id"] if "id" in documents.columns else rows,
+        source=documents["source"] if "source" in documents.columns else pl.lit("unknown"),
+        text=texts,
+        digest=pl.Series(digests(texts), dtype=pl.UInt64),
+    )
+
+
+def _sample(side: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
+    """The documents of lowest hash, in their order; one copy of each text."""
+    side = side.unique("digest", keep="first", maintain_order=True)
+    order = np.argsort(hashed(side["id"].to_list(), seed=seed), kind="stable")[:size]
+    return side[np.sort(order)]
+
+
+def _held_out_decisions(features: Any, label: Bools, folds: Folds, count: int) -> Floats:  # noqa: ANN401
+    """Decision value of every document under a model that saw nothing of its fold."""
+    decision = np.zeros(label.size)
+    for fold in range(count):
+        train, scored = folds.split(fold)
+        if not scored.any():
+            continue
+        if not (label[train].any() and (~label[train]).any()):
+            continue  # one source is a whole side: nothing to learn from, decision 0
+        weights, intercept = _fit_linear(features[train], label[train])
+        decision[scored] = features[scored] @ weights + intercept
+    return decision
+
+
+def _held_out_scores(
+    decision: Floats, label: Bools, fold: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Probabilities by a calibration that did not see the fold either."""
+    scores = np.empty(decision.size, dtype=np.float32)
+    for k in np.unique(fold):
+        others = fold != k
+        enough = label[others].any() and (~label[others]).any()
+        chosen = others if enough else np.ones_like(others)
+        scores[~others] = fit_calibration(decision[chosen], label[chosen])(decision[~others])
+    return scores
+
+
+def _fit_linear(features: Any, label: Bools) -> tuple[Floats, float]:  # noqa: ANN401
+    """Weights and intercept of a logistic regression; both sides weigh the same."""
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=500)
+    with threadpool_limits(limits=1):
+        model.fit(features, label)
+    return np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0])
