@@ -11,7 +11,6 @@ The scoreboard also reads the truth of a corpus whose noise is declared, such as
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from curate.defects import COPIES, DEFECTS, ORIGIN_WORDS, boilerplate_page
 from curate.errors import ConfigError, IntegrityError
 from curate.statistics import wilson
+from curate.text import text_similarity
 
 __all__ = [
     "CANARY_WORDS",
@@ -269,22 +269,11 @@ def _canaries(canaries: pl.DataFrame, n: int, *, seed: int) -> pl.DataFrame:
 
 def _similarity(made: pl.DataFrame) -> pl.Series:
     """Exact Jaccard similarity of the copies to their origins, null for all else."""
-    is_copy = made["kind"].is_in(COPIES).to_numpy()
+    is_copy = made["kind"].is_in(COPIES)
     copies = made.filter(is_copy)
-    values = iter(_jaccard(a, b) for a, b in copies.select("origin_text", "text").iter_rows())
-    similarity = [next(values) if copy else None for copy in is_copy]
-    return pl.Series("similarity", similarity, pl.Float64)
-
-
-def _jaccard(a: str, b: str) -> float:
-    first, second = _shingles(a), _shingles(b)
-    union = len(first | second)
-    return len(first & second) / union if union else 1.0
-
-
-def _shingles(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.lower())
-    return {tuple(words[i : i + 5]) for i in range(max(1, len(words) - 4))}
+    found = text_similarity(copies["origin_text"], copies["text"])["jaccard"]
+    similarity = pl.Series("similarity", [None] * made.height, pl.Float64)
+    return similarity.scatter(is_copy.arg_true(), found)
 
 
 def _with_verdicts(
