@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from curate.report.numerals import aligned, precise
 from curate.report.scales import Scale
 from curate.report.shapes import About, Axis, Bin, ForestRow, Layout, Line, Reference
 
-LETTER = 6.7  # mean width of a character at 13 px, to cut labels before they collide
+LETTER = 7.1  # mean width of a character at 13 px, to cut labels before they collide
 STYLES = 8
 
 
@@ -51,6 +52,16 @@ def cut(words: str, room: float) -> str:
     return words if len(words) <= letters else f"{words[: letters - 1].rstrip()}…"
 
 
+def fitted(layout: Layout, words: Sequence[tuple[str, str]]) -> Layout:
+    """The layout with label and note columns no wider than their (label, note) words need."""
+    if not layout.gutter:
+        return layout
+    longest = [max((len(pair[place]) for pair in words), default=0) for place in (0, 1)]
+    gutter = min(layout.gutter, max(70, round(longest[0] * LETTER) + 10))
+    notes = min(layout.notes, max(16, round(longest[1] * LETTER) + 18))
+    return Layout(width=layout.width, gutter=gutter, notes=notes)
+
+
 def row_frame(axis: Axis, rows: int, layout: Layout) -> tuple[Scale, float, float]:
     step = 32.0 if layout.gutter else 50.0
     scale = axis.scale(layout.gutter + 12, layout.width - layout.notes - 12)
@@ -64,7 +75,7 @@ def middle_of(index: int, step: float, layout: Layout) -> float:
 def row_words(label: str, note: str, middle: float, layout: Layout) -> Markup:
     if layout.gutter:
         name = words_at(layout.gutter, middle + 4.5, cut(label, layout.gutter - 4), anchor="end")
-        return name + words_at(layout.width - layout.notes, middle + 4.5, note, kind="note")
+        return name + words_at(layout.width - layout.notes + 8, middle + 4.5, note, kind="note")
     room = layout.width - LETTER * len(note) - 20
     name = words_at(12, middle - 14, cut(label, room))
     return name + words_at(layout.width - 12, middle - 14, note, kind="note", anchor="end")
@@ -74,13 +85,20 @@ def axis_below(axis: Axis, scale: Scale, bottom: float, top: float = 18) -> Mark
     ticks = scale.ticks()
     drawn = [segment((scale(tick), top), (scale(tick), bottom), "grid") for tick in ticks]
     drawn += [
-        words_at(scale(tick), bottom + 16, axis.tick(tick), kind="tick", anchor="middle")
-        for tick in ticks
+        words_at(scale(tick), bottom + 16, said, kind="tick", anchor="middle")
+        for tick, said in zip(ticks, _said(axis, ticks), strict=True)
     ]
     drawn += [_reference(mark, scale, (top, bottom)) for mark in axis.references]
     middle = (scale.start + scale.end) / 2
     drawn.append(words_at(middle, bottom + 34, axis.label, kind="label", anchor="middle"))
     return Markup("").join(drawn)
+
+
+def _said(axis: Axis, ticks: Sequence[float]) -> list[str]:
+    """Ticks in words: as the axis says, or else plain numbers with equal decimals."""
+    if axis.tick is not None:
+        return [axis.tick(tick) for tick in ticks]
+    return [precise(tick) for tick in ticks] if axis.log else aligned(ticks)
 
 
 def _reference(mark: Reference, scale: Scale, ends: tuple[float, float]) -> Markup:
@@ -92,10 +110,10 @@ def _reference(mark: Reference, scale: Scale, ends: tuple[float, float]) -> Mark
 
 
 def axis_left(axis: Axis, scale: Scale, sides: tuple[float, float]) -> Markup:
-    drawn = [Markup("")]
-    for tick in scale.ticks(room=40):
+    drawn = [words_at(2, 12, axis.label, kind="label")]
+    ticks = scale.ticks(room=40)
+    for tick, words in zip(ticks, _said(axis, ticks), strict=True):
         drawn.append(segment((sides[0], scale(tick)), (sides[1], scale(tick)), "grid"))
-        words = axis.tick(tick)
         drawn.append(words_at(sides[0] - 6, scale(tick) + 4, words, kind="tick", anchor="end"))
     for mark in axis.references:
         if scale.inside(mark.value):

@@ -18,6 +18,7 @@ from curate.report._marks import (
     column,
     curve_path,
     estimate_mark,
+    fitted,
     marker,
     middle_of,
     pair_of_bars,
@@ -39,6 +40,7 @@ def bars(rows: Sequence[Bar], *, axis: Axis, about: About, layout: Layout = WIDE
     >>> "&lt;rules&gt;" in drawn, drawn.count('class="bar')
     (True, 2)
     """
+    layout = fitted(layout, [(row.label, row.note) for row in rows])
     scale, step, height = row_frame(axis, len(rows), layout)
     body = [axis_below(axis, scale, height)]
     for index, row in enumerate(rows):
@@ -61,6 +63,7 @@ def forest(rows: Sequence[ForestRow], *, axis: Axis, about: About, layout: Layou
     >>> drawn.count("<circle"), drawn.count('class="arrow')
     (1, 1)
     """
+    layout = fitted(layout, [(row.label, row.note) for row in rows])
     scale, step, height = row_frame(axis, len(rows), layout)
     body = [axis_below(axis, scale, height)]
     for index, row in enumerate(rows):
@@ -84,7 +87,7 @@ def lines(
     (3, False)
     """
     width, height = size
-    left, right, top, bottom = 46, width - 12, 12, height - 40
+    left, right, top, bottom = 46, width - 10, 26, height - 40
     x, y = across.scale(left, right), up.scale(bottom, top)
     body = [axis_left(up, y, (left, right)), axis_below(across, x, bottom, top=top)]
     body += [band(curve, x, y) for curve in curves]
@@ -102,7 +105,7 @@ def histogram(bins: Sequence[Bin], *, across: Axis, about: About, size: tuple[in
     2
     """
     width, height = size
-    left, right, top, bottom = 52, width - 12, 12, height - 40
+    left, right, top, bottom = 52, width - 10, 26, height - 40
     tallest = max([bin_.kept + bin_.removed for bin_ in bins] + [1.0])
     up = Axis(label="documents", low=0, high=tallest)
     x, y = across.scale(left, right), up.scale(bottom, top)

@@ -46,7 +46,7 @@ def drawn_twice(draw: Callable[[Layout], Markup]) -> Drawings:
     """Draw one chart for both widths.
 
     >>> drawn_twice(lambda layout: Markup(layout.width)).narrow
-    (Markup('348'),)
+    (Markup('340'),)
     """
     return Drawings(wide=(draw(WIDE),), narrow=(draw(NARROW),))
 

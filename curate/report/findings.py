@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from curate.report.figure import total
-from curate.report.numerals import count, interval, percent, ratio, short
+from curate.report.numerals import count, interval, level, percent, ratio, short
 from curate.report.removal_figures import audited
 from curate.report.tables import RunTables
+from curate.report.worth_figures import Cell
 
 __all__ = [
     "MISSING",
@@ -49,11 +52,32 @@ MISSING = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sentence:
-    """A verdict: which corpus it speaks of, the sentence with its interval, and its word."""
+    """A verdict: what it is about, the sentence with its interval, its word, and more.
+
+    `claim` and `scope` are the sentence without and within its closing parenthesis, which
+    names what was measured; `without_gate` is the sentence that the calibrator held back.
+    """
 
     name: str
     sentence: str
     conclusion: str
+    detail: str = ""
+    without_gate: str = ""
+
+    @property
+    def claim(self) -> str:
+        """The sentence without its scope."""
+        return self.sentence.removesuffix(self._closing()).rstrip()
+
+    @property
+    def scope(self) -> str:
+        """What was measured: family, size, budget, sources, draws; may be empty."""
+        return self._closing().strip(" ().")
+
+    def _closing(self) -> str:
+        bare = self.sentence.rstrip(".")
+        place = self.sentence.rfind(" (")
+        return self.sentence[place:] if bare.endswith(")") and place > 0 else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,16 +91,10 @@ class Tile:
 
 def sentences(run: RunTables) -> tuple[Sentence, ...]:
     """The verdicts of a run in order; one that says so where there is none."""
-    stored = tuple(
-        Sentence(
-            name=str(found.get("name", "")),
-            sentence=str(found.get("sentence", "")),
-            conclusion=str(found.get("conclusion", "")),
-        )
-        for found in run.verdicts
-    )
+    stored = [found for found in run.verdicts if found.get("sentence")]
+    heads = [found for found in stored if "name" in found or found.get("headline", True)]
     if stored:
-        return stored
+        return tuple(map(_sentence, heads or stored[:1]))
     if run.multipliers is None:
         return (Sentence(name="", sentence=MISSING["worth"], conclusion="not measured"),)
     rows = run.multipliers.filter("headline", pl.col("quantity") == "multiplier").head(1)
@@ -85,6 +103,17 @@ def sentences(run: RunTables) -> tuple[Sentence, ...]:
         return (Sentence(name="", sentence=f"{words}.", conclusion=str(row["conclusion"])),)
     words = "No contrast reached a budget at which all arms can be compared."
     return (Sentence(name="", sentence=words, conclusion="cannot tell"),)
+
+
+def _sentence(found: Mapping[str, Any]) -> Sentence:
+    held_back = str(found.get("sentence_without_gate") or "")
+    return Sentence(
+        name=str(found.get("name") or found.get("contrast") or ""),
+        sentence=str(found["sentence"]),
+        conclusion=str(found.get("conclusion") or ""),
+        detail=str(found.get("detail") or ""),
+        without_gate="" if held_back == found["sentence"] else held_back,
+    )
 
 
 def flagged(impact: pl.DataFrame) -> pl.DataFrame:
@@ -183,20 +212,25 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
     mark = "decisive" if "decisive" in multipliers.columns else "headline"
     rows = multipliers.filter(mark, pl.col("quantity") == "multiplier", pl.col("eval_set") == "all")
     listed = rows.sort("headline", descending=True, maintain_order=True).to_dicts()
-    return pl.DataFrame(
+    table = pl.DataFrame(
         [
             {
                 "contrast": row["contrast"],
-                "measured_with": f"{row['family']} {row['size']}",
+                "measured_with": Cell(
+                    family=row["family"], size=row["size"], n_tokens=None
+                ).words(),
                 "tokens": short(row["n_tokens"]),
                 "multiplier": f"{ratio(row['estimate'])} {interval(row['low'], row['high'])}",
-                "level": percent(row["confidence"]),
+                "level": level(row["confidence"]),
                 "conclusion": row["conclusion"],
                 "without_the_calibrator": row.get("conclusion_without_gate"),
             }
             for row in listed
         ]
     )
+    if "conclusion_without_gate" in rows.columns:
+        return table
+    return table.drop("without_the_calibrator", strict=False)
 
 
 def _controls_tile(scoreboard: pl.DataFrame) -> Tile:

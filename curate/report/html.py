@@ -8,7 +8,7 @@ from collections.abc import Collection
 import polars as pl
 from markupsafe import Markup
 
-from curate.report.numerals import NOTHING, count, ratio
+from curate.report.numerals import NOTHING, count, precise
 
 __all__ = ["table_html"]
 
@@ -22,7 +22,7 @@ def table_html(
 ) -> Markup:
     """A frame as an HTML table; every cell is escaped.
 
-    Whole numbers get thousands separators, floats three significant digits, nulls a dash,
+    Whole numbers get thousands separators, floats four significant digits, nulls a dash,
     lists commas; numbers are flush right. Underscores of the column names become spaces.
 
     Args:
@@ -78,5 +78,5 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return count(value)
     if isinstance(value, float):
-        return ratio(value)
+        return precise(value)
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-__all__ = ["count", "interval", "percent", "ratio", "short"]
+__all__ = ["aligned", "count", "interval", "level", "percent", "precise", "ratio", "short"]
 
 NOTHING = "–"
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -33,8 +34,8 @@ def short(value: float | None, unit: str = "") -> str:
         return NOTHING
     for size, prefix in _UNITS:
         if abs(value) >= size * 0.9995:
-            return f"{_three(value / size)} {prefix}{unit}"
-    return f"{_three(value)} {unit}".rstrip()
+            return f"{_digits(value / size, 3)} {prefix}{unit}"
+    return f"{_digits(value, 3)} {unit}".rstrip()
 
 
 def percent(share: float | None) -> str:
@@ -46,15 +47,51 @@ def percent(share: float | None) -> str:
     return NOTHING if share is None or _absent(share) else f"{100 * share:.1f} %"
 
 
-def ratio(value: float | None) -> str:
-    """A number near one, or any plain number, with three significant digits.
+def level(confidence: float) -> str:
+    """A confidence level, without digits that say nothing.
 
-    >>> ratio(1.5678), ratio(0.04), ratio(105.2), ratio(float("inf")), ratio(2)
-    ('1.57', '0.04', '105', '∞', '2')
+    >>> level(0.95), level(0.9875), level(0.99166)
+    ('95 %', '98.75 %', '99.17 %')
+    """
+    return f"{100 * confidence:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def ratio(value: float | None) -> str:
+    """A number near one, with two decimals; fewer where it is large, more where it is small.
+
+    >>> ratio(1.5678), ratio(2), ratio(0.042), ratio(105.2), ratio(float("inf"))
+    ('1.57', '2.00', '0.042', '105', '∞')
     """
     if value is None or _absent(value):
         return NOTHING
-    return ("∞" if value > 0 else "−∞") if math.isinf(value) else _three(value)
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0 or 0.1 <= abs(value) < 9.995:
+        return f"{value:.2f}".replace("-", "−")
+    return _digits(value, 2 if abs(value) < 0.1 else 3)
+
+
+def precise(value: float | None) -> str:
+    """Any number with four significant digits, as tables of numbers need them.
+
+    >>> precise(2.34567), precise(0.5), precise(12345.6), precise(None)
+    ('2.346', '0.5', '12,346', '–')
+    """
+    if value is None or _absent(value):
+        return NOTHING
+    return ratio(value) if math.isinf(value) else _digits(value, 4)
+
+
+def aligned(values: Sequence[float]) -> list[str]:
+    """Numbers of one axis with the same decimals, as few as tell them apart.
+
+    >>> aligned([2.6, 2.8, 3.0]), aligned([0.25, 0.5]), aligned([1, 2])
+    (['2.6', '2.8', '3.0'], ['0.25', '0.50'], ['1', '2'])
+    """
+    for decimals in range(7):
+        if all(math.isclose(value, round(value, decimals), abs_tol=1e-9) for value in values):
+            break
+    return [f"{value:,.{decimals}f}".replace("-", "−") for value in values]
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -68,12 +105,11 @@ def interval(low: float | None, high: float | None) -> str:
     return f"[{ratio(low)}, {ratio(high)}]"
 
 
-def _three(value: float) -> str:
+def _digits(value: float, significant: int) -> str:
     if value == 0:
         return "0"
     if abs(value) < 0.001:
-        return f"{value:.1e}"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    text = f"{value:,.{digits}f}"
-    whole = float(value).is_integer() or digits > 2
-    return (text.rstrip("0").rstrip(".") if whole and "." in text else text).replace("-", "−")
+        return f"{value:.1e}".replace("-", "−")
+    decimals = max(0, significant - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")

@@ -180,7 +180,7 @@ def quality_figure(bins: pl.DataFrame) -> Figure:
         f"n = {n} native documents with a score. Solid: kept; pale: removed, by whatever "
         "rule. Documents used in fitting carry out-of-fold scores. Counts, no interval."
     )
-    drawings = Drawings(wide=draw(760), narrow=draw(348))
+    drawings = Drawings(wide=draw(912), narrow=draw(340))
     return Figure(title=title, caption=caption, table=bins, drawings=drawings)
 
 

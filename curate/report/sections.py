@@ -42,7 +42,7 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """One section: a lead sentence, tables, figures, folded tables, examples.
+    """One section: a lead sentence, tables above and below figures, folded, examples.
 
     `missing` says why something that belongs here is not there.
     """
@@ -53,6 +53,7 @@ class Section:
     missing: str = ""
     tables: tuple[Markup, ...] = ()
     figures: tuple[Figure, ...] = ()
+    below: tuple[Markup, ...] = ()
     folded: tuple[tuple[str, Markup], ...] = ()
     examples: tuple[Example, ...] = ()
 
@@ -120,7 +121,7 @@ def _removed(run: RunTables) -> Section:
         title="What was removed, and why",
         missing=" ".join(missing),
         figures=tuple(figures),
-        tables=() if run.shown is None else (_shown_table(run.shown),),
+        below=() if run.shown is None else (_shown_table(run.shown),),
     )
 
 

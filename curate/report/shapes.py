@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from curate.report.numerals import ratio
 from curate.report.scales import Scale
 
 __all__ = [
@@ -32,8 +31,8 @@ class Layout:
     notes: int
 
 
-WIDE = Layout(width=760, gutter=196, notes=176)
-NARROW = Layout(width=348, gutter=0, notes=0)
+WIDE = Layout(width=912, gutter=300, notes=220)
+NARROW = Layout(width=340, gutter=0, notes=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,13 +53,13 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:
-    """Range, label with unit, tick format and marked values of one axis."""
+    """Range, label with unit, words of its ticks (default: plain numbers), marked values."""
 
     label: str
     low: float
     high: float
     log: bool = False
-    tick: Callable[[float], str] = ratio
+    tick: Callable[[float], str] | None = None
     references: tuple[Reference, ...] = ()
 
     def scale(self, start: float, end: float) -> Scale:

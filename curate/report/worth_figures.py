@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from markupsafe import Markup
 
 from curate.report.charts import forest, legend, lines
 from curate.report.figure import Drawings, Figure, drawn_twice
-from curate.report.numerals import count, interval, percent, ratio, short
+from curate.report.numerals import count, interval, level, precise, ratio, short
 from curate.report.scales import spread
 from curate.report.shapes import About, Axis, ForestRow, Line, Point, Reference
 from curate.statistics import t_interval
@@ -29,6 +30,7 @@ __all__ = [
 CONFIDENCE = 0.95
 _CURVES = ("raw", "curated", "oracle", "random", "null_a", "null_b", "null")
 _MOST_CURVES = 5
+_FAMILIES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
 _MEAN = "mean of all sets"
 _SOURCES_FOR_SAMPLE = 8  # fewer evaluation sources are no sample of sources
 
@@ -41,14 +43,23 @@ class Cell:
     size: str
     n_tokens: int | None
 
-    def words(self) -> str:
-        """The cell in words.
+    def model(self) -> str:
+        """Family and size in words.
 
-        >>> Cell(family="kneser_ney", size="5", n_tokens=400_000).words()
-        'kneser_ney 5, 400 k tokens'
+        >>> Cell(family="kneser_ney", size="order5", n_tokens=None).model()
+        'Kneser–Ney order 5'
+        """
+        name = _FAMILIES.get(self.family, self.family)
+        return f"{name} {re.sub(r'(?<=[a-z])(?=[0-9])', ' ', self.size)}"
+
+    def words(self) -> str:
+        """The whole cell in words.
+
+        >>> Cell(family="gpt", size="small", n_tokens=400_000).words()
+        'GPT small, 400 k tokens'
         """
         budget = f", {short(self.n_tokens)} tokens" if self.n_tokens else ""
-        return f"{self.family} {self.size}{budget}"
+        return f"{self.model()}{budget}"
 
 
 def headline_cell(multipliers: pl.DataFrame | None, runs: pl.DataFrame | None) -> Cell | None:
@@ -82,7 +93,7 @@ def loss_figure(runs: pl.DataFrame, cell: Cell) -> Figure:
     table = _loss_table(pl.concat([mean.select(columns), mine.select(columns)]))
     arms = _arms_to_draw(table["arm"].unique().to_list())
     sets = [_MEAN, *sorted(set(table["eval_set"]) - {_MEAN})]
-    title = f"Loss falls with tokens: {', '.join(arms)} ({cell.family} {cell.size})"
+    title = _loss_title(table, cell)
     panels = [_loss_panel(table.filter(eval_set=name), arms, name) for name in sets[:9]]
     return Figure(
         title=title,
@@ -118,11 +129,10 @@ def sets_figure(multipliers: pl.DataFrame, cell: Cell) -> Figure | None:
     rows = _at(multipliers, cell, "multiplier").filter(pl.col("contrast") == name)
     if rows.height < 3:
         return None
-    marks = [_multiplier_row(row, row["eval_set"]) for row in rows.iter_rows(named=True)]
+    marks = [_multiplier_row(row, _set_said(row["eval_set"])) for row in rows.iter_rows(named=True)]
     title = f"{name} on each evaluation set ({cell.words()})"
-    caption = (
-        f'One row an evaluation set; "all" weighs every set alike.{_conditions(rows, multipliers)}'
-    )
+    scope = _conditions(rows, multipliers)
+    caption = f"One row an evaluation set; right of 1 the second arm is worth more.{scope}"
     return _ratio_forest(title, marks, caption, rows)
 
 
@@ -151,11 +161,11 @@ def growth_figure(multipliers: pl.DataFrame, cell: Cell) -> Figure | None:
         return (lines(curve, across=across, up=up, about=about, size=(width, 260)),)
 
     caption = (
-        f"{cell.family} {cell.size}; budgets that every replicate reached."
+        f"{cell.model()}; budgets that every replicate reached."
         f"{_conditions(rows, multipliers)} What larger budgets and models would show was not "
         "measured."
     )
-    drawings = Drawings(wide=draw(760), narrow=draw(348))
+    drawings = Drawings(wide=draw(912), narrow=draw(340))
     return Figure(title=title, caption=caption, table=_plain(rows), drawings=drawings)
 
 
@@ -176,7 +186,7 @@ def harm_figure(multipliers: pl.DataFrame, cell: Cell) -> Figure | None:
         "binds; harm below 1 says keep when data binds."
         f"{_conditions(rows, multipliers)}"
     )
-    return _ratio_forest(title, marks, caption, rows)
+    return _ratio_forest(title, marks, caption, rows, label="harm, dilution (log scale)")
 
 
 def _arms_to_draw(arms: Sequence[str]) -> list[str]:
@@ -197,6 +207,18 @@ def _loss_table(losses: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides={"low": pl.Float64, "high": pl.Float64})
 
 
+def _loss_title(table: pl.DataFrame, cell: Cell) -> str:
+    """The finding where both main arms were measured at the headline's budget."""
+    at = table.filter(pl.col("eval_set") == _MEAN, pl.col("n_tokens") == (cell.n_tokens or 0))
+    losses = dict(at.select("arm", "loss").iter_rows())
+    if not {"raw", "curated"} <= losses.keys():
+        return f"Loss against training tokens, per arm ({cell.model()})"
+    return (
+        f"After {short(cell.n_tokens)} tokens curated stands at {precise(losses['curated'])} bits "
+        f"per byte, raw at {precise(losses['raw'])} ({cell.model()})"
+    )
+
+
 def _loss_panel(table: pl.DataFrame, arms: Sequence[str], name: str) -> Markup:
     curves = [
         Line(label=arm, style=place, points=tuple(_point(row, "loss") for row in rows))
@@ -210,7 +232,7 @@ def _loss_panel(table: pl.DataFrame, arms: Sequence[str], name: str) -> Markup:
         across=_budget_axis(shown),
         up=_value_axis("bits per byte", points),
         about=About(title=f"Loss on {name}", description="Bits per byte against tokens per arm."),
-        size=(348, 250),
+        size=(292, 236),
     )
     return Markup('<div><p class="panel">{}</p>{}</div>').format(name, drawn)
 
@@ -221,7 +243,7 @@ def _loss_caption(mine: pl.DataFrame) -> str:
     more = f" {others} further arms stand in the table only." if others > 0 else ""
     return (
         "Bits per byte on neutral text, lower is better; the axis does not start at 0. Bands: "
-        f"{percent(CONFIDENCE)} t intervals over n = {replicates} replicates, each arm by itself; "
+        f"{level(CONFIDENCE)} t intervals over n = {replicates} replicates, each arm by itself; "
         "the arms of a replicate share their draws, so their differences are known better than "
         f"the bands suggest. {sets} evaluation sets.{more}"
     )
@@ -270,6 +292,10 @@ def _at(multipliers: pl.DataFrame, cell: Cell, quantity: str) -> pl.DataFrame:
     return joined.filter(pl.col("n_tokens") == wanted).drop("n_tokens_said")
 
 
+def _set_said(name: str) -> str:
+    return "all sets, equal weight" if name == "all" else name
+
+
 def _headline_contrast(multipliers: pl.DataFrame) -> str:
     chosen = multipliers.filter("headline")
     source = multipliers if chosen.is_empty() else chosen
@@ -310,13 +336,18 @@ def _expected(row: dict[str, Any]) -> float | None:
 
 
 def _ratio_forest(
-    title: str, marks: Sequence[ForestRow], caption: str, rows: pl.DataFrame
+    title: str,
+    marks: Sequence[ForestRow],
+    caption: str,
+    rows: pl.DataFrame,
+    *,
+    label: str = "ratio of tokens at equal loss (log scale)",
 ) -> Figure:
     ends = [(mark.estimate, mark.low, mark.high, mark.expected) for mark in marks]
     values = [value for row in ends for value in row if value is not None]
     low, high = spread([*values, 0.9, 1.2], log=True)
     axis = Axis(
-        label="ratio of tokens at equal loss (log scale)",
+        label=label,
         low=max(low, 0.1),
         high=min(high, 20.0),
         log=True,
@@ -333,12 +364,12 @@ def _ratio_forest(
 
 def _conditions(rows: pl.DataFrame, multipliers: pl.DataFrame) -> str:
     """n, level and scope of the intervals, as every caption must state them."""
-    levels = " and ".join(sorted({percent(level) for level in rows["confidence"].drop_nulls()}))
+    levels = " and ".join(sorted({level(value) for value in rows["confidence"].drop_nulls()}))
     replicates = _span(rows["n_replicates"])
     sets = multipliers.filter(pl.col("eval_set") != "all")["eval_set"].n_unique()
     scope = ", conditional on these sources" if 0 < sets < _SOURCES_FOR_SAMPLE else ""
     return (
-        f" Whiskers: {levels} t intervals{scope} (Holm-adjusted for all contrasts but the "
+        f" Intervals: {levels} t intervals{scope} (Holm-adjusted for all contrasts but the "
         f"headline and the controls); n = {replicates} replicates, {sets} evaluation sets."
     )
 
