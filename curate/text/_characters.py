@@ -1,0 +1,85 @@
+"""Character classes: one flag word for every Unicode code point.
+
+The flags follow the general category of Python's own Unicode table, so they change only with
+the Python version. Code points without an entry below (unassigned, private use) are symbols.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPACE = 1  # str.isspace()
+WORD = 2  # letters, numbers, underscore
+EXTEND = 4  # marks and format characters: they stay with the character before them
+LETTER = 8
+UPPER = 16
+DIGIT = 32  # decimal digits
+PUNCTUATION = 64  # categories P and S
+SINGLE = 128  # a word by itself: Han and kana, which are written without spaces
+INNER = 256  # joins two word characters: don't, 3.14, os.path, x@y, R&D
+NUMERIC_INNER = 512  # joins two digits: 1,000, 10:30, 1/2
+TERMINAL = 1024  # ends a sentence, or closes a quotation that does
+CONTROL = 2048  # control characters that are no white space: they separate tokens, like space
+
+INNER_CHARACTERS = ".'’@&#"
+NUMERIC_INNER_CHARACTERS = ",:/"
+# Sentence_Terminal marks of the scripts in wide use, the ellipsis, and closing quotes.
+TERMINAL_CHARACTERS = ".!?…\"'”’»。！？｡．؟۔।॥։።፧၊။។៕‼‽⁇⁈⁉"
+SINGLE_RANGES = (
+    (0x3005, 0x3008),
+    (0x3021, 0x302A),
+    (0x3040, 0x3100),
+    (0x31F0, 0x3200),
+    (0x3400, 0x4DC0),
+    (0x4E00, 0xA000),
+    (0xF900, 0xFB00),
+    (0xFF66, 0xFFA0),
+    (0x1B000, 0x1B170),
+    (0x20000, 0x32400),
+)
+_CODE_POINTS = 0x110000
+_ASSIGNED_BELOW = 0x32400  # planes above hold only tags and variation selectors (0xE0000 …)
+
+_BY_CATEGORY = {"L": WORD | LETTER, "N": WORD, "M": EXTEND, "P": PUNCTUATION, "S": PUNCTUATION}
+_BY_SUBCATEGORY = {
+    "Lu": WORD | LETTER | UPPER,
+    "Lt": WORD | LETTER | UPPER,
+    "Nd": WORD | DIGIT,
+    "Cf": EXTEND,
+    "Cc": CONTROL,
+}
+
+
+@cache
+def character_flags() -> NDArray[np.uint16]:
+    """Flags of every code point, shape (1114112,), built once a process.
+
+    >>> flags = character_flags()
+    >>> bool(flags[ord("é")] & LETTER), bool(flags[0x4E2D] & SINGLE), bool(flags[0] & CONTROL)
+    (True, True, True)
+    """
+    flags = np.zeros(_CODE_POINTS, np.uint16)
+    for code in [*range(_ASSIGNED_BELOW), *range(0xE0000, 0xE0200)]:
+        flags[code] = _category_flags(chr(code))
+    for low, high in SINGLE_RANGES:
+        block = flags[low:high]
+        block[(block & LETTER) > 0] |= SINGLE
+    for characters, flag in (
+        (INNER_CHARACTERS, INNER),
+        (NUMERIC_INNER_CHARACTERS, NUMERIC_INNER),
+        (TERMINAL_CHARACTERS, TERMINAL),
+    ):
+        flags[[ord(c) for c in characters]] |= flag
+    flags[ord("_")] |= WORD
+    return flags
+
+
+def _category_flags(character: str) -> int:
+    if character.isspace():
+        return SPACE
+    category = unicodedata.category(character)
+    return _BY_SUBCATEGORY.get(category, _BY_CATEGORY.get(category[0], 0))

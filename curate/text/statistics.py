@@ -1,0 +1,94 @@
+r"""Counts of one document, all of them from one compiled pass over its UTF-8 bytes.
+
+Every rule set reads these counts through the signals in `curate.signals`; no text is read twice.
+
+**Tokens** (the *standard* view). White space and control characters separate tokens.
+
+1. A *word* is a run of letters, numbers (categories L and N) and underscores.
+2. Han and kana characters are words by themselves: their scripts write no spaces.
+3. `. ' ’ @ & #` between two word characters belong to the word (`don't`, `os.path`, `x@y`),
+   `, : /` only between two digits (`1,000`, `10:30`).
+4. Marks and format characters (categories M and Cf) belong to the token before them; without
+   one they begin a word.
+5. Every other character is a symbol; a run of one and the same symbol is one token (`---`).
+
+**Lines** end at `\n` alone; a final newline opens no further line. A carriage return is white
+space. A line is blank if it holds only white space. `split_lines` are the pieces between runs
+of newlines (an empty piece stands before a leading and after a trailing newline), as the Gopher
+repetition rules of datatrove split them. **Paragraphs** are the pieces between runs of two or
+more newlines of the text without its outer white space. Duplicates are the copies after the
+first one, compared as exact strings by a 64-bit hash (two of 10⁶ different lines collide with
+probability 3e-8).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from curate.errors import InputError
+from curate.text._characters import character_flags
+from curate.text._statistics_kernel import COUNTS, measure, stop_hash
+
+STATISTICS = (*COUNTS, "letter_entropy_bits")
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+
+
+def text_statistics(text: pl.Series) -> pl.DataFrame:
+    r"""One row a document, one column a count.
+
+    The pass releases the GIL and allocates in proportion to the longest document.
+
+    Args:
+        text: String column without nulls; any valid Unicode, any length.
+
+    Returns:
+        The columns `STATISTICS`: Int64 counts, named by what they count (`*_chars` are
+        characters, i.e. code points), and `letter_entropy_bits` Float64, the entropy of the
+        ASCII letters without case (0 where there are none; at most log2 26 = 4.70). Lengths of
+        n-grams: `top_*` with one space between tokens, `duplicate_*` without, as datatrove
+        counts them. An empty text has one split line and zeros otherwise.
+
+    Raises:
+        InputError: The column holds nulls or is no String column.
+
+    >>> text_statistics(pl.Series(["Don't panic.\nDon't panic."])).select(
+    ...     "text_chars", "tokens", "words", "lines", "duplicate_lines", "duplicate_line_chars"
+    ... ).row(0)
+    (25, 6, 4, 2, 1, 12)
+    """
+    data, offsets = utf8_buffers(text)
+    counts = np.zeros((len(text), len(COUNTS)), np.int64)
+    entropy = np.zeros(len(text), np.float64)
+    measure(data, offsets, character_flags(), _stop_hashes(), counts, entropy)
+    columns = {name: counts[:, i] for i, name in enumerate(COUNTS)}
+    return pl.DataFrame(columns | {"letter_entropy_bits": entropy})
+
+
+def utf8_buffers(text: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The bytes of all documents in one array, and the offsets of the documents in it.
+
+    >>> data, offsets = utf8_buffers(pl.Series(["é", "", "ab"]))
+    >>> bytes(data).decode(), offsets.tolist()
+    ('éab', [0, 2, 2, 4])
+    """
+    if text.dtype != pl.String:
+        raise InputError(f"column {text.name!r} is {text.dtype}; text must be String")
+    if text.null_count():
+        raise InputError(f"column {text.name!r} holds {text.null_count()} nulls; text must not")
+    array = text.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, offsets_buffer, data_buffer = array.buffers()
+    if len(array) == 0 or data_buffer is None:
+        return np.zeros(0, np.uint8), np.zeros(len(array) + 1, np.int64)
+    first = array.offset
+    offsets = np.frombuffer(offsets_buffer, np.int64)[first : first + len(array) + 1]
+    return np.frombuffer(data_buffer, np.uint8), offsets
+
+
+@cache
+def _stop_hashes() -> NDArray[np.uint64]:
+    words = [np.frombuffer(word.encode(), np.uint8) for word in STOP_WORDS]
+    return np.array([stop_hash(word) for word in words], np.uint64)

@@ -1,0 +1,195 @@
+"""A slow, readable twin of the compiled text statistics: plain Python over strings."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+
+from curate.text._characters import SINGLE_RANGES, TERMINAL_CHARACTERS
+
+STOP_WORDS = {"the", "be", "to", "of", "and", "that", "have", "with"}
+
+
+def is_space(c):
+    return c.isspace()
+
+
+def is_control(c):
+    return unicodedata.category(c) == "Cc" and not c.isspace()
+
+
+def is_word(c):
+    return unicodedata.category(c)[0] in "LN" or c == "_"
+
+
+def is_extend(c):
+    return (unicodedata.category(c)[0] == "M" or unicodedata.category(c) == "Cf") and not is_space(
+        c
+    )
+
+
+def is_letter(c):
+    return unicodedata.category(c)[0] == "L"
+
+
+def is_digit(c):
+    return unicodedata.category(c) == "Nd"
+
+
+def is_single(c):
+    return is_letter(c) and any(low <= ord(c) < high for low, high in SINGLE_RANGES)
+
+
+def stays_inside_word(text, i):
+    """Whether the punctuation at i joins the characters beside it to one word."""
+    if i + 1 >= len(text):
+        return False
+    before, mark, after = text[i - 1], text[i], text[i + 1]
+    if mark in ".'’@&#":
+        return (is_word(before) or is_extend(before)) and is_word(after) and not is_single(after)
+    return mark in ",:/" and is_digit(before) and is_digit(after)
+
+
+def tokenize(text):
+    """Tokens with their kind: word, symbol or single."""
+    tokens = []
+    kind = None
+    for i, c in enumerate(text):
+        if kind and is_extend(c):
+            joins = True
+        elif kind == "word":
+            joins = (is_word(c) and not is_single(c)) or (
+                not is_word(c) and stays_inside_word(text, i)
+            )
+        elif kind == "symbol":
+            joins = c == next(s for s in tokens[-1][0] if not is_extend(s))
+        else:
+            joins = False
+        if joins:
+            tokens[-1] = (tokens[-1][0] + c, kind)
+        elif is_space(c) or is_control(c):
+            kind = None
+        else:
+            kind = "single" if is_single(c) else "word" if is_word(c) or is_extend(c) else "symbol"
+            tokens.append((c, kind))
+    return tokens
+
+
+def duplicates(pieces):
+    seen, n, chars = set(), 0, 0
+    for piece in pieces:
+        if piece in seen:
+            n, chars = n + 1, chars + len(piece)
+        seen.add(piece)
+    return n, chars
+
+
+def top_ngram_chars(tokens, n):
+    counts = Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+    if not counts:
+        return 0
+    gram, count = counts.most_common(1)[0]
+    return count * len(" ".join(gram))
+
+
+def duplicate_ngram_chars(tokens, n):
+    seen, chars, i = set(), 0, 0
+    while i + n <= len(tokens):
+        gram = tuple(tokens[i : i + n])
+        if gram in seen:
+            chars += sum(map(len, gram))
+            i += n
+        else:
+            seen.add(gram)
+            i += 1
+    return chars
+
+
+def lines_of(text):
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def ends_in_ellipsis(line):
+    return line.rstrip().endswith(("...", "…"))
+
+
+def consonant_run_letters(text):
+    runs = re.findall(r"[b-df-hj-np-tv-xzB-DF-HJ-NP-TV-XZ]{5,}", text)
+    return sum(map(len, runs))
+
+
+def entropy_bits(text):
+    counts = Counter(c.lower() for c in text if c.isascii() and c.isalpha())
+    total = sum(counts.values())
+    return -sum(n / total * math.log2(n / total) for n in counts.values())
+
+
+def count_characters(text):
+    categories = [unicodedata.category(c) for c in text]
+    ascii_letters = [c for c in text if c.isascii() and c.isalpha()]
+    return {
+        "text_bytes": len(text.encode()),
+        "text_chars": len(text),
+        "letter_chars": sum(map(is_letter, text)),
+        "upper_chars": sum(c in ("Lu", "Lt") for c in categories),
+        "digit_chars": sum(map(is_digit, text)),
+        "space_chars": sum(map(is_space, text)),
+        "punctuation_chars": sum(c[0] in "PS" for c in categories),
+        "non_ascii_chars": sum(not c.isascii() for c in text),
+        "newlines": text.count("\n"),
+        "hashes": text.count("#"),
+        "ellipses": text.count("...") + text.count("…"),
+        "curly_brackets": text.count("{") + text.count("}"),
+        "ascii_letters": len(ascii_letters),
+        "ascii_vowels": sum(c in "aeiouyAEIOUY" for c in ascii_letters),
+        "consonant_run_letters": consonant_run_letters(text),
+    }
+
+
+def count_lines(text):
+    lines = lines_of(text)
+    nonblank = [line for line in lines if line.strip()]
+    pieces = re.split(r"\n+", text)
+    paragraphs = re.split(r"\n{2,}", text.strip()) if text.strip() else []
+    return {
+        "lines": len(lines),
+        "bullet_lines": sum(line.lstrip().startswith(("•", "-")) for line in lines),
+        "ellipsis_lines": sum(map(ends_in_ellipsis, lines)),
+        "nonblank_lines": len(nonblank),
+        "terminal_lines": sum(line[-1] in TERMINAL_CHARACTERS for line in nonblank),
+        "short_lines": sum(len(line) <= 30 for line in nonblank),
+        "duplicate_nonblank_line_chars": duplicates(nonblank)[1],
+        "split_lines": len(pieces),
+        "duplicate_lines": duplicates(pieces)[0],
+        "duplicate_line_chars": duplicates(pieces)[1],
+        "paragraphs": len(paragraphs),
+        "duplicate_paragraphs": duplicates(paragraphs)[0],
+        "duplicate_paragraph_chars": duplicates(paragraphs)[1],
+    }
+
+
+def count_tokens(text):
+    pairs = tokenize(text)
+    tokens = [token for token, _ in pairs]
+    words = [token for token, kind in pairs if kind != "symbol"]
+    return (
+        {
+            "tokens": len(tokens),
+            "words": len(words),
+            "word_chars": sum(map(len, words)),
+            "longest_word_chars": max(map(len, words), default=0),
+            "alphabetic_tokens": sum(any(map(is_letter, token)) for token in tokens),
+            "distinct_tokens": len(set(tokens)),
+            "distinct_stop_words": len(STOP_WORDS & set(words)),
+        }
+        | {f"top_{n}gram_chars": top_ngram_chars(tokens, n) for n in (2, 3, 4)}
+        | {f"duplicate_{n}gram_chars": duplicate_ngram_chars(tokens, n) for n in range(5, 11)}
+    )
+
+
+def statistics(text):
+    """All columns of `curate.text.statistics.text_statistics` for one text."""
+    counts = count_characters(text) | count_tokens(text) | count_lines(text)
+    return counts | {"letter_entropy_bits": entropy_bits(text)}
