@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from curate.errors import ConfigError
+from curate.executors import Executor, threads
 from curate.experiment.arms import Draws, make_draws
 from curate.experiment.config import ARM_GROUPS, MeasureConfig
 from curate.experiment.estimates import estimate
@@ -77,16 +77,21 @@ class ExperimentResult:
 
 
 class _Job(NamedTuple):
-    """One sequence to build, and the ladders to climb on it."""
+    """One sequence to build, the ladders to climb on it, and the arms that it stands for."""
 
     family: ProxyFamily
-    arm: str
     replicate: int
-    ladders: tuple[tuple[str, tuple[int, ...]], ...]  # (size, rungs)
+    ladders: dict[str, tuple[int, ...]]  # size → rungs
+    arms: dict[tuple[str, str], tuple[int, ...]]  # (size, arm) → the rungs it asked for
+
+    @property
+    def arm(self) -> str:
+        """Any of the arms: they all hold the same text."""
+        return next(iter(self.arms))[1]
 
 
 def run_experiment(
-    inputs: MeasureInputs, config: MeasureConfig, *, seed: int, workers: int = 2
+    inputs: MeasureInputs, config: MeasureConfig, *, seed: int, executor: Executor | None = None
 ) -> ExperimentResult:
     """Draw the arms, train the proxies, and say what curation was worth.
 
@@ -94,7 +99,7 @@ def run_experiment(
         inputs: Encoded documents, masks, evaluation sets.
         config: What is compared.
         seed: Of all draws.
-        workers: Threads; the tables do not depend on it.
+        executor: Map over threads; the tables do not depend on it. `None` = two threads.
 
     Raises:
         ConfigError: The headline cannot be measured, a family is not installed, or the pool is
@@ -112,7 +117,7 @@ def run_experiment(
     draws = make_draws(inputs, share=plan.share, seed=seed)
     evaluation = merged_evaluation(inputs)
     jobs = [job for name in plan.families for job in _jobs(draws, plan, name)]
-    results = _train(draws, jobs, evaluation, workers)
+    results = _train(draws, jobs, evaluation, executor or threads(2))
     losses = _losses(inputs, jobs, results)
     table = _evaluation_table(inputs)
     multipliers = estimate(draws, plan, losses, table)
@@ -166,32 +171,57 @@ def _jobs(draws: Draws, plan: Plan, name: str) -> Iterator[_Job]:
         sizes=planned.sizes,
         vocabulary=draws.inputs.vocabulary,
     )
-    arms = list(dict.fromkeys(arm for ladder in planned.ladders.values() for arm in ladder))
+    sequences = [_sequence_ladders(planned, arms) for arms in _twins(draws, planned)]
     for replicate in range(planned.replicates):
-        for arm in arms:
-            ladders = [(s, planned.ladders[s].get(arm, ())) for s in planned.sizes]
-            wanted = tuple((size, found) for size, found in ladders if found)
-            yield _Job(family=prepared, arm=arm, replicate=replicate, ladders=wanted)
+        for ladders, arms in sequences:
+            yield _Job(family=prepared, replicate=replicate, ladders=ladders, arms=arms)
+
+
+def _twins(draws: Draws, planned: FamilyPlan) -> list[list[str]]:
+    """Arms in groups that hold the same text: a step that removes nothing costs nothing."""
+    groups: list[list[str]] = []
+    for arm in dict.fromkeys(arm for ladder in planned.ladders.values() for arm in ladder):
+        twin = next((group for group in groups if draws.same(group[0], arm)), None)
+        if twin is None:
+            groups.append([arm])
+        else:
+            twin.append(arm)
+    return groups
+
+
+def _sequence_ladders(
+    planned: FamilyPlan, arms: Sequence[str]
+) -> tuple[dict[str, tuple[int, ...]], dict[tuple[str, str], tuple[int, ...]]]:
+    asked = {
+        (size, arm): ladder[arm]
+        for size, ladder in planned.ladders.items()
+        for arm in arms
+        if arm in ladder
+    }
+    together = {
+        size: tuple(
+            sorted({rung for (s, _), rungs in asked.items() if s == size for rung in rungs})
+        )
+        for size in planned.sizes
+    }
+    return {size: rungs for size, rungs in together.items() if rungs}, asked
 
 
 def _train(
-    draws: Draws, jobs: Sequence[_Job], evaluation: Evaluation, workers: int
+    draws: Draws, jobs: Sequence[_Job], evaluation: Evaluation, executor: Executor
 ) -> list[list[tuple[str, Any]]]:
     """Results in the order of the jobs, whatever finishes first."""
-    total = sum(rungs[-1] for job in jobs for _, rungs in job.ladders) / 1e6
-    with (
-        progress("measure", total=total, unit="Mtokens") as advance,
-        ThreadPoolExecutor(max_workers=workers) as pool,
-    ):
-        return list(pool.map(lambda job: _climb(draws, job, evaluation, advance), jobs))
+    total = sum(rungs[-1] for job in jobs for rungs in job.ladders.values()) / 1e6
+    with progress("measure", total=total, unit="Mtokens") as advance:
+        return executor(lambda job: _climb(draws, job, evaluation, advance), jobs)
 
 
 def _climb(
     draws: Draws, job: _Job, evaluation: Evaluation, advance: Advance
 ) -> list[tuple[str, Any]]:
-    tokens = draws.tokens(job.arm, job.replicate, max(rungs[-1] for _, rungs in job.ladders))
+    tokens = draws.tokens(job.arm, job.replicate, max(rungs[-1] for rungs in job.ladders.values()))
     points = []
-    for size, rungs in job.ladders:
+    for size, rungs in job.ladders.items():
         budgets = [rung for rung in rungs if rung <= len(tokens)]
         seed = draws.seed * 1_000 + job.replicate
         ladder = job.family.ladder(
@@ -210,11 +240,14 @@ def _losses(
     rows = []
     for job, points in zip(jobs, results, strict=True):
         for size, point in points:
+            arms = [
+                arm for (s, arm), asked in job.arms.items() if s == size and point.n_tokens in asked
+            ]
             for s, (name, each) in enumerate(inputs.evaluation.items()):
                 bits = point.document_bits[ends[s] : ends[s + 1]]
                 loss = float(bits.sum() / each.bytes.sum())
-                fixed = (job.arm, job.family.name, size, point.n_params, point.n_tokens)
-                rows.append((*fixed, job.replicate, name, loss, bits))
+                fixed = (job.family.name, size, point.n_params, point.n_tokens, job.replicate)
+                rows += [(arm, *fixed, name, loss, bits) for arm in arms]
     schema = RUN_SCHEMA | {"document_bits": pl.List(pl.Float64)}
     losses = pl.DataFrame(rows, schema=schema, orient="row").sort(KEYS)
     # The pool was measured in whole documents; a rung that some replicate could not reach is out.

@@ -67,6 +67,25 @@ class Draws:
             return masks["curated"] & masks["oracle"]
         return masks["curated" if arm.startswith("calibrator") else arm]
 
+    def same(self, arm: str, other: str) -> bool:
+        """Whether two arms read the same text in the same order, in every replicate."""
+        drawn_apart = ("random", "null_", "calibrator")
+        if arm.startswith(drawn_apart) or other.startswith(drawn_apart):
+            return False
+        mask = self.mask(arm, 0)
+        if not np.array_equal(mask, self.mask(other, 0)):
+            return False
+        one, two = self.text(arm), self.text(other)
+        if one is two:
+            return True
+        if not np.array_equal(one.lengths[mask], two.lengths[mask]):
+            return False
+        rows, everything = np.flatnonzero(mask), int(one.flat.size + two.flat.size)
+        return np.array_equal(
+            arm_tokens(rows, mask, one, budget=everything),
+            arm_tokens(rows, mask, two, budget=everything),
+        )
+
     def _random_mask(self, arm: str, replicate: int) -> Mask:
         lengths = self.inputs.texts["raw"].lengths
         share = min(self.share, 1.0)
@@ -130,7 +149,7 @@ def make_draws(inputs: MeasureInputs, *, share: float, seed: int) -> Draws:
     >>> from curate.experiment.example import example_inputs
     >>> draws = make_draws(example_inputs(), share=0.5, seed=1)
     >>> raw, curated = (draws.tokens(arm, 0, 500) for arm in ("raw", "curated"))
-    >>> len(raw), len(curated), int((raw == 1).sum() > 0), int((curated == 1).sum())
-    (500, 500, 1, 0)
+    >>> len(raw), len(curated), bool((raw > 900).any()), bool((curated > 900).any())
+    (500, 500, True, False)
     """
     return Draws(inputs=inputs, hashes=id_hashes(inputs.ids), share=share, seed=seed)

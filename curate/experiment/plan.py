@@ -214,7 +214,7 @@ def _contrasts(inputs: MeasureInputs, config: MeasureConfig, share: float) -> tu
             found.append(_contrast((arm, "curated"), "secondary", sizes, everywhere=False))
     kept = min(share, 1.0) * raw * 0.99  # whole documents: a filter may end a little early
     if "random" in config.arms:
-        found.append(_contrast(("raw", "random"), "control", (raw, kept), everywhere=False))
+        found.append(_random_contrast(raw, kept, share))
     if "null" in config.arms:
         half = min(kept, 0.5 * raw * 0.99)
         found.append(_contrast(("null_a", "null_b"), "control", (half, half), everywhere=False))
@@ -222,6 +222,18 @@ def _contrasts(inputs: MeasureInputs, config: MeasureConfig, share: float) -> tu
         pair = ("calibrator_diluted", "calibrator_clean")
         found.append(_contrast(pair, "calibrator", (curated / HALF, curated), everywhere=True))
     return _with_headline(found, config.headline)
+
+
+def _random_contrast(raw: int, kept: float, share: float) -> Contrast:
+    """Random filtering removes what curation removes: the two share their rungs on raw."""
+    return Contrast(
+        arm_a="raw",
+        arm_b="random",
+        kind="control",
+        removed=max(0.0, 1 - share),
+        everywhere=False,
+        available=(raw, kept),
+    )
 
 
 def _contrast(

@@ -111,6 +111,8 @@ def conclude(estimate: float, standard_error: float, df: float, confidence: floa
     'cannot tell: only a multiplier of ≥ 3.68 would have been seen'
     """
     half = _half_width(standard_error, df, confidence=confidence)
+    if standard_error == 0 == estimate:
+        return "no detectable effect (both arms hold the same text)"
     if not np.isfinite(half):
         return "cannot tell: one paired draw gives no interval"
     if estimate - half > 0:
