@@ -35,7 +35,7 @@ def measure_arms(context: Context) -> Facts:
     if config is None:
         return {"arms": 0}
     folder, seed = context.folder, context.config.seed
-    evaluation = evaluation_documents(folder)
+    evaluation = evaluation_documents(folder, context.config)
     pool, facts = _pool(context, config, evaluation)
     inputs = measure_inputs(
         pool,
@@ -87,9 +87,7 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     folder = context.folder
     verdicts = folder.table("verdicts")
     native = pl.col("control").is_null()
-    table = verdicts.filter(native).select(
-        "id", "text_bytes", cluster="cluster_id", curated="kept"
-    )
+    table = verdicts.filter(native).select("id", "text_bytes", cluster="cluster_id", curated="kept")
     if "leave_one_out" in config.arms:
         columns = verdicts.drop(VERDICT_COLUMNS)
         pairs = folder.read("duplicates/pairs.parquet")
@@ -98,8 +96,9 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
             judged = decide(columns, pairs, decision.without(step)).filter(native)
             table = table.with_columns(judged["kept"].alias(f"without_{step}"))
     if "oracle" in config.arms and context.config.truth is not None:
-        table = table.join(_oracle(context.config.truth), on="id", how="left",
-                           maintain_order="left")
+        table = table.join(
+            _oracle(context.config.truth), on="id", how="left", maintain_order="left"
+        )
     return table
 
 

@@ -12,14 +12,14 @@ import importlib.metadata
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from curate import stages
 from curate.config import RunConfig, config_values, load_config, to_toml
-from curate.corpus import fingerprint, write_bytes_atomically
+from curate.corpus import InputConfig, fingerprint, write_bytes_atomically
 from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
@@ -39,6 +39,7 @@ class Stage:
         after: Stages whose files it reads.
         sections: Config sections that its result depends on.
         modules: Modules or packages of `curate` that its result depends on.
+        inputs: The files from outside that it reads, for their fingerprint.
     """
 
     name: str
@@ -47,6 +48,21 @@ class Stage:
     after: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    inputs: Callable[[RunConfig], Sequence[InputConfig]] = lambda config: ()
+
+
+def _evaluation_files(config: RunConfig) -> Sequence[InputConfig]:
+    paths = config.measure.evaluation if config.measure else ()
+    return (InputConfig(path=tuple(paths)),) if paths else ()
+
+
+def _reference_files(config: RunConfig) -> Sequence[InputConfig]:
+    paths = config.quality.reference
+    return (InputConfig(path=paths),) if paths else ()
+
+
+def _truth_file(config: RunConfig) -> Sequence[InputConfig]:
+    return (InputConfig(path=config.truth),) if config.truth else ()
 
 
 STAGES = (
@@ -56,6 +72,7 @@ STAGES = (
         homes=("documents", "quarantine"),
         sections=("input",),
         modules=("corpus",),
+        inputs=lambda config: (config.input,),
     ),
     Stage(
         name="evaluation",
@@ -63,6 +80,7 @@ STAGES = (
         homes=("evaluation",),
         sections=("measure",),
         modules=("corpus",),
+        inputs=_evaluation_files,
     ),
     Stage(
         name="controls",
@@ -102,6 +120,7 @@ STAGES = (
         after=("documents", "controls", "clean", "duplicates"),
         sections=("seed", "quality"),
         modules=("clean", "quality"),
+        inputs=_reference_files,
     ),
     Stage(
         name="verdicts",
@@ -138,6 +157,7 @@ STAGES = (
         homes=("proxies", "scaling"),
         after=("documents", "evaluation", "clean", "annotate", "duplicates", "verdicts"),
         sections=("seed", "measure", "truth"),
+        inputs=_truth_file,
         modules=(
             "measure",
             "experiment",
@@ -210,9 +230,8 @@ def stage_key(stage: Stage, context: Context) -> str:
         "sections": _section_values(context.config, stage.sections),
         "after": {name: context.manifest.digest(name) for name in stage.after},
         "code": code_version(stage.modules),
+        "inputs": [fingerprint(files) for files in stage.inputs(context.config)],
     }
-    if stage.name == "documents":
-        depends["input"] = fingerprint(context.config.input)
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 

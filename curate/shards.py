@@ -48,15 +48,18 @@ def cleaned(documents: Path, edits: Path) -> pl.DataFrame:
     return frame.with_columns(text=apply_edits(frame, changes))
 
 
-def evaluation_documents(folder: RunFolder) -> pl.DataFrame | None:
+def evaluation_documents(folder: RunFolder, config: RunConfig) -> pl.DataFrame | None:
     """All evaluation texts: `id`, `text`, `source` (= name of the evaluation set)."""
-    parts = sorted(folder.file("evaluation/documents").glob("part-*.parquet"))
-    if not parts:
-        return None
-    name = pl.col("source").str.split("/").list.last().str.replace(r"\.[a-z.]+$", "")
-    return pl.concat([pl.read_parquet(p, columns=["id", "text", "source"]) for p in parts]).select(
-        "id", "text", name.alias("source")
-    )
+    measure = config.measure
+    by_column = measure is not None and measure.evaluation_column is not None
+    frames = []
+    for part in sorted(folder.file("evaluation").glob("*/documents/part-*.parquet")):
+        name = part.parents[1].name
+        frame = pl.read_parquet(part, columns=["id", "text", "source"])
+        unique = pl.lit(f"{name}/") + pl.col("id")
+        source = pl.col("source") if by_column else pl.lit(name)
+        frames.append(frame.select(unique.alias("id"), "text", source.alias("source")))
+    return pl.concat(frames) if frames else None
 
 
 def signal_columns(folder: RunFolder) -> pl.DataFrame:

@@ -15,8 +15,8 @@ import polars as pl
 from curate.audits import check_gate, impact
 from curate.clean import clean
 from curate.controls import plant
-from curate.corpus import InputConfig, ingest, write_atomically, write_curated
-from curate.duplicates import find_pairs
+from curate.corpus import InputConfig, find_files, ingest, write_atomically, write_curated
+from curate.duplicates import clusters, find_pairs
 from curate.errors import GateError
 from curate.judgement import (
     carried_columns,
@@ -56,13 +56,17 @@ def read_documents(context: Context) -> Facts:
 
 
 def read_evaluation(context: Context) -> Facts:
-    """Evaluation sets → `evaluation/documents/`; `source` is the name of the set."""
+    """Evaluation files → `evaluation/<file>/`; a set is a file, or a value of a column."""
     measure = context.config.measure
     if measure is None or not measure.evaluation:
         return {"documents": 0}
-    config = InputConfig(path=tuple(measure.evaluation), source=measure.evaluation_column)
-    result = ingest(config, context.folder.file("evaluation"))
-    return {"documents": result.documents, "quarantined": result.quarantined}
+    counts = {"documents": 0, "quarantined": 0}
+    for file in find_files(InputConfig(path=tuple(measure.evaluation))):
+        config = InputConfig(path=str(file.path), source=measure.evaluation_column)
+        result = ingest(config, context.folder.file(f"evaluation/{file.path.stem}"))
+        counts["documents"] += result.documents
+        counts["quarantined"] += result.quarantined
+    return counts
 
 
 def plant_controls(context: Context) -> Facts:
@@ -71,7 +75,7 @@ def plant_controls(context: Context) -> Facts:
     if share == 0:
         return {"planted": 0}
     native = pl.concat([pl.read_parquet(p) for p in native_parts(context.folder)])
-    canaries = evaluation_documents(context.folder)
+    canaries = evaluation_documents(context.folder, context.config)
     planted, truth = plant(native, canaries, share=share, seed=context.config.seed)
     documents = pl.DataFrame(schema=native.schema).vstack(
         planted.select(
@@ -117,7 +121,9 @@ def score_quality(context: Context) -> Facts:
     reference = pl.concat(
         [pl.read_parquet(p) for p in sorted(folder.file("quality/reference/documents").glob("*"))]
     )
-    background = pl.concat([p.filter(pl.col("control").is_null()) for p in cleaned_parts(folder)])
+    native = pl.concat([p.filter(pl.col("control").is_null()) for p in cleaned_parts(folder)])
+    pairs = folder.read("duplicates/pairs.parquet")
+    background = native.hstack(clusters(pairs, native["id"]).select("cluster_id"))
     model = fit_quality(reference, background, config=config, seed=context.config.seed)
     model.save(folder.file("quality/model"))
     folder.write_json("quality/evaluation.json", model.evaluate())
