@@ -154,7 +154,7 @@ def _spread_of_small(
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = sums.x_rest / sums.n_rest
         spread = (square - 2 * rate * cross + rate**2 * size) / sums.n_rest**2
-    return np.maximum(np.nan_to_num(spread), 0.0)
+    return np.asarray(np.maximum(np.nan_to_num(spread), 0.0))
 
 
 def _sums(codes: Codes, values: NDArray[Any], length: int) -> Floats:

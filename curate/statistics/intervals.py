@@ -177,13 +177,14 @@ def clustered_ratio(
 ) -> Estimate:
     """Ratio of two sums over documents, its error linearised over clusters, with t(G − 1).
 
-    Source: Cochran, Sampling Techniques, 1977, 6.4. Use it for shares by tokens (removed
-    tokens / tokens) and means per document. One cluster gives an infinite interval; a zero
-    denominator gives NaN.
+    Source: Cochran, Sampling Techniques, 1977, 6.4, in the jackknife's form (each cluster is
+    left out once), which does not flatter unequal clusters. Use it for shares by tokens
+    (removed tokens / tokens) and means per document. One cluster gives an infinite interval; a
+    zero denominator gives NaN.
 
     >>> found = clustered_ratio([1, 0, 2, 1], [10, 10, 10, 10], ["a", "a", "b", "c"])
     >>> round(found.estimate, 3), round(found.standard_error, 3), found.degrees_of_freedom
-    (0.1, 0.043, 2.0)
+    (0.1, 0.049, 2.0)
     """
     rows = np.stack([floats(numerator), floats(denominator)])
     (top, bottom), n = _cluster_sums(rows, cluster)
@@ -193,5 +194,6 @@ def clustered_ratio(
     ratio = float(top.sum()) / total
     if n < 2:
         return t_estimate(ratio, float("nan"), 0, confidence)
-    variance = n / (n - 1) * float(((top - ratio * bottom) ** 2).sum()) / total**2
+    influence = (top - ratio * bottom) / np.where(bottom < total, total - bottom, np.nan)
+    variance = (n - 1) / n * float(np.nansum(influence**2))
     return t_estimate(ratio, float(np.sqrt(variance)), n - 1, confidence)
