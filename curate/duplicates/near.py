@@ -30,9 +30,10 @@ PRESETS = {
 _CHAIN = 16
 
 #: A group of likely copies up to this size is compared completely, so that whoever survives
-#: is paired with all the others; in a larger one everybody is compared with the hubs.
+#: is paired with all the others. In a larger one everybody is compared with its hubs, the
+#: members that the survivor policy prefers.
 _COMPLETE = 128
-_HUBS_LONGEST = _HUBS_FIRST = 16
+_HUBS = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +87,11 @@ class NearDuplicates:
 
 
 def candidate_pairs(
-    signature: NDArray[np.uint32], n_shingles: NDArray[np.int64], near: NearDuplicates
+    signature: NDArray[np.uint32],
+    n_shingles: NDArray[np.int64],
+    near: NearDuplicates,
+    *,
+    preference: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of documents that may reach the similarity asked for.
 
@@ -94,6 +99,7 @@ def candidate_pairs(
         signature: (documents, near.permutations), in document order.
         n_shingles: Size of each document; one with 0 takes no part.
         near: Threshold and bands.
+        preference: Smaller for a document that is likelier to survive; by default the longer.
 
     Returns:
         Earlier and later document of each pair, each pair once, in ascending order.
@@ -108,12 +114,13 @@ def candidate_pairs(
     """
     documents = len(n_shingles)
     needed = _entries_needed(near)
+    order = -n_shingles if preference is None else preference
     keys = np.empty(0, np.int64)
     for band in range(near.bands):
         found = _pairs_of_band(signature, n_shingles, (band * near.rows, near.rows), needed)
         keys = np.union1d(keys, found)  # a band mostly finds what an earlier one found
     likely = ceil(near.jaccard * near.permutations - 1e-9)
-    more = _pairs_of_groups(signature, n_shingles, keys, (likely, needed))
+    more = _pairs_of_groups(signature, order, keys, (likely, needed))
     keys = np.union1d(keys, more)
     return keys // documents if documents else keys, keys % max(documents, 1)
 
@@ -183,25 +190,22 @@ def _pairs_of_band(
 
 def _pairs_of_groups(
     signature: NDArray[np.uint32],
-    n_shingles: NDArray[np.int64],
+    preference: NDArray[np.float64] | NDArray[np.int64],
     keys: NDArray[np.int64],
     thresholds: tuple[int, int],
 ) -> NDArray[np.int64]:
     """Further pairs inside groups of likely copies, which chains and bands left out."""
-    documents = len(n_shingles)
+    documents = len(preference)
     if len(keys) == 0:
         return keys
     likely, needed = thresholds
     left, right = keys // documents, keys % documents
     close = _all_agreements(signature, left, right) >= likely
     group = components(documents, left[close], right[close])
-    sizes = np.bincount(group, minlength=documents)
-    members = np.flatnonzero(sizes[group] > 2)
-    # Longest first within a group, ties in document order.
-    by_length = members[np.lexsort((members, -n_shingles[members], group[members]))]
-    in_order = members[np.lexsort((members, group[members]))]
-    bounds = np.flatnonzero(np.diff(group[in_order], prepend=-1, append=-1))
-    found: NDArray[np.int64] = _compare_groups(signature, by_length, in_order, bounds, needed)
+    members = np.flatnonzero(np.bincount(group, minlength=documents)[group] > 2)
+    members = members[np.lexsort((members, preference[members], group[members]))]
+    bounds = np.flatnonzero(np.diff(group[members], prepend=-1, append=-1))
+    found: NDArray[np.int64] = _compare_groups(signature, members, bounds, needed)
     return found
 
 
@@ -218,28 +222,24 @@ def _all_agreements(
 @compiled
 def _compare_groups(
     signature: NDArray[np.uint32],
-    by_length: NDArray[np.int64],
-    in_order: NDArray[np.int64],
+    members: NDArray[np.int64],
     bounds: NDArray[np.int64],
     needed: int,
 ) -> NDArray[np.int64]:
+    """Pairs within groups that lie one after the other in `members`, preferred members first."""
     documents = signature.shape[0]
     pairs = np.empty(1024, np.int64)
     count = 0
     for group in range(bounds.shape[0] - 1):
-        members = in_order[bounds[group] : bounds[group + 1]]
-        hubs = members
-        if members.shape[0] > _COMPLETE:
-            longest = by_length[bounds[group] : bounds[group] + _HUBS_LONGEST]
-            hubs = np.concatenate((longest, members[:_HUBS_FIRST]))
-        for hub in hubs:
-            for member in members:
-                if member == hub or (members.shape[0] <= _COMPLETE and member < hub):
-                    continue
-                if _agreement(signature, hub, member) < needed:
+        begin, end = bounds[group], bounds[group + 1]
+        hubs = end - begin if end - begin <= _COMPLETE else _HUBS
+        for hub in range(begin, begin + hubs):
+            for other in range(hub + 1, end):
+                a, b = members[hub], members[other]
+                if _agreement(signature, a, b) < needed:
                     continue
                 if count == pairs.shape[0]:
                     pairs = np.concatenate((pairs, np.empty_like(pairs)))
-                pairs[count] = min(hub, member) * documents + max(hub, member)
+                pairs[count] = min(a, b) * documents + max(a, b)
                 count += 1
     return pairs[:count]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from curate.duplicates.exact import first_of_class, word_digests
 from curate.duplicates.graph import components
 from curate.duplicates.near import NearDuplicates, candidate_pairs
-from curate.duplicates.survivors import SURVIVOR_POLICIES
+from curate.duplicates.survivors import SURVIVOR_POLICIES, preference
 from curate.errors import ConfigError, InputError, IntegrityError, unknown_name
 from curate.text import Sketch, shingle_sets, similarities, sketch
 
@@ -68,10 +68,11 @@ class DuplicatesConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Corpus:
-    """What the first pass remembers."""
+    """What the first pass remembers; `preference` is smaller for a likelier survivor."""
 
     ids: pl.Series
     sketch: Sketch
+    preference: NDArray[np.float64]
 
 
 def find_pairs(parts: Parts, config: DuplicatesConfig | None = None) -> pl.DataFrame:
@@ -79,8 +80,9 @@ def find_pairs(parts: Parts, config: DuplicatesConfig | None = None) -> pl.DataF
 
     Args:
         parts: Gives the documents anew each time it is called, as frames with `id` and `text`
-            in document order; it is called once for the sketches, once if there are exact
-            copies, once for near candidates and again where these do not fit into memory.
+            (and `source` or `quality` where the survivor policy reads it) in document order. It
+            is called once for the sketches, once if there are exact copies, once for near
+            candidates, and again where these do not fit into memory.
         config: What to look for; by default exact duplicates and near-duplicates at 0.8.
 
     Returns:
@@ -101,13 +103,16 @@ def find_pairs(parts: Parts, config: DuplicatesConfig | None = None) -> pl.DataF
     """
     config = config or DuplicatesConfig()
     near = config.near
-    corpus = _sketch_parts(parts, near)
+    corpus = _sketch_parts(parts, config)
     documents = len(corpus.ids)
     first = first_of_class(corpus.sketch.words_hash) if config.exact else np.arange(documents)
     left = right = np.empty(0, np.int64)
     if near:
         alone = np.where(first == np.arange(documents), corpus.sketch.n_shingles, 0)
-        left, right = candidate_pairs(corpus.sketch.signature, alone, near)
+        np.minimum.at(corpus.preference, first, corpus.preference)
+        left, right = candidate_pairs(
+            corpus.sketch.signature, alone, near, preference=corpus.preference
+        )
     frames = [_exact_pairs(parts, corpus.ids, first)]
     for turn in _turns(left, right, corpus.sketch.n_shingles):
         frames.append(_near_pairs(parts, corpus.ids, left[turn], right[turn]))
@@ -117,14 +122,16 @@ def find_pairs(parts: Parts, config: DuplicatesConfig | None = None) -> pl.DataF
     return pairs.sort("id_a", "id_b")
 
 
-def _sketch_parts(parts: Parts, near: NearDuplicates | None) -> _Corpus:
+def _sketch_parts(parts: Parts, config: DuplicatesConfig) -> _Corpus:
+    near = config.near
     permutations, seed = (near.permutations, near.seed) if near else (0, 1)
-    ids = [pl.Series("id", [], pl.String)]
+    ids, order = [pl.Series("id", [], pl.String)], [np.empty(0)]
     signature = np.empty((0, permutations), np.uint32)
     n_shingles, words_hash = [np.empty(0, np.int64)], [np.empty((0, 2), np.uint64)]
     for part in parts():
         piece = sketch(part["text"], permutations=permutations, seed=seed)
         ids.append(part["id"].alias("id"))
+        order.append(_preference(part, config))
         n_shingles.append(piece.n_shingles)
         words_hash.append(piece.words_hash)
         # Grown in place: joining a list of arrays at the end would hold all of it twice.
@@ -138,7 +145,17 @@ def _sketch_parts(parts: Parts, near: NearDuplicates | None) -> _Corpus:
             n_shingles=np.concatenate(n_shingles),
             words_hash=np.concatenate(words_hash),
         ),
+        preference=np.concatenate(order),
     )
+
+
+def _preference(part: pl.DataFrame, config: DuplicatesConfig) -> NDArray[np.float64]:
+    """Who is likelier to survive, as far as it is known here: by length, if by nothing else."""
+    known = part.with_columns(text_chars=pl.col("text").str.len_chars())
+    read = SURVIVOR_POLICIES[config.survivor]
+    policy = config.survivor if read is None or read in known.columns else "longest"
+    key = preference(policy, config.sources).cast(pl.Float64).fill_null(np.inf)
+    return known.select(pl.repeat(0.0, pl.len()) + key).to_series().to_numpy()
 
 
 def _unique(ids: pl.Series) -> pl.Series:

@@ -207,7 +207,7 @@ def _ranks(
     best_first = eligible.select(
         "eligible",
         control=pl.lit(pl.Series(~_is_native(eligible))),
-        preference=_preference(priority, sources),
+        preference=preference(priority, sources),
         row=pl.int_range(pl.len()),
     ).filter("eligible")
     order = best_first.sort("control", "preference", "row", nulls_last=True)["row"].to_numpy()
@@ -216,8 +216,13 @@ def _ranks(
     return rank
 
 
-def _preference(priority: str, sources: Sequence[str]) -> pl.Expr:
-    """A key that is smaller for a better document; null comes last."""
+def preference(priority: str, sources: Sequence[str]) -> pl.Expr:
+    """A key that is smaller for a document that the policy prefers; null comes last.
+
+    >>> frame = pl.DataFrame({"source": ["web", "books", "mail"]})
+    >>> frame.select(preference("source_priority", ["books", "web"])).to_series().to_list()
+    [1, 0, None]
+    """
     column = SURVIVOR_POLICIES[priority]
     if column is None:
         return pl.lit(0)
