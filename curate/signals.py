@@ -1,6 +1,6 @@
 """Text to numbers: one column a signal, each with its unit in its name.
 
-Names end in `_chars`, `_bytes`, `_tokens`, `_words`, `_lines`, `_paragraphs`, `_count` (counts,
+Names end in `_chars`, `_bytes`, `_count` or are plain plurals such as `words` (counts,
 Int64), `_fraction` (Float64 in [0, 1]), `_per_token`, `_ratio`, `_bits` or start with `mean_`
 (Float64). What a token, a word, a line and a duplicate is says `curate.text.statistics`. A
 fraction of nothing is 0. Signals decide nothing: rules do (`curate.rules`).
@@ -45,7 +45,7 @@ class Signal:
 
 
 def measure_signals(documents: Frame, signals: Sequence[str] | None = None) -> Frame:
-    """Add one column a signal.
+    r"""Add one column a signal.
 
     Args:
         documents: Frame with `text` String without nulls; further columns are kept.
@@ -60,8 +60,8 @@ def measure_signals(documents: Frame, signals: Sequence[str] | None = None) -> F
         ConfigError: A name is no signal.
         InputError: There is no `text` column, or it holds nulls.
 
-    >>> documents = pl.DataFrame({"text": ["One line.\\nOne line."]})
-    >>> measure_signals(documents, ["text_words", "duplicate_line_fraction"]).row(0)[1:]
+    >>> documents = pl.DataFrame({"text": ["One line.\nOne line."]})
+    >>> measure_signals(documents, ["words", "duplicate_line_fraction"]).row(0)[1:]
     (4, 0.5)
     """
     names = check_signals(SIGNALS if signals is None else signals)
@@ -169,10 +169,10 @@ _URL = r"(?i)\bhttps?://[^\s<>\"'`;]+|\bwww\.[a-z0-9-]+\.[a-z]{2,}"
 _SIZES = {
     "text_bytes": _count("text_bytes", "bytes of the UTF-8 text"),
     "text_chars": _count("text_chars", "characters (code points)"),
-    "text_tokens": _count("tokens", "tokens: words and symbols"),
-    "text_words": _count("words", "tokens that are no symbols"),
-    "text_lines": _count("lines", "lines, blank ones included"),
-    "text_paragraphs": _count("paragraphs", "pieces between empty lines"),
+    "tokens": _count("tokens", "tokens: words and symbols"),
+    "words": _count("words", "tokens that are no symbols"),
+    "lines": _count("lines", "lines, blank ones included"),
+    "paragraphs": _count("paragraphs", "pieces between empty lines"),
     "longest_word_chars": _count("longest_word_chars", "characters of the longest word"),
     "mean_word_chars": _mean("word_chars", "words", "mean length of the words"),
     "mean_line_chars": _mean("text_chars", "lines", "characters per line"),
@@ -278,7 +278,9 @@ _CONTENT = {
         dtype=pl.Int64,
     ),
 } | {
-    f"pii_{kind}_count": _count(kind, f"places with personal data of the kind {kind}", "personal_data")
+    f"pii_{kind}_count": _count(
+        kind, f"places with personal data of the kind {kind}", "personal_data"
+    )
     for kind in KINDS
 }
 

@@ -41,14 +41,29 @@ français|español
 
 # (words of which each matching line holds one, pattern): the words are a cheap first sieve.
 _NOTICES = (
-    ("cookie", r"\b(?:uses?|using|store|sets?|accept|reject|allow|decline|manage|refuse)\b.*\bcookies"),
-    ("cookie", r"\b(?:necessary|essential|functional|marketing|analytics|advertising)\b.*\bcookies"),
+    (
+        "cookie",
+        r"\b(?:uses?|using|store|sets?|accept|reject|allow|decline|manage|refuse)\b.*\bcookies",
+    ),
+    (
+        "cookie",
+        r"\b(?:necessary|essential|functional|marketing|analytics|advertising)\b.*\bcookies",
+    ),
     ("cookie", r"\bcookies?\b.*\b(?:policy|preferences|consent|experience|notice|personali[sz]e)"),
-    ("cookie", r"\bcookies?\b.*\b(?:necessary|improve|analy[sz]e|collect|partners|disabled|enabled)"),
-    ("by ", r"\bby (?:continuing|using|browsing|clicking|signing|subscribing)\b.*\b(?:site|agree|consent)\b"),
+    (
+        "cookie",
+        r"\bcookies?\b.*\b(?:necessary|improve|analy[sz]e|collect|partners|disabled|enabled)",
+    ),
+    (
+        "by ",
+        r"\bby (?:continuing|using|browsing|clicking|signing|subscribing)\b.*\b(?:site|agree|consent)\b",
+    ),
     (" all", r"\b(?:accept|reject|allow) all(?: cookies| and\b|\W*$)"),
     ("manage", r"\bmanage (?:your |my )?(?:preferences|choices|consent|settings)"),
-    ("your ", r"\byour (?:privacy|consent|choices?)\b.*\b(?:matters?|important|settings|at any time)"),
+    (
+        "your ",
+        r"\byour (?:privacy|consent|choices?)\b.*\b(?:matters?|important|settings|at any time)",
+    ),
     ("legitimate interest", r"\blegitimate interest"),
     ("personali", r"\bpersonali[sz]ed (?:ads|content|advertising)"),
     ("third", r"\bthird[- ]party (?:vendors|partners|cookies)"),
@@ -59,7 +74,10 @@ _NOTICES = (
     ("spam", r"\bno spam\b"),
     ("unsubscribe", r"\bunsubscribe\b.*\b(?:any ?time|whenever)"),
     (" us", r"\b(?:follow|find|connect with|watch) us on\b|\bfollow us\b"),
-    ("share", r"\bshare (?:this|on|via)\b.*\b(?:post|page|article|story|facebook|twitter|e-?mail|friends?)"),
+    (
+        "share",
+        r"\bshare (?:this|on|via)\b.*\b(?:post|page|article|story|facebook|twitter|e-?mail|friends?)",
+    ),
     ("facebook", r"\bfacebook\b\W+\b(?:x|twitter|instagram|linkedin|youtube|pinterest)\b"),
     ("twitter", r"\btwitter\b\W+\b(?:facebook|instagram|linkedin|youtube|pinterest)\b"),
     ("privacy", r"\bprivacy (?:policy|notice|statement|settings)\b"),
@@ -71,7 +89,10 @@ _NOTICES = (
     ("create", r"\bcreate (?:an|your|a free) (?:account|profile)"),
     ("forgot", r"\bforgot(?:ten)? (?:your )?(?:password|username)"),
     ("me", r"\bremember me\b|\bkeep me (?:signed|logged) in"),
-    ("javascript", r"\b(?:enable|turn on|requires?)\b.*\bjavascript|\bjavascript (?:is|must be) (?:dis|en)abled"),
+    (
+        "javascript",
+        r"\b(?:enable|turn on|requires?)\b.*\bjavascript|\bjavascript (?:is|must be) (?:dis|en)abled",
+    ),
     ("your ", r"\byour (?:shopping )?(?:cart|basket|bag)\b"),
     ("free ", r"\bfree (?:shipping|delivery|returns)\b"),
     (" to ", r"\badd(?:ed)? to (?:your )?(?:cart|basket|bag|wish ?list)"),
@@ -85,7 +106,10 @@ _NOTICES = (
     ("recommended", r"\brecommended for you\b"),
     ("sponsored", r"^\W*sponsored\b"),
     ("advertisement", r"^\W*advertisement\W*$"),
-    ("your ", r"\b(?:select|choose|change) your (?:language|country|region|currency|location|store)\b"),
+    (
+        "your ",
+        r"\b(?:select|choose|change) your (?:language|country|region|currency|location|store)\b",
+    ),
     ("page", r"^\W*page \d+ of \d+\b"),
     ("showing", r"\bshowing \d+\s*[-–]\s*\d+ of"),
     ("browser", r"\b(?:update|upgrade) your browser\b|\bbrowser is (?:out of date|not supported)"),
@@ -111,8 +135,8 @@ def frame_lines(text: pl.Series) -> pl.DataFrame:
         text: String column without nulls.
 
     Returns:
-        `document` UInt32 (row of `text`), `line` String, `frame` Boolean, `removable` Boolean,
-        in the order of the text.
+        `document` UInt32 (row of `text`), `line` String, `start` Int64 (its byte offset),
+        `frame` Boolean, `removable` Boolean, in the order of the text.
 
     >>> page = "Home | About us | Login\nWe use cookies on this site.\n\nContact\nA sentence."
     >>> frame_lines(pl.Series([page])).select("frame", "removable").rows()
@@ -122,6 +146,8 @@ def frame_lines(text: pl.Series) -> pl.DataFrame:
         pl.DataFrame({"document": pl.int_range(len(text), dtype=pl.UInt32, eager=True)})
         .with_columns(line=text.str.split("\n"))
         .explode("line")
+        .with_columns(size=pl.col("line").str.len_bytes().cast(pl.Int64) + 1)
+        .with_columns(start=pl.col("size").cum_sum().over("document") - pl.col("size"))
         .filter(pl.col("line").str.contains(r"\S"))
     )
     short = pl.col("line").str.len_bytes() <= LONGEST_LINE_BYTES
@@ -135,6 +161,7 @@ def frame_lines(text: pl.Series) -> pl.DataFrame:
     return lines.select(
         "document",
         "line",
+        "start",
         frame=is_notice | pl.col("row").is_in(entries["row"].implode()),
         removable=is_notice | pl.col("row").is_in(menus.implode()),
     )

@@ -21,8 +21,12 @@ def _windows_1252(byte: int) -> str:
         return chr(byte)  # five bytes have no character there; decoders pass them through
 
 
-_BYTE_OF = {ord(_windows_1252(b)): b for b in range(0x80, 0x100)} | {b: b for b in range(0x80, 0x100)}
-_TAIL = "".join(sorted({_windows_1252(b) for b in range(0x80, 0xC0)} | set(map(chr, range(0x80, 0xC0)))))
+_BYTE_OF = {ord(_windows_1252(b)): b for b in range(0x80, 0x100)} | {
+    b: b for b in range(0x80, 0x100)
+}
+_TAIL = "".join(
+    sorted({_windows_1252(b) for b in range(0x80, 0xC0)} | set(map(chr, range(0x80, 0xC0))))
+)
 MOJIBAKE = f"(?:[Â-ß][{_TAIL}]|[à-ï][{_TAIL}]{{2}}|[ð-ô][{_TAIL}]{{3}})"
 """Pattern of one spoilt character; the same for Python and for Polars."""
 

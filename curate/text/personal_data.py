@@ -23,17 +23,17 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from curate.text.spans import Span, add_disjoint
+
 _DOCUMENTATION = tuple(
     ipaddress.ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 )
-_IBAN_CHARS = dict(
-    pair.split(":")
-    for pair in (
-        "AD:24 AE:23 AT:20 BE:16 BG:22 BR:29 CH:21 CY:28 CZ:24 DE:22 DK:18 EE:20 ES:24 FI:18 "
-        "FR:27 GB:22 GR:27 HR:21 HU:28 IE:22 IL:23 IS:26 IT:27 LI:21 LT:20 LU:20 LV:21 MC:27 "
-        "MT:31 NL:18 NO:15 PL:28 PT:25 RO:24 RS:22 SA:24 SE:24 SI:19 SK:24 SM:27 TR:26 UA:29"
-    ).split()
+_IBAN_TABLE = (
+    "AD24 AE23 AT20 BE16 BG22 BR29 CH21 CY28 CZ24 DE22 DK18 EE20 ES24 FI18 FR27 GB22 GR27 HR21 "
+    "HU28 IE22 IL23 IS26 IT27 LI21 LT20 LU20 LV21 MC27 MT31 NL18 NO15 PL28 PT25 RO24 RS22 SA24 "
+    "SE24 SI19 SK24 SM27 TR26 UA29"
 )
+_IBAN_CHARS = {entry[:2]: int(entry[2:]) for entry in _IBAN_TABLE.split()}
 _ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -64,8 +64,8 @@ class Kind:
     Attributes:
         sieve: Polars pattern that every text holding the kind matches.
         pattern: Pattern over bytes.
-        check: Number of leading bytes of the match that are the value, 0 = none. It gets the
-            whole text and the span of the match.
+        check: Gets the whole text and the span of the match; returns how many bytes of the match
+            are the value, 0 = it is none.
     """
 
     sieve: str
@@ -107,7 +107,7 @@ def _is_issued(digits: str) -> bool:
 
 def _check_iban(text: bytes, start: int, end: int) -> int:
     country = text[start : start + 2].decode()
-    wanted = int(_IBAN_CHARS.get(country, 0))
+    wanted = _IBAN_CHARS.get(country, 0)
     stop = start
     value = ""
     while stop < end and len(value) < wanted:  # upper-case words may follow the number
@@ -126,9 +126,7 @@ def _check_phone(text: bytes, start: int, end: int) -> int:
 KINDS: Mapping[str, Kind] = {
     "email": Kind(sieve="@", pattern=re.compile(_EMAIL), check=_whole),
     "ip": Kind(sieve=r"\d\.\d{1,3}\.\d{1,3}\.\d", pattern=re.compile(_IP), check=_check_ip),
-    "iban": Kind(
-        sieve=r"[A-Z]{2}\d{2} ?[A-Z0-9]{4}", pattern=re.compile(_IBAN), check=_check_iban
-    ),
+    "iban": Kind(sieve=r"[A-Z]{2}\d{2} ?[A-Z0-9]{4}", pattern=re.compile(_IBAN), check=_check_iban),
     "card": Kind(
         sieve=r"[3-6]\d{3}[ -]?\d{2}[ -]?\d{2}[ -]?\d", pattern=re.compile(_CARD), check=_check_card
     ),
@@ -172,10 +170,10 @@ def find_personal_data(text: pl.Series) -> pl.DataFrame:
     >>> find_personal_data(pl.Series(["no", "Ann <a@site.org>, 8.8.8.8"])).rows()
     [(1, 'email', 5, 15), (1, 'ip', 18, 25)]
     """
-    masks = {name: text.str.contains(kind.sieve).to_numpy() for name, kind in KINDS.items()}
+    masks = {name: text.str.contains(kind.sieve) for name, kind in KINDS.items()}
     rows: list[tuple[int, str, int, int]] = []
-    some = sum(mask.astype(int) for mask in masks.values())
-    for document in (some > 0).nonzero()[0].tolist():
+    some = pl.DataFrame(masks).select(pl.any_horizontal(pl.all())).to_series()
+    for document in some.arg_true().to_list():
         raw = text[document].encode()
         names = [name for name, mask in masks.items() if mask[document]]
         rows += [(document, *place) for place in _places(raw, names)]
@@ -184,13 +182,11 @@ def find_personal_data(text: pl.Series) -> pl.DataFrame:
 
 
 def _places(raw: bytes, names: list[str]) -> list[tuple[str, int, int]]:
-    taken: list[tuple[int, int]] = []
-    places = []
+    spans: list[Span] = []
     for name in names:
         for match in KINDS[name].pattern.finditer(raw):
             start = match.start()
             end = start + KINDS[name].check(raw, *match.span())
-            if end > start and all(end <= a or start >= b for a, b in taken):
-                taken.append((start, end))
-                places.append((name, start, end))
-    return sorted(places, key=lambda place: place[1])
+            if end > start:
+                add_disjoint(spans, (start, end, name))
+    return [(name, start, end) for start, end, name in spans]

@@ -1,0 +1,401 @@
+"""From columns to reasons: a rule is an interval over one column.
+
+A document fails a rule if the value lies outside `[min, max]`, bounds included in what is kept,
+or if the value is null or NaN. Rule sets are TOML files in `curate/rulesets/`, each number with
+its source. A bound may be drawn from the corpus itself (`Bound`); it is then resolved on the
+native documents and written out as a number.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from curate.errors import ConfigError, unknown_name
+from curate.signals import SIGNALS
+
+__all__ = [
+    "DIALECTS",
+    "RULE_SETS",
+    "Bound",
+    "Rule",
+    "RulesConfig",
+    "failing",
+    "judge",
+    "load_rules",
+    "override_rules",
+    "required_columns",
+]
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
+DIALECTS = ("datatrove",)
+OTHER_COLUMNS = ("quality", "language_score")  # made by later stages, not by a signal
+OWN_SET = "own"  # the set of the rules that a config adds
+FEWEST_NATIVE = 100  # documents; below, a bound from the corpus takes its loosest value
+_FOLDER = Path(__file__).with_name("rulesets")
+RULE_SETS = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))  # come with the library
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bound:
+    """A bound drawn from the native documents of the corpus.
+
+    Attributes:
+        between: The bound is clipped to this range, whatever the corpus says.
+        fence: k of a Tukey fence: Q3 + k·IQR for a max, Q1 - k·IQR for a min (3 = far out).
+        quantile: Or this quantile of the column, in [0, 1].
+        scale: Scale on which the fence is built: linear, log, or logit (for fractions).
+    """
+
+    between: tuple[float, float]
+    fence: float | None = None
+    quantile: float | None = None
+    scale: str = "linear"
+
+    def __post_init__(self) -> None:
+        if (self.fence is None) == (self.quantile is None):
+            raise ConfigError("a bound from the corpus needs fence or quantile, and not both")
+        if self.scale not in _SCALES:
+            raise ConfigError(unknown_name("scale", self.scale, _SCALES))
+        if len(self.between) != 2 or self.between[0] > self.between[1]:
+            raise ConfigError(f"between is {self.between}; allowed: [low, high]")
+        if self.quantile is not None and not 0 <= self.quantile <= 1:
+            raise ConfigError(f"quantile is {self.quantile}; allowed: 0 to 1")
+
+    def resolve(self, values: pl.Series, *, upper: bool) -> float:
+        """The bound as a number; with few values the loosest one that is allowed.
+
+        >>> bound = Bound(fence=3.0, between=(0.0, 1000.0))
+        >>> bound.resolve(pl.Series(range(101)), upper=True)
+        225.0
+        """
+        low, high = self.between
+        values = values.drop_nulls().cast(pl.Float64).drop_nans()
+        if len(values) < FEWEST_NATIVE:
+            return high if upper else low
+        if self.quantile is not None:
+            found = _quantile(values, self.quantile)
+        else:
+            assert self.fence is not None
+            found = _fence(values, self.fence, scale=self.scale, upper=upper)
+        return min(max(found, low), high)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """An interval over one column, ends included.
+
+    Attributes:
+        name: `set.rule`.
+        signal: The column.
+        min: Smallest value that is kept; None = no lower bound.
+        max: Largest value that is kept; None = no upper bound.
+        source: Where the numbers come from.
+    """
+
+    name: str
+    signal: str
+    min: float | None = None
+    max: float | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        bounds = [b for b in (self.min, self.max) if b is not None]
+        if not bounds:
+            raise ConfigError(f"rule {self.name!r} has neither min nor max")
+        if any(math.isnan(b) for b in bounds) or bounds[0] > bounds[-1]:
+            raise ConfigError(f"rule {self.name!r} keeps nothing: min {self.min}, max {self.max}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RulesConfig:
+    """Which rules decide.
+
+    Attributes:
+        sets: Names of rule sets (`RULE_SETS`) or paths of TOML files of the same form.
+        dialect: Whose reading of the published rules is meant; see `DIALECTS`.
+        override: `"set.rule"` → `{min, max, enabled}`, on top of the sets.
+        add: Name → `{signal, min, max, source}`: rules of one's own, named `own.<name>`.
+        shown: Sets that are judged beside the verdict and never applied.
+    """
+
+    sets: tuple[str, ...] = ("gopher_quality", "gopher_repetition", "fineweb")
+    dialect: str = "datatrove"
+    override: Mapping[str, Any] = field(default_factory=dict)
+    add: Mapping[str, Any] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.dialect not in DIALECTS:
+            raise ConfigError(unknown_name("rules.dialect", self.dialect, DIALECTS))
+
+
+def load_rules(config: RulesConfig, columns: pl.DataFrame | None = None) -> list[Rule]:
+    """The rules of a config, in the order of the sets, then the config's own.
+
+    Args:
+        config: Sets, overrides and own rules.
+        columns: The signal columns of the corpus, for bounds that are drawn from it; rows with a
+            `control` are left out. Without it, or with fewer than `FEWEST_NATIVE` native rows,
+            such bounds take the loosest value that their rule allows.
+
+    Raises:
+        ConfigError: A set, key or column is not known, or a rule keeps nothing.
+
+    >>> rules = load_rules(RulesConfig(sets=("fineweb",)))
+    >>> rules[0].name, rules[0].signal, rules[0].min
+    ('fineweb.terminal_punctuation', 'terminal_line_fraction', 0.12)
+    """
+    known = [*SIGNALS, *OTHER_COLUMNS, *([] if columns is None else columns.columns)]
+    tables = _with_overrides(_tables(config), config.override)
+    native = _native(columns)
+    return [_rule(name, table, known, native) for name, table in tables.items()]
+
+
+def required_columns(rules: Iterable[Rule]) -> list[str]:
+    """The columns that rules read, each once, in rule order.
+
+    >>> required_columns(load_rules(RulesConfig(sets=("fineweb",))))[0]
+    'terminal_line_fraction'
+    """
+    return list(dict.fromkeys(rule.signal for rule in rules))
+
+
+def override_rules(rules: Sequence[Rule], override: Mapping[str, Any]) -> list[Rule]:
+    """The same rules with other numbers, for what-ifs; text and columns are not touched.
+
+    Args:
+        rules: Resolved rules.
+        override: `"set.rule"` → `{min, max, enabled}`; `enabled = False` leaves a rule out.
+
+    >>> rules = [Rule(name="a.words", signal="words", min=50)]
+    >>> override_rules(rules, {"a.words": {"min": 30}})[0].min
+    30
+    >>> override_rules(rules, {"a.words": {"enabled": False}})
+    []
+    """
+    names = [rule.name for rule in rules]
+    changed = {rule.name: rule for rule in rules}
+    for name, values in override.items():
+        numbers = _override_of(name, values, names)
+        if numbers.pop("enabled", True):
+            changed[name] = replace(changed[name], **numbers)
+        else:
+            del changed[name]
+    return list(changed.values())
+
+
+def judge(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
+    """Add every failed rule of each document, and whether it is kept.
+
+    Args:
+        frame: The columns that the rules read; rows keep their order.
+        rules: Rules, or names or paths of rule sets.
+
+    Returns:
+        The frame plus `failed` List[String] (in rule order, empty = kept) and `kept` Boolean.
+
+    Raises:
+        ConfigError: A rule reads a column that the frame does not have.
+
+    >>> frame = pl.DataFrame({"words": [10, 60, None]})
+    >>> judge(frame, [Rule(name="a.words", signal="words", min=50)])["failed"].to_list()
+    [['a.words'], [], ['a.words']]
+    """
+    resolved = _resolved(frame, rules)
+    names = [
+        pl.when(_violation(rule)).then(pl.lit(rule.name)).otherwise(pl.lit(None, pl.String))
+        for rule in resolved
+    ]
+    failed = (
+        pl.concat_list(names).list.drop_nulls()
+        if names
+        else pl.lit(pl.Series([[]], dtype=pl.List(pl.String))).first()
+    )
+    return frame.with_columns(failed=failed).with_columns(kept=pl.col("failed").list.len() == 0)
+
+
+def failing(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
+    """One Boolean column a rule, named as the rule: true = the document fails it.
+
+    >>> frame = pl.DataFrame({"words": [10, 60]})
+    >>> failing(frame, [Rule(name="a.words", signal="words", min=50)])["a.words"].to_list()
+    [True, False]
+    """
+    return frame.select(_violation(rule).alias(rule.name) for rule in _resolved(frame, rules))
+
+
+def _violation(rule: Rule) -> pl.Expr:
+    value = pl.col(rule.signal)
+    inside = []
+    if rule.min is not None:
+        inside.append(value >= rule.min)
+    if rule.max is not None:
+        inside.append(value <= rule.max)
+    # NaN counts as larger than every number in Polars, so that a min alone would keep it.
+    inside.append(value.cast(pl.Float64).is_not_nan())
+    return reduce(lambda a, b: a & b, inside).not_().fill_null(True)
+
+
+def _resolved(frame: pl.DataFrame | pl.LazyFrame, rules: Sequence[str | Rule]) -> list[Rule]:
+    columns = frame.collect_schema().names()
+    resolved = []
+    for rule in rules:
+        resolved += [rule] if isinstance(rule, Rule) else _load_set(frame, rule, columns)
+    for rule in resolved:
+        if rule.signal not in columns:
+            message = unknown_name("column", rule.signal, columns)
+            raise ConfigError(f"rule {rule.name!r} reads an {message}")
+    return resolved
+
+
+def _load_set(frame: pl.DataFrame | pl.LazyFrame, name: str, columns: list[str]) -> list[Rule]:
+    config = RulesConfig(sets=(name,))
+    wanted = {*required_columns(load_rules(config)), "control"}
+    table = frame.lazy().select([c for c in columns if c in wanted]).collect()
+    return load_rules(config, table)
+
+
+def _tables(config: RulesConfig) -> dict[str, dict[str, Any]]:
+    """Every rule of the config as it is written, by `set.rule`."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name in config.sets:
+        path = _set_path(name)
+        for rule, table in _read_set(path).items():
+            tables[f"{path.stem}.{rule}"] = {"path": f"{path.name}: rules.{rule}", **table}
+    for rule, table in config.add.items():
+        if not isinstance(table, Mapping):
+            raise ConfigError(
+                f"rules.add.{rule} is {table!r}; allowed: a table with signal, min, max"
+            )
+        source = {"source": "added by the config"}
+        tables[f"{OWN_SET}.{rule}"] = {"path": f"rules.add.{rule}", **source, **table}
+    return tables
+
+
+def _set_path(name: str) -> Path:
+    if name in RULE_SETS:
+        return _FOLDER / f"{name}.toml"
+    if name.endswith(".toml"):
+        return Path(name)
+    raise ConfigError(unknown_name("rule set", name, RULE_SETS) + "; or the path of a .toml file")
+
+
+def _read_set(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no rule set file {str(path)!r}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{str(path)!r} is no TOML file: {error}") from None
+    _check_keys(values, ("title", "description", "dialect", "rules"), path.name)
+    dialect = values.get("dialect", "any")
+    if dialect not in (*DIALECTS, "any"):
+        raise ConfigError(f"{path.name}: {unknown_name('dialect', dialect, (*DIALECTS, 'any'))}")
+    return dict(values.get("rules", {}))
+
+
+def _check_keys(table: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in allowed:
+            raise ConfigError(f"{where}: {unknown_name('key', key, allowed)}")
+
+
+def _with_overrides(
+    tables: dict[str, dict[str, Any]], override: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    for name, values in override.items():
+        changes = _override_of(name, values, tables)
+        if not changes.pop("enabled", True):
+            del tables[name]
+        elif changes:
+            source = f"{tables[name].get('source', '')}; changed by the config".lstrip("; ")
+            tables[name] = {**tables[name], **changes, "source": source}
+    return tables
+
+
+def _override_of(name: str, values: object, known: Iterable[str]) -> dict[str, Any]:
+    if name not in known:
+        raise ConfigError(f"rules.override: {unknown_name('rule', name, known)}")
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            f"rules.override.{name!r} is {values!r}; allowed: a table of min, max, enabled"
+        )
+    _check_keys(values, ("min", "max", "enabled"), f"rules.override.{name!r}")
+    return dict(values)
+
+
+def _rule(
+    name: str, table: Mapping[str, Any], known: Sequence[str], native: pl.DataFrame | None
+) -> Rule:
+    where = table["path"]
+    _check_keys(table, ("path", "signal", "min", "max", "source"), where)
+    signal = str(table.get("signal"))
+    if signal not in known:
+        raise ConfigError(f"{where}: {unknown_name('signal', signal, known)}")
+    values = native[signal] if native is not None and signal in native.columns else pl.Series([])
+    bounds = {
+        side: _number(table[side], values, side=side, where=where)
+        for side in ("min", "max")
+        if side in table
+    }
+    return Rule(name=name, signal=signal, source=table.get("source", ""), **bounds)
+
+
+def _number(value: object, values: pl.Series, *, side: str, where: str) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, Mapping):
+        allowed = "a number, or a table with between and fence or quantile"
+        raise ConfigError(f"{where}: {side} is {value!r}; allowed: {allowed}")
+    _check_keys(value, ("between", "fence", "quantile", "scale"), f"{where}.{side}")
+    if "between" not in value:
+        raise ConfigError(
+            f"{where}: {side} is drawn from the corpus and needs between = [low, high]"
+        )
+    try:
+        bound = Bound(**{**value, "between": tuple(value["between"])})
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {side}: {error}") from None
+    return bound.resolve(values, upper=side == "max")
+
+
+def _native(columns: pl.DataFrame | None) -> pl.DataFrame | None:
+    if columns is None or "control" not in columns.columns:
+        return columns
+    return columns.filter(pl.col("control").is_null())
+
+
+def _quantile(values: pl.Series, q: float) -> float:
+    found = values.quantile(q, interpolation="linear")
+    assert found is not None
+    return float(found)
+
+
+def _fence(values: pl.Series, k: float, *, scale: str, upper: bool) -> float:
+    forward, backward = _SCALES[scale]
+    low, high = (forward(_quantile(values, q)) for q in (0.25, 0.75))
+    return backward(high + k * (high - low) if upper else low - k * (high - low))
+
+
+_TINY = 1e-6  # shares of 0 and 1 have no logit; a document of a million characters is rare
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, _TINY), 1 - _TINY)
+    return math.log(p / (1 - p))
+
+
+_SCALES: Mapping[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "linear": (float, float),
+    "log": (lambda x: math.log(max(x, _TINY)), math.exp),
+    "logit": (_logit, lambda x: 1 / (1 + math.exp(-x))),
+}
