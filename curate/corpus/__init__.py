@@ -2,8 +2,8 @@
 
 from curate.corpus.curated import CuratedResult, write_curated
 from curate.corpus.decontamination import decontaminate
-from curate.corpus.fingerprint import fingerprint
-from curate.corpus.ingest import BrokenFile, IngestResult, check_counts, ingest
+from curate.corpus.fingerprints import fingerprint
+from curate.corpus.ingestion import BrokenFile, IngestResult, check_counts, ingest
 from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files
 from curate.corpus.parts import read_parts
 from curate.corpus.scan import scan_corpus

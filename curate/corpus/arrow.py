@@ -8,6 +8,7 @@ row with invalid UTF-8 can be told from a broken file.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,9 @@ import pyarrow.parquet as pq
 from curate.corpus.batches import BATCH_BYTES, Batch, Reject, excerpt, one_file
 from curate.corpus.inputs import InputFile
 from curate.corpus.schema import BROKEN_FILE, INVALID_UTF8, as_json_text
+
+MOST_ROWS = 1 << 16
+MOST_DETAIL = 2_000
 
 # A panic in Rust is no `Exception`; it is named so that an interrupt is never swallowed.
 BROKEN_TABLE_ERRORS = (
@@ -30,35 +34,43 @@ BROKEN_TABLE_ERRORS = (
 
 def read_parquet(file: InputFile, text: str) -> Iterator[Batch]:
     """Batches of a Parquet file; a broken row group costs what could not be decoded of it."""
+    lost: list[str] = []
+    columns: list[str] = []
     try:
         with pq.ParquetFile(file.path) as parquet:
+            columns = parquet.schema_arrow.names
             first = 1
             for group in range(parquet.num_row_groups):
-                yield from _row_group(parquet, group, first, file.name, text)
+                yield from _row_group(parquet, group, _Place(file.name, text, first, lost))
                 first += parquet.metadata.row_group(group).num_rows
-            yield one_file(file.name, (), pl.DataFrame(), columns=parquet.schema_arrow.names)
     except BROKEN_TABLE_ERRORS as error:
-        yield _broken(file.name, describe(error))
+        lost.append(describe(error))
+    rejects: list[Reject] = []
+    if lost:
+        rejects.append((file.name, None, BROKEN_FILE, "; ".join(lost)[:MOST_DETAIL], None))
+    yield one_file(file.name, (), pl.DataFrame(), rejects=rejects, columns=columns)
 
 
-def _row_group(
-    parquet: pq.ParquetFile, group: int, first: int, name: str, text: str
-) -> Iterator[Batch]:
+class _Place(NamedTuple):
+    """Where a row group stands: file, text column, its first row; and what is lost so far."""
+
+    name: str
+    text: str
+    first: int
+    lost: list[str]
+
+
+def _row_group(parquet: pq.ParquetFile, group: int, place: _Place) -> Iterator[Batch]:
     facts = parquet.metadata.row_group(group)
     rows = max(1, facts.num_rows * BATCH_BYTES // max(facts.total_byte_size, 1))
-    row, last = first, first + facts.num_rows - 1
+    row, last = place.first, place.first + facts.num_rows - 1
     try:
-        for records in parquet.iter_batches(min(rows, 1 << 16), row_groups=[group]):
-            batch = arrow_batch(pa.Table.from_batches([records]), name, row, text)
-            yield batch
+        for records in parquet.iter_batches(min(rows, MOST_ROWS), row_groups=[group]):
+            yield arrow_batch(pa.Table.from_batches([records]), place.name, row, place.text)
             row += records.num_rows
     except BROKEN_TABLE_ERRORS as error:
         where = f"row group {group + 1} of {parquet.num_row_groups}, rows {row} to {last} lost"
-        yield _broken(name, f"{where}: {describe(error)}")
-
-
-def _broken(name: str, detail: str) -> Batch:
-    return one_file(name, (), pl.DataFrame(), rejects=[(name, None, BROKEN_FILE, detail, None)])
+        place.lost.append(f"{where}: {describe(error)}")
 
 
 def describe(error: BaseException) -> str:

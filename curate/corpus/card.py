@@ -6,21 +6,22 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# The loader takes both configs from here; without it a folder would be one config only.
-_CONFIGS = """\
----
-configs:
+# The loader takes the configs from here; without it a folder would be one config only.
+_CONFIGS = {
+    "kept": """\
 - config_name: default
   default: true
   data_files:
   - split: train
     path: data/train-*.parquet
+""",
+    "removed": """\
 - config_name: removed
   data_files:
   - split: removed
     path: removed/removed-*.parquet
----
-"""
+""",
+}
 
 _USAGE = """\
 ```python
@@ -62,7 +63,13 @@ def render_card(facts: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     for title, content in card.items():
         if title != "title":
             sections += [f"## {_cell(title)}", _content(content)]
-    return _CONFIGS + "\n" + "\n\n".join(sections) + "\n"
+    return f"{_header(facts)}\n" + "\n\n".join(sections) + "\n"
+
+
+def _header(facts: Mapping[str, Any]) -> str:
+    """YAML with the configs that have a row: `datasets` refuses to open an empty one."""
+    configs = [config for name, config in _CONFIGS.items() if facts[name]]
+    return "".join(["---\n", *(["configs:\n"] if configs else []), *configs, "---\n"])
 
 
 def _counts(facts: Mapping[str, Any]) -> str:

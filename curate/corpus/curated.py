@@ -53,8 +53,9 @@ def write_curated(
 
     `datasets.load_dataset(folder)` gives the kept documents (split `train`), with the name
     `"removed"` the others (split `removed`), which keep their original text and carry `failed`
-    List[String] and `duplicate_of` String. Control documents are in neither. The same tables
-    give the same bytes.
+    List[String] and `duplicate_of` String. Control documents are in neither. A config without
+    a row is left out of the card, for `datasets` cannot open it. The same tables give the same
+    bytes.
 
     Args:
         documents: Parts of the documents table.

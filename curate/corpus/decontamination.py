@@ -48,6 +48,8 @@ def decontaminate(
 
 def _slices(text: pl.Series) -> list[pl.Series]:
     """Pieces of some megabytes, so that the n-grams of all never lie in memory at once."""
+    if text.is_empty():
+        return []
     total = text.str.len_bytes().cast(pl.Int64).cum_sum()
     groups = pl.DataFrame({"group": total // SLICE_BYTES}).with_row_index("row")
     starts = groups.group_by("group").agg(pl.col("row").min())["row"].sort().to_list()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import polars as pl
 
@@ -18,10 +19,11 @@ from curate.corpus.batches import Batch, one_file
 from curate.corpus.inputs import InputConfig
 from curate.corpus.schema import BROKEN_FILE
 from curate.errors import InputError
+from curate.progress import is_interactive
 
 HUB = "https://huggingface.co"
-# Long enough for a slow handshake, short enough that nobody waits for a missing network.
-REACH_SECONDS = 1.0
+# Long enough for most handshakes, short enough that nobody waits for a missing network.
+REACH_SECONDS = 1.5
 BATCH_ROWS = 512
 
 
@@ -72,11 +74,12 @@ def _open(config: InputConfig) -> Any:  # noqa: ANN401 - datasets is untyped
     import datasets
 
     try:
-        if is_local(dataset):
-            return _open_local(config)
-        return datasets.load_dataset(
-            dataset, config.subset, split=config.split, streaming=config.streaming
-        )
+        with _quiet_in_pipes():
+            if is_local(dataset):
+                return _open_local(config)
+            return datasets.load_dataset(
+                dataset, config.subset, split=config.split, streaming=config.streaming
+            )
     except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
         raise InputError(f"input.dataset {dataset!r}: {error}") from error
 
@@ -97,6 +100,21 @@ def _open_local(config: InputConfig) -> Any:  # noqa: ANN401 - as above
     )
 
 
+@contextmanager
+def _quiet_in_pipes() -> Iterator[None]:
+    """No progress bars of `datasets` where nobody watches."""
+    import datasets
+
+    quiet = not is_interactive() and datasets.is_progress_bar_enabled()
+    if quiet:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if quiet:
+            datasets.enable_progress_bars()
+
+
 def _check_name(dataset: str) -> None:
     """A path that does not exist is no name on the Hub; asking the Hub would hide the typo."""
     if dataset.count("/") > 1 or dataset.startswith((".", "/", "~")):
@@ -111,37 +129,35 @@ def check_hub(dataset: str) -> None:
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
         return
-    url = urlsplit(_proxy() or os.environ.get("HF_ENDPOINT") or HUB)
-    if not _reachable(url.hostname or "", url.port or (80 if url.scheme == "http" else 443)):
+    endpoint = os.environ.get("HF_ENDPOINT") or HUB
+    problem = _unreachable(endpoint)
+    if problem is not None:
         raise InputError(
-            f"input.dataset {dataset!r} is a name on the Hub, and {url.hostname} cannot be"
-            " reached. To go on without a network: give input.dataset a local folder (made"
-            " elsewhere by `datasets.load_dataset(...).save_to_disk(folder)`), give input.path"
-            " your own files, or, if this dataset is in the local cache already, set"
+            f"input.dataset {dataset!r} is a name on the Hub, and {endpoint} cannot be"
+            f" reached ({problem}). To go on without a network: give input.dataset a local"
+            " folder (made elsewhere by `datasets.load_dataset(...).save_to_disk(folder)`), give"
+            " input.path your own files, or, if this dataset is in the local cache already, set"
             " HF_HUB_OFFLINE=1"
         )
 
 
-def _proxy() -> str | None:
-    proxies = getproxies()
-    proxy = proxies.get("https") or proxies.get("all")
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+def _unreachable(url: str) -> str | None:
+    """Why a server does not answer in time; `None` if it does, whatever it answers.
 
+    In a thread, for looking a name up has no time limit of its own.
+    """
+    answers: list[str | None] = []
 
-def _reachable(host: str, port: int) -> bool:
-    """Whether a connection opens in time; in a thread, for looking a name up has no limit."""
-    opened = threading.Event()
-
-    def connect() -> None:
+    def ask() -> None:
         try:
-            with socket.create_connection((host, port), timeout=REACH_SECONDS):
-                opened.set()
-        except OSError:
-            pass
-        finally:
-            finished.set()
+            with urlopen(Request(url, method="HEAD"), timeout=REACH_SECONDS):
+                answers.append(None)
+        except HTTPError:
+            answers.append(None)
+        except (OSError, HTTPException) as error:
+            answers.append(str(getattr(error, "reason", error)) or type(error).__name__)
 
-    finished = threading.Event()
-    threading.Thread(target=connect, daemon=True).start()
-    finished.wait(REACH_SECONDS)
-    return opened.is_set()
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(REACH_SECONDS)
+    return answers[0] if answers else f"no answer within {REACH_SECONDS} s"

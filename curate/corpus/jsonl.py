@@ -36,6 +36,7 @@ def read_jsonl(file: InputFile, text: str) -> Iterator[Batch]:
     text. A `.json` file that holds one array gives one row an element.
     """
     found = _Records(file.name, text)
+    row = 0
     try:
         for row, line in _json_lines(file):
             if not line or line.isspace():
@@ -45,7 +46,8 @@ def read_jsonl(file: InputFile, text: str) -> Iterator[Batch]:
                 yield found.batch()
                 found = _Records(file.name, text)
     except BrokenStreamError as error:
-        found.rejects.append((file.name, None, BROKEN_FILE, str(error), None))
+        detail = f"{error}; read up to line {row}"
+        found.rejects.append((file.name, None, BROKEN_FILE, detail, None))
     yield found.batch()
 
 

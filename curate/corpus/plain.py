@@ -50,6 +50,7 @@ class _Records:
     records: list[list[str]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    last: int = 0
 
     def add(self, row: int, record: list[str], *, invalid: bool) -> None:
         if invalid:
@@ -105,7 +106,8 @@ def read_csv(file: InputFile) -> Iterator[Batch]:
             found.header = _header(records)
             yield from _csv_batches(found, records, lines)
         except (BrokenStreamError, csv.Error) as error:
-            found.reject(None, BROKEN_FILE, str(error), ())
+            detail = f"{error}; read up to record {found.last}"
+            found.reject(None, BROKEN_FILE, detail, ())
     yield found.batch()
 
 
@@ -121,20 +123,19 @@ def _csv_batches(
     found: _Records, records: Iterator[list[str]], lines: _DecodedLines
 ) -> Iterator[Batch]:
     """Full batches; what is left stays in `found`."""
-    row = 0
     while True:
         lines.invalid = False
         try:
             record = next(records, None)
         except csv.Error as error:
-            row += 1
-            found.reject(row, BAD_LINE, str(error), ())
+            found.last += 1
+            found.reject(found.last, BAD_LINE, str(error), ())
             continue
         if record is None:
             return
         if record:
-            row += 1
-            found.add(row, record, invalid=lines.invalid)
+            found.last += 1
+            found.add(found.last, record, invalid=lines.invalid)
         if lines.size >= BATCH_BYTES:
             yield found.batch()
             found.records, found.rows, found.rejects, lines.size = [], [], [], 0

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from curate.corpus.fingerprint import fingerprint
-from curate.corpus.ingest import ingest
+from curate.corpus.fingerprints import fingerprint
+from curate.corpus.ingestion import ingest
 from curate.corpus.inputs import InputConfig
 from curate.corpus.storage import write_bytes_atomically
 

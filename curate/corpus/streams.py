@@ -10,8 +10,8 @@ from typing import BinaryIO, Protocol
 import zstandard
 
 PLAIN_CHUNK = 1 << 20
-# Compressed text grows: small bites keep what comes out of one of them small.
-COMPRESSED_CHUNK = 1 << 16
+# Compressed text grows, and a wrong checksum costs the bite it is found in: bites are small.
+COMPRESSED_CHUNK = 1 << 13
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -1,0 +1,85 @@
+"""Executors: spec order, the first error, and the same results for any number of workers."""
+
+import os
+import threading
+import time
+
+import polars as pl
+import pytest
+
+from curate.errors import ConfigError
+from curate.executors import processes, serial, threads
+
+
+def square(n):
+    return n * n
+
+
+def slow_when_small(n):
+    time.sleep(0.002 * (5 - n))
+    return n
+
+
+def fail_on_odd(n):
+    if n % 2:
+        raise ValueError(f"odd {n}")
+    return n
+
+
+def polars_threads(_):
+    return os.getpid(), pl.thread_pool_size()
+
+
+@pytest.mark.parametrize("executor", [serial, threads(1), threads(2), threads(7), processes(1)])
+def test_results_come_in_the_order_of_the_specs(executor):
+    assert executor(slow_when_small, list(range(5))) == [0, 1, 2, 3, 4]
+    assert executor(square, []) == []
+
+
+@pytest.mark.parametrize("executor", [serial, threads(3)])
+def test_the_first_error_in_spec_order_is_raised(executor):
+    with pytest.raises(ValueError, match="odd 1"):
+        executor(fail_on_odd, [0, 1, 2, 3])
+
+
+def test_threads_work_at_the_same_time():
+    both = threading.Barrier(2, timeout=10)
+
+    assert sorted(threads(2)(lambda _: both.wait(), [0, 1])) == [0, 1]
+
+
+def test_after_an_error_what_has_not_begun_is_not_begun():
+    begun = []
+
+    def first_fails(n):
+        begun.append(n)
+        if n == 0:
+            raise ValueError
+        time.sleep(0.05)
+
+    with pytest.raises(ValueError, match=r"^$"):
+        threads(2)(first_fails, list(range(200)))
+    assert len(begun) < 100
+
+
+def test_processes_give_the_same_results_and_their_share_of_cores(monkeypatch):
+    monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
+    run = processes(2)
+
+    assert run(square, [3, 1, 2]) == serial(square, [3, 1, 2])
+    found = run(polars_threads, [0, 1, 2, 3])
+    share = max(1, (os.cpu_count() or 1) // 2)
+    assert {size for _, size in found} == {share}
+    assert os.getpid() not in {pid for pid, _ in found}
+    assert "POLARS_MAX_THREADS" not in os.environ
+
+
+def test_an_error_in_a_process_arrives():
+    with pytest.raises(ValueError, match="odd 1"):
+        processes(2)(fail_on_odd, [0, 1])
+
+
+@pytest.mark.parametrize("make", [threads, processes])
+def test_no_workers_are_no_executor(make):
+    with pytest.raises(ConfigError, match="workers is 0; allowed: 1 and more"):
+        make(0)
