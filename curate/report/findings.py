@@ -26,6 +26,12 @@ __all__ = [
     "verdict_rows",
 ]
 
+CLEAN_ALONE = "oracle → curated_oracle"
+_NAMES = {
+    "raw → curated": "the corpus as it was read",
+    CLEAN_ALONE: "its clean text alone, known noise taken out",
+}
+
 MISSING = {
     "worth": (
         "Nothing was measured: the config of this run has no [measure] table, or its measure "
@@ -92,9 +98,8 @@ class Tile:
 def sentences(run: RunTables) -> tuple[Sentence, ...]:
     """The verdicts of a run in order; one that says so where there is none."""
     stored = [found for found in run.verdicts if found.get("sentence")]
-    heads = [found for found in stored if "name" in found or found.get("headline", True)]
     if stored:
-        return tuple(map(_sentence, heads or stored[:1]))
+        return tuple(map(_sentence, _heads(stored)))
     if run.multipliers is None:
         return (Sentence(name="", sentence=MISSING["worth"], conclusion="not measured"),)
     rows = run.multipliers.filter("headline", pl.col("quantity") == "multiplier").head(1)
@@ -105,10 +110,25 @@ def sentences(run: RunTables) -> tuple[Sentence, ...]:
     return (Sentence(name="", sentence=words, conclusion="cannot tell"),)
 
 
+def _heads(stored: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The headline, and the same question put to the clean text alone where truth is known."""
+    first = next((found for found in stored if found.get("headline", True)), stored[0])
+    measured = [first.get(key) for key in ("family", "size")]
+    beside = [
+        found
+        for found in stored
+        if found is not first
+        and ("name" in found or found.get("contrast") == CLEAN_ALONE)
+        and [found.get(key) for key in ("family", "size")] == measured
+    ]
+    return [first, *beside]
+
+
 def _sentence(found: Mapping[str, Any]) -> Sentence:
+    contrast = str(found.get("contrast") or "")
     held_back = str(found.get("sentence_without_gate") or "")
     return Sentence(
-        name=str(found.get("name") or found.get("contrast") or ""),
+        name=str(found.get("name") or _NAMES.get(contrast, contrast)),
         sentence=str(found["sentence"]),
         conclusion=str(found.get("conclusion") or ""),
         detail=str(found.get("detail") or ""),
@@ -207,7 +227,8 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         `contrast`, `measured_with`, `tokens`, `multiplier` with its interval, `level`,
-        `conclusion`, `without_the_calibrator`: the word without that gate; all String.
+        `conclusion`, `note`, `without_the_calibrator`: the word without that gate; all String.
+        Columns in which nothing is said are left out.
     """
     mark = "decisive" if "decisive" in multipliers.columns else "headline"
     rows = multipliers.filter(mark, pl.col("quantity") == "multiplier", pl.col("eval_set") == "all")
@@ -216,21 +237,21 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
         [
             {
                 "contrast": row["contrast"],
-                "measured_with": Cell(
-                    family=row["family"], size=row["size"], n_tokens=None
-                ).words(),
+                "measured_with": Cell.of(row).model(),
                 "tokens": short(row["n_tokens"]),
                 "multiplier": f"{ratio(row['estimate'])} {interval(row['low'], row['high'])}",
                 "level": level(row["confidence"]),
                 "conclusion": row["conclusion"],
+                "note": row.get("note"),
                 "without_the_calibrator": row.get("conclusion_without_gate"),
             }
             for row in listed
         ]
     )
-    if "conclusion_without_gate" in rows.columns:
-        return table
-    return table.drop("without_the_calibrator", strict=False)
+    said = [
+        name for name in table.columns if table[name].cast(pl.String).fill_null("").ne("").any()
+    ]
+    return table.select(said)
 
 
 def _controls_tile(scoreboard: pl.DataFrame) -> Tile:

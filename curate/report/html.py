@@ -13,6 +13,9 @@ from curate.report.numerals import NOTHING, count, precise
 __all__ = ["table_html"]
 
 
+_BROAD = 4  # wider tables scroll sideways on a narrow screen
+
+
 def table_html(
     frame: pl.DataFrame,
     *,
@@ -53,7 +56,9 @@ def table_html(
         for row in frame.head(limit).iter_rows()
     ]
     words = _tag("caption", caption, Markup("")) if caption else Markup("")
-    table = _wrap("table", [words, _wrap("thead", [_wrap("tr", head)]), _wrap("tbody", rows)])
+    broad = Markup(' class="broad"') if frame.width > _BROAD else Markup("")
+    inside = words + _wrap("thead", [_wrap("tr", head)]) + _wrap("tbody", rows)
+    table = Markup("<table{}>{}</table>").format(broad, inside)
     left_out = frame.height - limit
     return (
         table + Markup("<p>{} further rows are left out.</p>").format(left_out)

@@ -47,12 +47,14 @@ def percent(share: float | None) -> str:
     return NOTHING if share is None or _absent(share) else f"{100 * share:.1f} %"
 
 
-def level(confidence: float) -> str:
+def level(confidence: float | None) -> str:
     """A confidence level, without digits that say nothing.
 
     >>> level(0.95), level(0.9875), level(0.99166)
     ('95 %', '98.75 %', '99.17 %')
     """
+    if confidence is None or _absent(confidence):
+        return NOTHING
     return f"{100 * confidence:.2f}".rstrip("0").rstrip(".") + " %"
 
 

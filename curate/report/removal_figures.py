@@ -7,14 +7,15 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from curate.report.charts import bars, forest, histogram
+from curate.report.charts import bars, forest, histogram, legend, lines
 from curate.report.figure import Drawings, Figure, drawn_twice, total
 from curate.report.numerals import count, interval, percent, ratio, short
 from curate.report.scales import spread
-from curate.report.shapes import About, Axis, Bar, Bin, ForestRow, Reference
+from curate.report.shapes import About, Axis, Bar, Bin, ForestRow, Line, Point, Reference
 
 __all__ = [
     "audited",
+    "calibration_figure",
     "controls_figure",
     "funnel_figure",
     "group_figures",
@@ -184,6 +185,41 @@ def quality_figure(bins: pl.DataFrame) -> Figure:
     return Figure(title=title, caption=caption, table=bins, drawings=drawings)
 
 
+def calibration_figure(bins: pl.DataFrame) -> Figure:
+    """Share of reference documents against the mean score, bin by bin.
+
+    Reads `mean_score`, `reference_share`, `n`.
+
+    >>> calibration_figure(pl.DataFrame({"mean_score": [0.2], "reference_share": [0.3],
+    ...                                  "n": [10]})).title
+    'What a quality score of p means: the share of reference documents at p'
+    """
+    title = "What a quality score of p means: the share of reference documents at p"
+    about = About(title=title, description="Share of reference documents per mean score.")
+    across = Axis(label="mean quality score of the bin", low=0, high=1)
+    up = Axis(label="share of reference", low=0, high=1)
+    names = ("mean_score", "reference_share")
+    found = tuple(Point(x=x, y=y) for x, y in bins.select(names).iter_rows())
+    ideal = Line(label="perfect", style=0, points=(Point(x=0, y=0), Point(x=1, y=1)))
+    curves = [ideal, Line(label="measured", style=1, points=found)]
+
+    def draw(width: int) -> tuple[Markup, ...]:
+        return (lines(curves, across=across, up=up, about=about, size=(width, 300)),)
+
+    caption = (
+        f"n = {count(total(bins['n']))} documents in {bins.height} bins, out of fold; reference "
+        "and background weigh one half each. On the diagonal the score is a probability. "
+        "Points without intervals: read the shape, not single bins."
+    )
+    return Figure(
+        title=title,
+        caption=caption,
+        table=bins,
+        legend=legend([("perfect", 0), ("measured", 1)]),
+        drawings=Drawings(wide=draw(520), narrow=draw(340)),
+    )
+
+
 def _funnel_bar(row: dict[str, Any], read: int, tokens: int) -> Bar:
     gone = row["documents_in"] - row["documents_out"]
     thin = None
@@ -261,7 +297,8 @@ def _group_row(row: dict[str, Any]) -> ForestRow:
 
 def _group_caption(rows: pl.DataFrame) -> str:
     thin = rows.filter(pl.col("state") == "not enough documents").height
-    few = f" Grey: {thin} groups with fewer than 10 expected removals." if thin else ""
+    groups = "1 group" if thin == 1 else f"{thin} groups"
+    few = f" Grey: {groups} with fewer than 10 expected removals." if thin else ""
     return (
         f"n = {count(total(rows['n']))} native documents, this step alone applied to all of them. "
         "Whiskers: 95 % intervals, linearised over clusters; the second line marks the ratio of "

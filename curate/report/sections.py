@@ -11,8 +11,9 @@ from markupsafe import Markup
 from curate.report.figure import Figure
 from curate.report.findings import MISSING, flagged, flags_said, verdict_rows
 from curate.report.html import table_html
-from curate.report.numerals import count, percent, ratio
+from curate.report.numerals import count, interval, percent, precise
 from curate.report.removal_figures import (
+    calibration_figure,
     controls_figure,
     funnel_figure,
     group_figures,
@@ -28,6 +29,8 @@ from curate.report.worth_figures import (
     multiplier_figure,
     sets_figure,
 )
+
+_DRAWN = ("calibration", "roc", "warnings")  # shown as a chart or as words, not as rows
 
 __all__ = ["Example", "Section", "sections"]
 
@@ -89,7 +92,7 @@ def _worth(run: RunTables) -> Section:
     return Section(
         key="worth",
         title="What the curation was worth",
-        lead=lead if run.runs is not None or run.multipliers is not None else "",
+        lead=lead if run.runs is not None else "",
         missing="" if run.multipliers is not None else MISSING["worth"],
         tables=tables,
         figures=tuple(figure for figure in figures if figure is not None),
@@ -100,9 +103,8 @@ def _verdict_table(multipliers: pl.DataFrame) -> Markup:
     rows = verdict_rows(multipliers)
     if rows.is_empty():
         return Markup("")
-    return table_html(
-        rows, caption="Each contrast at the budget that speaks for it", numbers=("tokens", "level")
-    )
+    caption = "Each contrast at the budget that speaks for it"
+    return table_html(rows, caption=caption, numbers=("tokens", "multiplier", "level"))
 
 
 def _removed(run: RunTables) -> Section:
@@ -172,25 +174,33 @@ def _quality(run: RunTables) -> Section:
     title = "The quality score"
     if run.quality is None and run.quality_bins is None:
         return Section(key="quality", title=title, missing=MISSING["quality"])
-    figures = () if run.quality_bins is None else (quality_figure(run.quality_bins),)
-    tables = () if not run.quality else (_facts_table(run.quality, "Evaluation of the model"),)
+    facts = run.quality or {}
+    figures = [] if run.quality_bins is None else [quality_figure(run.quality_bins)]
+    if facts.get("calibration"):
+        figures.append(calibration_figure(pl.DataFrame(facts["calibration"])))
+    told = {name: value for name, value in facts.items() if name not in _DRAWN}
+    tables = (_facts_table(told, "On documents that the scoring model had not seen"),)
     unread = "No rule reads the score, so verdicts carry none and there is no histogram."
     return Section(
         key="quality",
         title=title,
-        missing="" if figures else unread,
-        figures=figures,
-        tables=tables,
+        lead=" ".join(facts.get("warnings", [])),
+        missing="" if run.quality_bins is not None else unread,
+        figures=tuple(figures),
+        tables=tables if told else (),
     )
 
 
 def _facts_table(facts: Any, caption: str) -> Markup:  # noqa: ANN401 - stored JSON
-    rows = [{"measure": name, "value": words} for name, words in _flat("", facts)]
+    rows = [{"measure": name.replace("_", " "), "value": words} for name, words in _flat("", facts)]
     return table_html(pl.DataFrame(rows), caption=caption, numbers=("value",))
 
 
 def _flat(name: str, value: object) -> list[tuple[str, str]]:
     """Nested facts as (dotted name, words) rows in stored order."""
+    if isinstance(value, dict) and {"estimate", "low", "high"} <= value.keys():
+        ends = interval(value["low"], value["high"])
+        return [(name, f"{precise(value['estimate'])} {ends}")]
     if isinstance(value, dict):
         dotted = f"{name}." if name else ""
         return [row for key, inner in value.items() for row in _flat(f"{dotted}{key}", inner)]
@@ -201,7 +211,7 @@ def _flat(name: str, value: object) -> list[tuple[str, str]]:
     if isinstance(value, list):
         inner = ", ".join(words for item in value for _, words in _flat("", item))
         return [(name, inner)]
-    return [(name, ratio(value) if isinstance(value, float) else str(value))]
+    return [(name, precise(value) if isinstance(value, float) else str(value))]
 
 
 def _examples(run: RunTables) -> Section:

@@ -84,7 +84,7 @@ def _no_flags(run: RunTables) -> str:
 def _funnel_rows(run: RunTables) -> Rows | None:
     if run.funnel is None:
         return None
-    header = ("step", "documents in", "out", "tokens in", "out", "bytes in", "out", "only here")
+    header = ("step", "documents\nin", "out", "tokens\nin", "out", "bytes\nin", "out", "alone")
     rows: list[tuple[str, ...]] = [
         (
             row["step"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 CONFIDENCE = 0.95
-_CURVES = ("raw", "curated", "oracle", "random", "null_a", "null_b", "null")
+_CURVES = ("raw", "curated", "oracle", "curated_oracle", "random")
 _MOST_CURVES = 5
 _FAMILIES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
 _MEAN = "mean of all sets"
@@ -42,6 +42,12 @@ class Cell:
     family: str
     size: str
     n_tokens: int | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Cell:
+        """The cell of a row of the table of multipliers."""
+        family, size = row["family"] or "", str(row["size"] or "")
+        return cls(family=family, size=size, n_tokens=row["n_tokens"])
 
     def model(self) -> str:
         """Family and size in words.
@@ -69,15 +75,16 @@ def headline_cell(multipliers: pl.DataFrame | None, runs: pl.DataFrame | None) -
     True
     """
     if multipliers is not None:
-        chosen = multipliers.filter(pl.col("headline"), quantity="multiplier")
+        measured = pl.col("family").is_not_null()
+        chosen = multipliers.filter("headline", measured, quantity="multiplier")
         for row in chosen.head(1).iter_rows(named=True):
-            return Cell(family=row["family"], size=str(row["size"]), n_tokens=row["n_tokens"])
+            return Cell.of(row)
     if runs is None:
         return None
     last = runs.sort(["n_tokens", "family", "size"], descending=[True, False, False]).row(
         0, named=True
     )
-    return Cell(family=last["family"], size=str(last["size"]), n_tokens=last["n_tokens"])
+    return Cell.of(last)
 
 
 def loss_figure(runs: pl.DataFrame, cell: Cell) -> Figure:
@@ -86,7 +93,10 @@ def loss_figure(runs: pl.DataFrame, cell: Cell) -> Figure:
     Reads `arm, family, size, n_tokens, replicate, eval_set, loss`; bands are t intervals
     over replicates.
     """
-    mine = runs.filter(pl.col("family") == cell.family, pl.col("size").cast(pl.String) == cell.size)
+    usable = runs.filter(pl.col("loss").is_finite())
+    mine = usable.filter(
+        pl.col("family") == cell.family, pl.col("size").cast(pl.String) == cell.size
+    )
     keys = ["arm", "n_tokens", "replicate"]
     mean = mine.group_by(keys).agg(pl.col("loss").mean()).with_columns(eval_set=pl.lit(_MEAN))
     columns = [*keys, "eval_set", "loss"]
@@ -117,7 +127,8 @@ def multiplier_figure(multipliers: pl.DataFrame, cell: Cell) -> Figure:
         "Tokens that the first arm needs for each token of the second, at equal loss; right of 1 "
         "the second arm is worth more. Diamonds: what the controls must show (null and random 1, "
         "calibrator 2); "
-        "arrows: the ladder ended before equal loss, so the value is only a bound."
+        "arrows: the ladder ended before equal loss, so the value is only a bound. A cell votes "
+        "where the calibrator's 90 % interval of ln m / ln 2 lies in [0.8, 1.2]."
         f"{_conditions(rows, multipliers)}"
     )
     return _ratio_forest(title, marks, caption, rows)
@@ -240,7 +251,7 @@ def _loss_panel(table: pl.DataFrame, arms: Sequence[str], name: str) -> Markup:
 def _loss_caption(mine: pl.DataFrame) -> str:
     replicates, sets = mine["replicate"].n_unique(), mine["eval_set"].n_unique()
     others = mine["arm"].n_unique() - len(_arms_to_draw(mine["arm"].unique().to_list()))
-    more = f" {others} further arms stand in the table only." if others > 0 else ""
+    more = f" Further arms stand in the table only: {others}." if others > 0 else ""
     return (
         "Bits per byte on neutral text, lower is better; the axis does not start at 0. Bands: "
         f"{level(CONFIDENCE)} t intervals over n = {replicates} replicates, each arm by itself; "
