@@ -19,7 +19,7 @@ import polars as pl
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from curate.defects import COPIES, DEFECTS, ORIGIN_WORDS, boilerplate_page
+from curate.defects import COPIES, DEFECTS, ORIGIN_WORDS
 from curate.errors import ConfigError, IntegrityError
 from curate.statistics import wilson
 from curate.text import text_similarity
@@ -208,17 +208,26 @@ def scoreboard(
 
 
 def inert_filler(n_documents: int, *, seed: int) -> list[str]:
-    """Pages that hold nothing to learn from: one site's boilerplate, for the calibrator arm.
+    """Text that teaches a model nothing and spoils nothing: the calibrator's filler.
 
-    All pages come from one site style, so that a model knows them after a few thousand tokens
-    and the rest of the filler costs exactly its tokens.
+    Real boilerplate is not inert: its words stand in the same contexts as those of good text
+    and displace their successors. Half of the tokens being such pages, Kneser–Ney models need
+    2.1 (order 5), 2.6 (order 3) to 10 (order 2) times the tokens for the same loss, where inert
+    filler costs exactly 2. So the filler is made of the four ASCII information separators, in
+    ever the same cycle: characters that no prose has, one token each, with contexts of their
+    own (measured: 2.0 to 2.05 at orders 2, 3 and 5).
+
+    Args:
+        n_documents: How many to make, of 400 to 1,200 bytes each.
+        seed: Seed of their lengths.
 
     >>> pages = inert_filler(3, seed=1)
-    >>> len(pages), len(set(pages))
-    (3, 3)
+    >>> sorted(set("".join(pages))), all(400 <= len(page) <= 1200 for page in pages)
+    (['\\x1c', '\\x1d', '\\x1e', '\\x1f'], True)
     """
     rng = np.random.default_rng([seed, 101])
-    return [boilerplate_page(rng, styles=["council"]) for _ in range(n_documents)]
+    cycle = "\x1c\x1d\x1e\x1f" * 300
+    return [cycle[:n] for n in rng.integers(400, 1201, size=n_documents).tolist()]
 
 
 _MADE = {"kind": pl.String, "origin": pl.String, "origin_text": pl.String, "text": pl.String}

@@ -24,7 +24,7 @@ from numpy.random import Generator
 
 Maker = Callable[[Generator, str], str]
 
-__all__ = ["COPIES", "DEFECTS", "ORIGIN_WORDS", "Maker", "boilerplate_page", "edit_words"]
+__all__ = ["COPIES", "DEFECTS", "ORIGIN_WORDS", "Maker", "edit_words"]
 
 
 def exact_copy(rng: Generator, text: str) -> str:
@@ -108,23 +108,19 @@ def hex_dump(rng: Generator, text: str = "") -> str:
     return "\n".join(row.hex(" ") if style == 1 else row.hex() for row in rows)
 
 
-def boilerplate_page(rng: Generator, text: str = "", *, styles: Sequence[str] = ()) -> str:
+def navigation(rng: Generator, text: str = "") -> str:
     """One page of menus, teasers, consent banner and footer, without an article.
 
-    Args:
-        rng: Source of randomness.
-        text: Not used; makers share one signature.
-        styles: Site styles to choose from; empty = all of `presets/boilerplate.toml`.
+    The phrases of eight site styles stand in `presets/boilerplate.toml`.
 
-    >>> page = boilerplate_page(np.random.default_rng(1), styles=["council"])
-    >>> len(page) > 200
-    True
+    >>> page = navigation(np.random.default_rng(1))
+    >>> len(page) > 200, "{" in page
+    (True, False)
     """
     phrases = _phrases()
-    names = list(styles) or sorted(phrases["styles"])
-    style = phrases["styles"][names[rng.integers(len(names))]]
-    values = {"site": phrases["sites"][rng.integers(len(phrases["sites"]))]}
-    separator = phrases["separators"][rng.integers(len(phrases["separators"]))]
+    style = phrases["styles"][_pick(rng, sorted(phrases["styles"]))]
+    values = {"site": _pick(rng, phrases["sites"])}
+    separator = _pick(rng, phrases["separators"])
     menu = separator.join(_some(rng, style["menu"], 6, 14))
     blocks = [
         _some(rng, phrases["consent"]["lines"], 3, 8),
@@ -204,7 +200,7 @@ DEFECTS: Mapping[str, Maker] = {
     "random_letters": random_letters,
     "base64_dump": base64_dump,
     "hex_dump": hex_dump,
-    "navigation": boilerplate_page,
+    "navigation": navigation,
     "repeated_lines": repeated_lines,
     "repeated_paragraphs": repeated_paragraphs,
     "mojibake": mojibake,
