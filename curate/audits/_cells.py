@@ -7,7 +7,7 @@ documents: the cost does not grow with groups × clusters.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,14 +47,17 @@ def lay_out(group: Codes, cluster: Codes) -> Layout:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sums:
-    """Weight `n` and removed weight `x`, by group and in the rest (one entry a group)."""
+class Sums(NamedTuple):
+    """Weight `n` and removed weight `x`, by group and in the rest (one entry a group).
+
+    `largest_other_share` is what the rest's largest group makes of the rest's removals.
+    """
 
     n: Floats
     x: Floats
     n_rest: Floats
     x_rest: Floats
+    largest_other_share: Floats
 
 
 def rates_by_group(
@@ -68,10 +71,7 @@ def rates_by_group(
         weight: Weight of each document; 0 takes it out of the population.
     """
     n, x = (_sums(layout.cell, v, len(layout.cell_group)) for v in (weight, removed))
-    by_group = [_sums(layout.cell_group, v, layout.groups) for v in (n, x)]
-    sums = Sums(
-        n=by_group[0], x=by_group[1], n_rest=n.sum() - by_group[0], x_rest=x.sum() - by_group[1]
-    )
+    sums = _totals(*(_sums(layout.cell_group, v, layout.groups) for v in (n, x)))
     squares = _sums(layout.group, weight**2, layout.groups)
     own = _own_share(layout, n, x, sums)
     rest = _rest_share(layout, n, x, sums)
@@ -80,6 +80,17 @@ def rates_by_group(
     widening = _straddling(layout, n, x, sums, own.variance + rest.variance)
     own = replace(own, variance=own.variance * widening)
     return sums, own, replace(rest, variance=rest.variance * widening)
+
+
+def _totals(n: Floats, x: Floats) -> Sums:
+    rest = x.sum() - x
+    largest = np.full(x.shape, np.nan)
+    if x.size > 1:
+        second, first = np.sort(x)[-2:]
+        largest[:] = first
+        largest[int(np.argmax(x))] = second
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Sums(n, x, n.sum() - n, rest, np.where(rest > 0, largest / rest, np.nan))
 
 
 def _own_share(layout: Layout, n: Floats, x: Floats, sums: Sums) -> ClusteredShare:

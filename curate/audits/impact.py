@@ -14,6 +14,7 @@ Reads verdicts, runs nothing again. Notable choices, and their price:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -32,6 +33,7 @@ from curate.statistics import (
 )
 
 Floats = NDArray[np.float64]
+Arrays = TypeVar("Arrays", Sums, Share)
 Steps = Mapping[str, Sequence[str]]
 
 MIN_EXPECTED_REMOVALS = 10
@@ -169,22 +171,21 @@ def _audit_column(
     labels = frame[column].cast(pl.String).fill_null(MISSING_GROUP)
     names = labels.unique().sort()
     layout = lay_out(_codes(labels, names), _cluster_codes(frame, column, cluster))
-    tables = []
+    keys, found = [], []
     for step, population, hit, alive in _populations(failed):
         for weight, values in weights.items():
-            sums, rows = _compare(layout, hit, alive * values)
-            table = _rows(sums, rows)
-            tables.append(
-                table.select(
-                    pl.lit(step).alias("step"),
-                    pl.lit(population).alias("population"),
-                    pl.lit(weight).alias("weight"),
-                    pl.lit(column).alias("group_column"),
-                    names.alias("group"),
-                    pl.all(),
-                )
-            )
-    return pl.concat(tables)
+            keys.append((step, population, weight, column))
+            found.append(_compare(layout, hit, alive * values))
+    sums, group, rest = (_joined(parts) for parts in zip(*found, strict=True))
+    heads = pl.DataFrame(keys, schema=_COLUMNS[:4], orient="row")
+    heads = heads.select(pl.all().repeat_by(len(names)).explode())
+    groups = pl.concat([names.alias("group")] * len(keys))
+    return pl.concat([heads.with_columns(groups), _rows(sums, group, rest)], how="horizontal")
+
+
+def _joined(parts: Sequence[Arrays]) -> Arrays:
+    """Several named tuples of arrays as one, end to end: one bisection serves all rows."""
+    return type(parts[0])(*(np.concatenate(field) for field in zip(*parts, strict=True)))
 
 
 def _codes(labels: pl.Series, names: pl.Series) -> NDArray[np.int64]:
@@ -216,16 +217,13 @@ def _populations(
         alive = alive & ~hit
 
 
-def _compare(
-    layout: Layout, hit: NDArray[np.bool_], weight: Floats
-) -> tuple[Sums, tuple[Share, Share]]:
+def _compare(layout: Layout, hit: NDArray[np.bool_], weight: Floats) -> tuple[Sums, Share, Share]:
     sums, own, rest = rates_by_group(layout, hit * weight, weight)
-    return sums, adjust_for_design(own, rest)
+    return sums, *adjust_for_design(own, rest)
 
 
-def _rows(sums: Sums, shares: tuple[Share, Share]) -> pl.DataFrame:
+def _rows(sums: Sums, group: Share, rest: Share) -> pl.DataFrame:
     """One row a group: rates, ratios and their intervals, before the family is corrected."""
-    group, rest = shares
     removal = compare_rates(group, rest)
     keep = compare_rates(_complement(group), _complement(rest))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -245,7 +243,7 @@ def _rows(sums: Sums, shares: tuple[Share, Share]) -> pl.DataFrame:
         "excess_removal": group.rate - rest.rate,
         "p": np.where(enough, removal.p, np.nan),
         "smallest_detectable_ratio": smallest,
-        "largest_group_share_of_rest_removals": _largest_other(sums),
+        "largest_group_share_of_rest_removals": sums.largest_other_share,
     }
     return pl.DataFrame(columns).fill_nan(None).with_columns(enough=pl.Series(enough))
 
@@ -258,17 +256,6 @@ def _ratio_columns(name: str, found: RateComparison) -> dict[str, Floats]:
     known = ~np.isnan(found.ratio)
     ends = {f"{name}_low": found.low, f"{name}_high": found.high}
     return {name: found.ratio, **{k: np.where(known, v, np.nan) for k, v in ends.items()}}
-
-
-def _largest_other(sums: Sums) -> Floats:
-    """Share of the rest's removals that its largest group makes; NaN where there are none."""
-    if sums.x.size < 2:
-        return np.full(sums.x.shape, np.nan)
-    first, second = np.sort(sums.x)[::-1][:2]
-    other = np.full(sums.x.shape, first)
-    other[int(np.argmax(sums.x))] = second
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(other / sums.x_rest)
 
 
 def _judged(rows: pl.DataFrame) -> pl.DataFrame:
