@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
+from curate.report.cells import Cell
 from curate.report.figure import total
 from curate.report.numerals import count, interval, level, percent, ratio, short
 from curate.report.removal_figures import audited
 from curate.report.tables import RunTables
-from curate.report.worth_figures import Cell
 
 __all__ = [
     "MISSING",
@@ -96,7 +96,14 @@ class Tile:
 
 
 def sentences(run: RunTables) -> tuple[Sentence, ...]:
-    """The verdicts of a run in order; one that says so where there is none."""
+    """The verdicts of a run in order; one that says so where there is none.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from curate.report.tables import read_run
+    >>> sentences(read_run(Path(tempfile.mkdtemp())))[0].conclusion
+    'not measured'
+    """
     stored = [found for found in run.verdicts if found.get("sentence")]
     if stored:
         return tuple(map(_sentence, _heads(stored)))
@@ -140,9 +147,13 @@ def flagged(impact: pl.DataFrame) -> pl.DataFrame:
     """The audit's flags, strongest first, as people read them.
 
     Returns:
-        `step, group_column, group` String, `n, removed` Int64, then as text `removed_share`,
-        `rest_share`, `removal_ratio` with its 95 % interval, `q` and
-        `largest_group_in_rest`: the part of the rest's removals that one group makes.
+        `step, column, group` String, `n` Int64, then as text the shares `removed` and
+        `others`, `removal_ratio` with its 95 % interval, `q` and
+        `largest_group_in_others`: the part of the others' removals that one group makes.
+
+    >>> from curate.report.example import example_impact
+    >>> flagged(example_impact()).select("group", "removed", "others", "removal_ratio").rows()
+    [('news', '30.0 %', '10.0 %', '3.00 [2.00, 4.50]')]
     """
     rows = audited(impact).filter(pl.col("state") == "flag")
     rows = rows.sort(["removal_ratio", "step", "group"], descending=[True, False, False])
@@ -201,7 +212,14 @@ def funnel_shares(funnel: pl.DataFrame) -> dict[str, float]:
 
 
 def tiles(run: RunTables) -> list[Tile]:
-    """The key figures at the head of the page; what is absent has no tile."""
+    """The key figures at the head of the page; what is absent has no tile.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from curate.report.tables import read_run
+    >>> tiles(read_run(Path(tempfile.mkdtemp())))
+    []
+    """
     found: list[Tile] = []
     if run.funnel is not None:
         shares = funnel_shares(run.funnel)
@@ -229,6 +247,10 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
         `contrast`, `measured_with`, `tokens`, `multiplier` with its interval, `level`,
         `conclusion`, `note`, `without_the_calibrator`: the word without that gate; all String.
         Columns in which nothing is said are left out.
+
+    >>> from curate.report.example import example_multipliers
+    >>> verdict_rows(example_multipliers()).select("multiplier", "conclusion").rows()
+    [('1.50 [1.40, 1.60]', 'worth')]
     """
     mark = "decisive" if "decisive" in multipliers.columns else "headline"
     rows = multipliers.filter(mark, pl.col("quantity") == "multiplier", pl.col("eval_set") == "all")

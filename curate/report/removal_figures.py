@@ -146,6 +146,10 @@ def group_figures(impact: pl.DataFrame) -> list[Figure]:
     """One forest of removal ratios a step and group column; the strongest step stands open.
 
     Reads `audit/impact.parquet`. Steps that removed nothing have no figure.
+
+    >>> from curate.report.example import example_impact
+    >>> [figure.title for figure in group_figures(example_impact())]
+    ['What "gopher_quality" removes per source: 2 groups, 1 flagged']
     """
     rows = audited(impact).filter(pl.col("removal_ratio").is_finite())
     keys = ["step", "group_column"]

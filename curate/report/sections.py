@@ -8,9 +8,11 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from curate.report.cells import headline_cell
 from curate.report.figure import Figure
 from curate.report.findings import MISSING, flagged, flags_said, verdict_rows
 from curate.report.html import table_html
+from curate.report.loss_figures import loss_figure
 from curate.report.numerals import count, interval, percent, precise
 from curate.report.removal_figures import (
     calibration_figure,
@@ -24,8 +26,6 @@ from curate.report.tables import RunTables
 from curate.report.worth_figures import (
     growth_figure,
     harm_figure,
-    headline_cell,
-    loss_figure,
     multiplier_figure,
     sets_figure,
 )
@@ -62,7 +62,14 @@ class Section:
 
 
 def sections(run: RunTables) -> list[Section]:
-    """All sections in reading order; a section without tables says why."""
+    """All sections in reading order; a section without tables says why.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from curate.report.tables import read_run
+    >>> [section.key for section in sections(read_run(Path(tempfile.mkdtemp())))]
+    ['worth', 'removed', 'controls', 'groups', 'quality', 'examples', 'method']
+    """
     return [
         _worth(run),
         _removed(run),
