@@ -90,17 +90,20 @@ def silent_server():
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("kind", ["closed", "silent", "unknown name"])
+@pytest.mark.parametrize("kind", ["closed", "silent", "unknown name", "switched off"])
 @pytest.mark.parametrize("use", [ingest, fingerprint])
 def test_without_a_network_a_hub_name_fails_at_once_and_says_how_to_go_on(
     tmp_path, monkeypatch, silent_server, kind, use
 ):
+    if kind == "switched off":
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setenv("HF_HOME", str(tmp_path))
     endpoints = {
         "closed": "http://127.0.0.1:9",
         "silent": silent_server,
         "unknown name": "https://hub.invalid",
     }
-    monkeypatch.setenv("HF_ENDPOINT", endpoints[kind])
+    monkeypatch.setenv("HF_ENDPOINT", endpoints.get(kind, ""))
     config = InputConfig(dataset="organisation/dataset")
 
     started = time.perf_counter()
@@ -109,6 +112,19 @@ def test_without_a_network_a_hub_name_fails_at_once_and_says_how_to_go_on(
     assert time.perf_counter() - started < 2
     for words in ("'organisation/dataset' is a name on the Hub", "save_to_disk", "HF_HUB_OFFLINE"):
         assert words in str(caught.value)
+
+
+def test_with_the_network_switched_off_the_cache_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    refs = tmp_path / "datasets--org--set" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text("commit-one\n")
+
+    first = fingerprint(InputConfig(dataset="org/set"))
+    (refs / "main").write_text("commit-two\n")
+
+    assert fingerprint(InputConfig(dataset="org/set")) != first
 
 
 def test_a_folder_that_is_not_there_is_no_name_on_the_hub(tmp_path):

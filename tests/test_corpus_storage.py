@@ -8,9 +8,11 @@ import polars as pl
 import pytest
 
 from curate.corpus import (
+    InputConfig,
     check_documents,
     file_digest,
     folder_digest,
+    ingest,
     write_atomically,
     write_bytes_atomically,
 )
@@ -36,6 +38,43 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 
     assert pl.read_parquet(path).height == 3
     assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_what_a_killed_writer_left_is_cleared_by_the_next_write(tmp_path):
+    (tmp_path / ".a.json.12345.tmp").write_bytes(b"half")
+    (tmp_path / ".b.json.12345.tmp").write_bytes(b"another writer's")
+
+    write_bytes_atomically(b"new", tmp_path / "a.json")
+
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".b.json.12345.tmp", "a.json"]
+
+
+def test_a_killed_ingest_started_again_ends_with_the_same_bytes(tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_text("text\n" + "".join(f"document {i}\n" for i in range(60_000)))
+    code = (
+        "import os, sys; from pathlib import Path; import curate.corpus.storage as storage\n"
+        "from curate.corpus import InputConfig, ingest\n"
+        "replace, done = Path.replace, []\n"
+        "def kill_before_third(self, target):\n"
+        "    done.append(target)\n"
+        "    if len(done) == 3: os.kill(os.getpid(), 9)\n"
+        "    return replace(self, target)\n"
+        "Path.replace = kill_before_third\n"
+        "ingest(InputConfig(path=sys.argv[1], part_bytes=200_000), Path(sys.argv[2]))\n"
+    )
+    config = InputConfig(path=str(source), part_bytes=200_000)
+    ingest(config, tmp_path / "whole")
+
+    done = subprocess.run([sys.executable, "-c", code, str(source), str(tmp_path / "killed")])
+    assert done.returncode == -9
+    assert len(list((tmp_path / "killed/documents").glob("part-*"))) == 2
+    ingest(config, tmp_path / "killed")
+
+    def contents(folder):
+        return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
 def test_nobody_ever_sees_half_a_file(tmp_path, monkeypatch):

@@ -33,7 +33,16 @@ BROKEN_TABLE_ERRORS = (
 
 
 def read_parquet(file: InputFile, text: str) -> Iterator[Batch]:
-    """Batches of a Parquet file; a broken row group costs what could not be decoded of it."""
+    """Batches of a Parquet file; a broken row group costs what could not be decoded of it.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "a.parquet"
+    >>> pl.DataFrame({"text": ["a", "b"]}).write_parquet(path)
+    >>> file = InputFile(path=path, name="a.parquet", format="parquet")
+    >>> [batch.rows_read for batch in read_parquet(file, "text")]  # the last names the columns
+    [2, 0]
+    """
     lost: list[str] = []
     columns: list[str] = []
     try:
@@ -84,7 +93,7 @@ def describe(error: BaseException) -> str:
 
 
 def arrow_batch(table: pa.Table, name: str, first_row: int, text: str) -> Batch:
-    """An Arrow table as a batch.
+    r"""An Arrow table as a batch.
 
     Strings, and a text column of raw bytes, are checked to be UTF-8; a row with a bad one in
     any column is rejected. Dictionary columns become plain ones; what Polars has no type for
@@ -95,6 +104,10 @@ def arrow_batch(table: pa.Table, name: str, first_row: int, text: str) -> Batch:
         name: Its name.
         first_row: Number of the first row.
         text: Name of the text column.
+
+    >>> batch = arrow_batch(pa.table({"text": [b"good", b"caf\xe9"]}), "a.parquet", 1, "text")
+    >>> batch.frame.rows(), batch.rejects.select("row", "reason").rows()
+    ([('good',)], [(2, 'invalid UTF-8')])
     """
     columns = []
     invalid = np.zeros(table.num_rows, dtype=bool)

@@ -50,7 +50,11 @@ def one_file(
     rejects: Sequence[Reject] = (),
     columns: Sequence[str] | None = None,
 ) -> Batch:
-    """A batch whose rows all come from the file `name`."""
+    """A batch whose rows all come from the file `name`.
+
+    >>> one_file("a.csv", [1, 2], pl.DataFrame({"text": ["x", "y"]})).paths.to_list()
+    ['a.csv', 'a.csv']
+    """
     return Batch(
         paths=pl.Series("path", [name], dtype=pl.String).new_from_index(0, len(rows)),
         rows=pl.Series("row", rows, dtype=pl.Int64),

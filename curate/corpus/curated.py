@@ -94,7 +94,7 @@ def write_curated(
         _write_kept(published.filter(native & judged["kept"]), folder, suffix, result)
         gone = original.hstack(judged.select(REASON_COLUMNS)).filter(native & ~judged["kept"])
         _write_removed(gone, folder, suffix, result)
-    write_bytes_atomically(render_card(result_facts(result), card).encode(), folder / "README.md")
+    write_bytes_atomically(render_card(_facts(result), card).encode(), folder / "README.md")
     return result
 
 
@@ -136,7 +136,7 @@ def _text_bytes(frame: pl.DataFrame) -> int:
     return int(frame[TEXT].str.len_bytes().sum())
 
 
-def result_facts(result: CuratedResult) -> dict[str, Any]:
+def _facts(result: CuratedResult) -> dict[str, Any]:
     """The numbers that the card states."""
     reasons = sorted(result.reasons.items(), key=lambda item: (-item[1], item[0]))
     return {

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from curate.corpus.hub import check_hub, dataset_name, is_local
+from curate.corpus.hub import check_hub, dataset_name, hub_cache, is_local
 from curate.corpus.inputs import InputConfig, find_files
 from curate.corpus.storage import file_digest, folder_digest
 from curate.errors import InputError
@@ -60,12 +60,13 @@ def _dataset_facts(config: InputConfig) -> list[Any]:
 def _commit(dataset: str) -> str:
     """The dataset's newest commit on the Hub; offline, the one that the cache holds."""
     check_hub(dataset)
-    from huggingface_hub import HfApi, constants
+    cached = hub_cache() / f"datasets--{dataset.replace('/', '--')}" / "refs" / "main"
+    if os.environ.get("HF_HUB_OFFLINE"):
+        return cached.read_text().strip() if cached.exists() else "cached"
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
 
-    cached = Path(constants.HF_HUB_CACHE) / f"datasets--{dataset.replace('/', '--')}" / "refs"
-    if os.environ.get("HF_HUB_OFFLINE") and (cached / "main").exists():
-        return (cached / "main").read_text().strip()
     try:
         return str(HfApi().dataset_info(dataset).sha)
-    except Exception as error:
+    except (HfHubHTTPError, OSError) as error:
         raise InputError(f"input.dataset {dataset!r}: {error}") from error

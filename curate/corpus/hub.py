@@ -33,6 +33,10 @@ def read_dataset(config: InputConfig) -> Iterator[Batch]:
     Raises:
         InputError: The Hub cannot be reached (said within two seconds), or the dataset, subset
             or split does not exist.
+
+    >>> list(read_dataset(InputConfig(dataset="./no/such/folder")))
+    Traceback (most recent call last):
+    curate.errors.InputError: input.dataset './no/such/folder': no such folder...
     """
     name = dataset_name(config)
     row = 1
@@ -122,23 +126,57 @@ def _check_name(dataset: str) -> None:
 
 
 def check_hub(dataset: str) -> None:
-    """Raise `InputError` at once if the Hub cannot be reached.
+    """Raise `InputError` at once if a dataset of the Hub cannot be had.
 
-    Asking `datasets` instead would retry for half a minute. With `HF_HUB_OFFLINE=1` nothing is
-    checked: `datasets` then reads its own cache, or fails at once.
+    Asking `datasets` instead would retry for half a minute. With `HF_HUB_OFFLINE=1` the local
+    cache is asked instead of the network.
+
+    >>> from unittest.mock import patch
+    >>> with patch.dict(os.environ, {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}):
+    ...     check_hub("org/set")
+    Traceback (most recent call last):
+    curate.errors.InputError: input.dataset 'org/set' is a name on the Hub: http://... cannot be...
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        return
-    endpoint = os.environ.get("HF_ENDPOINT") or HUB
-    problem = _unreachable(endpoint)
-    if problem is not None:
+        problem = None if _is_cached(dataset) else "HF_HUB_OFFLINE is set, and no cache holds it"
+    else:
+        endpoint = os.environ.get("HF_ENDPOINT") or HUB
+        answer = _unreachable(endpoint)
+        problem = answer and f"{endpoint} cannot be reached ({answer})"
+    if problem:
         raise InputError(
-            f"input.dataset {dataset!r} is a name on the Hub, and {endpoint} cannot be"
-            f" reached ({problem}). To go on without a network: give input.dataset a local"
-            " folder (made elsewhere by `datasets.load_dataset(...).save_to_disk(folder)`), give"
-            " input.path your own files, or, if this dataset is in the local cache already, set"
-            " HF_HUB_OFFLINE=1"
+            f"input.dataset {dataset!r} is a name on the Hub: {problem}. To go on without a"
+            " network: give input.dataset a local folder (made elsewhere by"
+            " `datasets.load_dataset(...).save_to_disk(folder)`), give input.path your own"
+            " files, or, if this dataset is in the local cache already, set HF_HUB_OFFLINE=1"
         )
+
+
+def hub_cache() -> Path:
+    """Where `huggingface_hub` keeps what it downloaded, without importing it.
+
+    >>> from unittest.mock import patch
+    >>> with patch.dict(os.environ, {"HF_HUB_CACHE": "/data/hub"}):
+    ...     hub_cache().as_posix()
+    '/data/hub'
+    """
+    return Path(os.environ.get("HF_HUB_CACHE") or _hugging_face_home() / "hub")
+
+
+def _hugging_face_home() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("HF_HOME") or cache / "huggingface").expanduser()
+
+
+def _is_cached(dataset: str) -> bool:
+    prepared = Path(os.environ.get("HF_DATASETS_CACHE") or _hugging_face_home() / "datasets")
+    return any(
+        folder.is_dir()
+        for folder in (
+            hub_cache() / f"datasets--{dataset.replace('/', '--')}",
+            prepared / dataset.replace("/", "___"),
+        )
+    )
 
 
 def _unreachable(url: str) -> str | None:

@@ -121,7 +121,15 @@ def check_counts(result: IngestResult) -> None:
 
 
 def read_batches(config: InputConfig) -> Iterator[Batch]:
-    """Batches of the whole input, in input order."""
+    r"""Batches of the whole input, in input order.
+
+    >>> import tempfile
+    >>> home = Path(tempfile.mkdtemp())
+    >>> for name in "ba":
+    ...     _ = (home / f"{name}.csv").write_text(f"text\nfrom {name}\n")
+    >>> [batch.frame["text"].item() for batch in read_batches(InputConfig(path=str(home)))]
+    ['from a', 'from b']
+    """
     if config.dataset is not None:
         yield from read_dataset(config)
         return

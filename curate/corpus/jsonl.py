@@ -30,10 +30,18 @@ from curate.corpus.streams import (
 
 
 def read_jsonl(file: InputFile, text: str) -> Iterator[Batch]:
-    """Batches of a file with one JSON object a line; blank lines are no rows.
+    r"""Batches of a file with one JSON object a line; blank lines are no rows.
 
     JSON is taken strictly (RFC 8259: no NaN, no Infinity). Nested values are carried as JSON
     text. A `.json` file that holds one array gives one row an element.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "a.jsonl"
+    >>> _ = path.write_text('{"text": "good"}\n{oops\n')
+    >>> batch = next(read_jsonl(InputFile(path=path, name="a.jsonl", format="jsonl"), "text"))
+    >>> batch.frame.rows(), batch.rejects.select("row", "reason").rows()
+    ([('good',)], [(2, 'bad line')])
     """
     found = _Records(file.name, text)
     row = 0

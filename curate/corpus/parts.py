@@ -26,6 +26,12 @@ class DocumentParts:
 
     A part ends before the row that would take it over `part_bytes` of text, wherever the
     batches end. Parts whose columns or types differ are brought together when all is read.
+
+    >>> import tempfile
+    >>> parts = DocumentParts(Path(tempfile.mkdtemp()), part_bytes=4)
+    >>> parts.add(pl.DataFrame({"id": ["a", "b", "c"], "text": ["12", "34", "56"]}))
+    >>> [pl.read_parquet(path)["id"].to_list() for path in parts.close()]
+    [['a', 'b'], ['c']]
     """
 
     def __init__(self, folder: Path, part_bytes: int) -> None:
@@ -80,7 +86,15 @@ class DocumentParts:
 
 
 class QuarantineParts:
-    """Writes `part-00000.parquet` … of the quarantine table, at least one."""
+    """Writes `part-00000.parquet` … of the quarantine table, at least one.
+
+    >>> import tempfile
+    >>> quarantine = QuarantineParts(Path(tempfile.mkdtemp()))
+    >>> rows = [("a", 1, "bad line", "", None), ("b", None, "broken file", "cut off", None)]
+    >>> quarantine.add(pl.DataFrame(rows, schema=dict(QUARANTINE_SCHEMA), orient="row"))
+    >>> quarantine.close(), quarantine.reasons, quarantine.broken
+    (1, {'bad line': 1}, [('b', 'cut off')])
+    """
 
     def __init__(self, folder: Path) -> None:
         clear_parts(folder)

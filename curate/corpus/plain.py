@@ -91,11 +91,19 @@ def _long_fields() -> Iterator[None]:
 
 
 def read_csv(file: InputFile) -> Iterator[Batch]:
-    """Batches of a CSV file with a header line; `.tsv` is split at tabs.
+    r"""Batches of a CSV file with a header line; `.tsv` is split at tabs.
 
     Every column is a String: CSV has no types and no null. Quotes follow RFC 4180; fields may
     hold line breaks. A record with too few or too many fields, or with wrong quotes, is a bad
     line; blank lines are no rows.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "a.csv"
+    >>> _ = path.write_text('text,n\n"two\nlines",1\nshort\n')
+    >>> batch = next(read_csv(InputFile(path=path, name="a.csv", format="csv")))
+    >>> batch.frame.rows(), batch.rejects["detail"].to_list()
+    ([('two\nlines', '1')], ['1 fields under a header of 2'])
     """
     lines = _DecodedLines(file)
     delimiter = "\t" if suffix_of(file.path) == ".tsv" else ","
@@ -147,6 +155,14 @@ def read_text_files(files: Sequence[InputFile], text: str) -> Iterator[Batch]:
     Args:
         files: Text files, next to each other in input order.
         text: Name that the text column gets.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+    >>> _ = path.write_text("all of it")
+    >>> files = [InputFile(path=path, name="a.txt", format="text")]
+    >>> next(read_text_files(files, "body")).frame.rows(named=True)
+    [{'body': 'all of it'}]
     """
     good: list[tuple[str, str]] = []
     rejects: list[Reject] = []

@@ -80,7 +80,11 @@ EXCERPT_CHARS = 200
 
 
 def quarantine_frame(rows: Sequence[tuple[str, int | None, str, str, str | None]]) -> pl.DataFrame:
-    """Rows of the quarantine table from `(path, row, reason, detail, raw)`."""
+    """Rows of the quarantine table from `(path, row, reason, detail, raw)`.
+
+    >>> quarantine_frame([("a.jsonl", 3, BAD_LINE, "no JSON", "{oops")])["row"].to_list()
+    [3]
+    """
     return pl.DataFrame(rows, schema=dict(QUARANTINE_SCHEMA), orient="row")
 
 
@@ -138,7 +142,11 @@ def common_type(a: DataType, b: DataType) -> DataType:
 
 
 def merge_schemas(schemas: Sequence[Mapping[str, DataType]]) -> dict[str, DataType]:
-    """Union of schemas, columns in order of first appearance, types by `common_type`."""
+    """Union of schemas, columns in order of first appearance, types by `common_type`.
+
+    >>> merge_schemas([{"a": pl.Int8()}, {"b": pl.Date(), "a": pl.Int64()}])
+    {'a': Int64, 'b': Date}
+    """
     merged: dict[str, DataType] = {}
     for schema in schemas:
         for name, kind in schema.items():
@@ -194,7 +202,11 @@ def _cast(column: pl.Series, kind: DataType) -> pl.Series:
 
 
 def as_json_text(column: pl.Series) -> pl.Series:
-    """A column of anything as String: JSON for lists and structs, `str` where JSON has no word."""
+    """A column of anything as String: JSON for lists and structs, `str` where JSON has no word.
+
+    >>> as_json_text(pl.Series([[1, 2], None])).to_list()
+    ['[1, 2]', None]
+    """
     values = [None if value is None else _json(value) for value in column.to_list()]
     return pl.Series(column.name, values, dtype=pl.String)
 

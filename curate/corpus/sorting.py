@@ -85,6 +85,13 @@ def sort_batch(
         config: Which columns are text, id and source.
         seen: The ids of earlier batches; those of this batch's documents are added.
         prefix: Put before ids that are made from path and row.
+
+    >>> from curate.corpus.batches import one_file
+    >>> rows = pl.DataFrame({"text": ["good", "", None]})
+    >>> batch = one_file("a.csv", [1, 2, 3], rows)
+    >>> documents, rejects = sort_batch(batch, InputConfig(path="a.csv"), SeenIds())
+    >>> documents["id"].to_list(), rejects["reason"].to_list()
+    (['a.csv:1'], ['empty text', 'null text'])
     """
     if not len(batch.rows):
         return pl.DataFrame(), batch.rejects

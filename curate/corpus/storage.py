@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Callable
@@ -63,7 +64,9 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
         _sync(temporary)
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        # Also what a writer that was killed before has left of this file.
+        for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            unfinished.unlink(missing_ok=True)
     _sync(path.parent)
 
 
