@@ -21,13 +21,15 @@ from curate.text.spans import Span, add_disjoint
 
 __all__ = ["CLEANERS", "EDIT_SCHEMA", "CleanConfig", "apply_edits", "clean"]
 
-EDIT_SCHEMA = {
-    "id": pl.String,
-    "step": pl.String,
-    "start": pl.Int64,
-    "end": pl.Int64,
-    "replacement": pl.String,
-}
+EDIT_SCHEMA = pl.Schema(
+    {
+        "id": pl.String(),
+        "step": pl.String(),
+        "start": pl.Int64(),
+        "end": pl.Int64(),
+        "replacement": pl.String(),
+    }
+)
 """Columns of an edits table; `start` and `end` are byte offsets into the original UTF-8 text."""
 
 Cleaner = Callable[[pl.DataFrame], pl.DataFrame]
@@ -101,7 +103,7 @@ def apply_edits(documents: pl.DataFrame, edits: pl.DataFrame) -> pl.Series:
     wanted = edits.join(rows.select("id", "row"), on="id", how="inner", maintain_order="left")
     spans: dict[int, list[tuple[str, int, int, str]]] = {}
     for row, *span in wanted.select("row", "step", "start", "end", "replacement").iter_rows():
-        spans.setdefault(row, []).append(tuple(span))  # type: ignore[arg-type]
+        spans.setdefault(row, []).append(tuple(span))
     texts = rows.filter(pl.col("row").is_in(list(spans)))
     changed = [
         (row, _edited(text, spans[row], document)) for row, document, text in texts.iter_rows()

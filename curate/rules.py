@@ -36,7 +36,7 @@ __all__ = [
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
-DIALECTS = ("datatrove",)
+DIALECTS = ("datatrove",)  # whose reading of the published rules
 OTHER_COLUMNS = ("quality", "language_score")  # made by later stages, not by a signal
 OWN_SET = "own"  # the set of the rules that a config adds
 FEWEST_NATIVE = 100  # documents; below, a bound from the corpus takes its loosest value
@@ -182,10 +182,9 @@ def override_rules(rules: Sequence[Rule], override: Mapping[str, Any]) -> list[R
     >>> override_rules(rules, {"a.words": {"enabled": False}})
     []
     """
-    names = [rule.name for rule in rules]
     changed = {rule.name: rule for rule in rules}
     for name, values in override.items():
-        numbers = _override_of(name, values, names)
+        numbers = _override_of(name, values, [rule.name for rule in rules])
         if numbers.pop("enabled", True):
             changed[name] = replace(changed[name], **numbers)
         else:

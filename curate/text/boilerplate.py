@@ -56,7 +56,7 @@ _NOTICES = (
     ),
     (
         "by ",
-        r"\bby (?:continuing|using|browsing|clicking|signing|subscribing)\b.*\b(?:site|agree|consent)\b",
+        r"\bby (?:continuing|using|browsing|clicking|signing|subscribing)\b.*\b(?:site|agree)\b",
     ),
     (" all", r"\b(?:accept|reject|allow) all(?: cookies| and\b|\W*$)"),
     ("manage", r"\bmanage (?:your |my )?(?:preferences|choices|consent|settings)"),
@@ -76,7 +76,7 @@ _NOTICES = (
     (" us", r"\b(?:follow|find|connect with|watch) us on\b|\bfollow us\b"),
     (
         "share",
-        r"\bshare (?:this|on|via)\b.*\b(?:post|page|article|story|facebook|twitter|e-?mail|friends?)",
+        r"\bshare (?:this|on|via)\b.*\b(?:post|page|article|story|facebook|e-?mail|friends?)",
     ),
     ("facebook", r"\bfacebook\b\W+\b(?:x|twitter|instagram|linkedin|youtube|pinterest)\b"),
     ("twitter", r"\btwitter\b\W+\b(?:facebook|instagram|linkedin|youtube|pinterest)\b"),
@@ -91,7 +91,7 @@ _NOTICES = (
     ("me", r"\bremember me\b|\bkeep me (?:signed|logged) in"),
     (
         "javascript",
-        r"\b(?:enable|turn on|requires?)\b.*\bjavascript|\bjavascript (?:is|must be) (?:dis|en)abled",
+        r"\b(?:enable|turn on|requires?)\b.*\bjavascript|\bjavascript is (?:dis|en)abled",
     ),
     ("your ", r"\byour (?:shopping )?(?:cart|basket|bag)\b"),
     ("free ", r"\bfree (?:shipping|delivery|returns)\b"),

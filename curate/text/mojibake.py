@@ -30,6 +30,9 @@ _TAIL = "".join(
 MOJIBAKE = f"(?:[Â-ß][{_TAIL}]|[à-ï][{_TAIL}]{{2}}|[ð-ô][{_TAIL}]{{3}})"
 """Pattern of one spoilt character; the same for Python and for Polars."""
 
+# After one repair only sequences as Latin letters and typographic marks give them are taken for
+# a second spoiling: any other rare pair is more likely the text itself.
+_AGAIN = re.compile(f"(?:[ÂÃ][{_TAIL}]|â[{_TAIL}]{{2}})+")
 _NON_ASCII = re.compile(rb"[\x80-\xff]+")
 
 
@@ -77,6 +80,6 @@ def repaired(run: str) -> str | None:
         except UnicodeDecodeError:
             break
         best = run
-        if run.isascii():
+        if not _AGAIN.fullmatch(run):
             break
     return best
