@@ -120,14 +120,15 @@ class RulesConfig:
     """Which rules decide.
 
     Attributes:
-        sets: Names of rule sets (`RULE_SETS`) or paths of TOML files of the same form.
+        sets: Names of rule sets (`RULE_SETS`) or paths of TOML files of the same form; none by
+            default, since every set was made for one kind of text.
         dialect: Whose reading of the published rules is meant; see `DIALECTS`.
         override: `"set.rule"` → `{min, max, enabled}`, on top of the sets.
         add: Name → `{signal, min, max, source}`: rules of one's own, named `own.<name>`.
         shown: Sets that are judged beside the verdict and never applied.
     """
 
-    sets: tuple[str, ...] = ("gopher_quality", "gopher_repetition", "fineweb")
+    sets: tuple[str, ...] = ()
     dialect: str = "datatrove"
     override: Mapping[str, Any] = field(default_factory=dict)
     add: Mapping[str, Any] = field(default_factory=dict)
