@@ -232,8 +232,15 @@ def _overridden(
         for bound in bounds:
             if bound not in ("min", "max"):
                 raise ConfigError(f"rule {name!r} has no bound {bound!r}; allowed: min, max")
-    rules = tuple(replace(r, **overrides.get(r.name, {})) for r in decision.rules)
-    return replace(decision, rules=rules)
+    changed = [(rule, overrides.get(rule.name, {})) for rule in decision.rules]
+    # A rule without bounds is no rule: lifting its last bound takes it out.
+    rules = [replace(rule, **bounds) for rule, bounds in changed if _bounded(rule, bounds)]
+    return replace(decision, rules=tuple(rules))
+
+
+def _bounded(rule: Rule, bounds: Mapping[str, float | None]) -> bool:
+    low, high = bounds.get("min", rule.min), bounds.get("max", rule.max)
+    return low is not None or high is not None
 
 
 def _margin(rule: Rule, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from curate.clean import clean
 from curate.controls import plant
 from curate.corpus import InputConfig, find_files, ingest, write_atomically, write_curated
 from curate.duplicates import clusters, find_pairs
-from curate.errors import GateError
+from curate.errors import GateError, InputError
 from curate.judgement import (
     carried_columns,
     decision_for,
@@ -46,6 +46,12 @@ from curate.verdicts import decide
 def read_documents(context: Context) -> Facts:
     """Input → `documents/`, `quarantine/`: parsed once, in input order."""
     result = ingest(context.config.input, context.folder.root)
+    if result.documents == 0:
+        reasons = ", ".join(f"{reason}: {n:,}" for reason, n in sorted(result.reasons.items()))
+        raise InputError(
+            f"the input holds no usable document; {result.rows_read:,} rows were read "
+            f"({reasons or 'no row at all'}); see {context.folder.file('quarantine')}"
+        )
     return {
         "rows_read": result.rows_read,
         "documents": result.documents,

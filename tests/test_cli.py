@@ -56,14 +56,14 @@ def test_exit_codes_and_messages(config, tmp_path, assignment, code, message):
 
 
 def test_explain_and_what_if_and_diff(done, tmp_path):
-    removed = done.verdicts.filter(pl.col("failed").list.contains("rules.long"))["id"][0]
+    removed = done.verdicts.filter(pl.col("failed").list.contains("own.long"))["id"][0]
     folder = done.folder.root
 
     explained = run_curate("explain", folder, removed)
-    asked = run_curate("what-if", folder, "rules.long.min=100")
+    asked = run_curate("what-if", folder, "own.long.min=100")
     compared = run_curate("diff", folder, folder)
 
-    assert "✗ rules.long" in explained.stdout
+    assert "✗ own.long" in explained.stdout
     assert f"kept: {removed}" in asked.stdout or "documents kept →" in asked.stdout
     assert "0 documents differ" in compared.stdout
 

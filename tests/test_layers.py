@@ -27,7 +27,8 @@ LAYERS = [
     ("runs",),
     ("demo",),
     ("__init__",),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 LAZY = {"torch", "datasets", "sklearn", "prefect"}

@@ -79,7 +79,7 @@ def test_defects_leave_for_their_own_reason(done, corpus):
         for kind in ("near_copy", "repeated_lines")
     }
 
-    assert all("rules.few_repeated_lines" in reasons for reasons in failed["repeated_lines"])
+    assert all("own.few_repeated_lines" in reasons for reasons in failed["repeated_lines"])
     exact = judged.filter(pl.col("kind") == "exact_copy")["id"].str.replace("copy", "doc")
     assert len(exact) == 20
     pairs = done.folder.read("duplicates/pairs.parquet")
@@ -102,7 +102,7 @@ def test_curated_folder_loads_both_configs(done, tmp_path):
     native = done.verdicts.filter(pl.col("control").is_null())
     cache = str(tmp_path)
     kept = datasets.load_dataset(done.curated, cache_dir=cache)["train"]
-    removed = datasets.load_dataset(done.curated, "removed", cache_dir=cache)["train"]
+    removed = datasets.load_dataset(done.curated, "removed", cache_dir=cache)["removed"]
 
     assert len(kept) == native.filter("kept").height
     assert len(removed) == native.filter(~pl.col("kept")).height
@@ -203,7 +203,7 @@ def stages_run(values):
 
 
 def test_what_if_needs_no_new_run_and_agrees_with_one(done, tmp_path, corpus):
-    asked = done.what_if({"rules.long_enough": {"min": 600}})
+    asked = done.what_if({"own.long_enough": {"min": 600}})
     values = config_for(tmp_path, corpus)
     values["rules"] = {"add": RULES["add"] | {"long_enough": {"signal": "text_chars", "min": 600}}}
     run = curate.run(values, until="verdicts")
@@ -213,18 +213,18 @@ def test_what_if_needs_no_new_run_and_agrees_with_one(done, tmp_path, corpus):
 
 
 def test_explanation_names_every_rule_and_margin(done):
-    id = done.verdicts.filter(pl.col("failed").list.contains("rules.few_repeated_lines"))["id"][0]
+    id = done.verdicts.filter(pl.col("failed").list.contains("own.few_repeated_lines"))["id"][0]
     explanation = done.explain(id)
 
-    assert "✗ rules.few_repeated_lines" in str(explanation)
+    assert "✗ own.few_repeated_lines" in str(explanation)
     assert explanation.rules.filter("failed")["margin"].max() < 0
     with pytest.raises(InputError, match="no document 'nobody'"):
         done.explain("nobody")
 
 
 def test_unknown_rule_in_a_what_if_is_named(done):
-    with pytest.raises(ConfigError, match=r"unknown rule 'rules\.long_enuogh'; did you mean"):
-        done.what_if({"rules.long_enuogh": {"min": 1}})
+    with pytest.raises(ConfigError, match=r"unknown rule 'own\.long_enuogh'; did you mean"):
+        done.what_if({"own.long_enuogh": {"min": 1}})
 
 
 def test_wipe_out_fails_the_gate_but_leaves_the_report(tmp_path, corpus):
@@ -249,7 +249,7 @@ def test_longest_copy_that_fails_a_rule_leaves_its_passing_copy(tmp_path):
     )
     values = {
         "input": {"path": str(tmp_path / "raw.parquet")},
-        "rules": {"add": {"no_braces": {"signal": "curly_brackets", "max": 0}}},
+        "rules": {"add": {"no_braces": {"signal": "curly_bracket_count", "max": 0}}},
         "controls": {"share": 0.0},
         "output": {"path": str(tmp_path / "run")},
     }
@@ -257,11 +257,11 @@ def test_longest_copy_that_fails_a_rule_leaves_its_passing_copy(tmp_path):
     verdicts = {row["id"]: row for row in run.verdicts.to_dicts()}
 
     assert verdicts["short"]["kept"]
-    assert verdicts["long"]["failed"] == ["rules.no_braces", "duplicates.exact"] or verdicts[
+    assert verdicts["long"]["failed"] == ["own.no_braces", "duplicates.exact"] or verdicts[
         "long"
-    ]["failed"] == ["rules.no_braces", "duplicates.near"]
+    ]["failed"] == ["own.no_braces", "duplicates.near"]
 
-    without = run.what_if({"rules.no_braces": {"max": None}}).after
+    without = run.what_if({"own.no_braces": {"max": None}}).after
     kept = dict(without.select("id", "kept").rows())
 
     assert kept["long"]
