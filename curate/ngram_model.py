@@ -18,6 +18,7 @@ An n-gram's key is its number in base `vocabulary + 1`: exact (no collision is p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -274,9 +275,10 @@ class NgramCounts:
             raise ConfigError(
                 f"cannot count to {stop}: counted {self.n_tokens}, sequence has {len(tokens)}"
             )
+        fixed = _read_only(tokens, np.uint16)
         while self.n_tokens < stop:
             self.n_tokens = _count(
-                tokens,
+                fixed,
                 self.n_tokens,
                 stop,
                 self._base,
@@ -322,8 +324,8 @@ class NgramCounts:
         unigrams = _unigrams(self._lower, self._root, discounts, self.vocabulary)
         bits = np.empty(len(tokens))
         _token_bits(
-            tokens,
-            np.ascontiguousarray(offsets, np.int64),
+            _read_only(tokens, np.uint16),
+            _read_only(offsets, np.int64),
             self._base,
             self.order,
             self._lower,
@@ -340,6 +342,13 @@ def _empty_table(slots: int, columns: int) -> Table:
     memory = np.zeros(slots * columns + 16, np.uint32)
     skipped = -(memory.ctypes.data // 4) % 16
     return memory[skipped : skipped + slots * columns].reshape(slots, columns)
+
+
+def _read_only(array: NDArray[Any], dtype: type) -> NDArray[Any]:
+    """The array as the one type that the kernels are compiled for."""
+    view: NDArray[Any] = np.ascontiguousarray(array, dtype).view()
+    view.flags.writeable = False
+    return view
 
 
 def _doubled(table: Table) -> Table:
@@ -408,9 +417,9 @@ def fit_discounts(
 ) -> Floats:
     """Discounts of each budget, from the first tokens of a de-duplicated pooled sequence.
 
-    Fit them there once and share them among all arms. Fitted on text that repeats itself, n1
-    starves and the discounts say that nothing is left to expect: on a text written out twice
-    every n-gram has count 2 or more, and the model is sure of what it cannot know.
+    Fit them there once and share them among all arms. Text that repeats itself misleads them: of
+    n-grams written out four times n4 outgrows n3, D3+ falls to its floor, and the model becomes
+    sure that what it has seen is all there is (6.3 bits a token become 8.1 in a test).
 
     Args:
         tokens: The pooled sequence; a budget beyond its end takes all of it.

@@ -213,7 +213,7 @@ def _utf8(texts: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
     _, starts, data = array.buffers()
     view = np.frombuffer(starts, np.int64)[array.offset : array.offset + len(array) + 1]
-    return np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), view
+    return np.frombuffer(data or b"", np.uint8), view
 
 
 def _merge_table(merges: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

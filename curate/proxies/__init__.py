@@ -2,9 +2,18 @@
 
 from collections.abc import Mapping
 
+from curate.proxies.gpt import Gpt, GptSettings
 from curate.proxies.kneser_ney import KneserNey
 from curate.proxies.protocol import Evaluation, LadderPoint, ProxyFamily
 
-FAMILIES: Mapping[str, ProxyFamily] = {"kneser_ney": KneserNey()}
+FAMILIES: Mapping[str, ProxyFamily] = {"kneser_ney": KneserNey(), "gpt": Gpt()}
 
-__all__ = ["FAMILIES", "Evaluation", "KneserNey", "LadderPoint", "ProxyFamily"]
+__all__ = [
+    "FAMILIES",
+    "Evaluation",
+    "Gpt",
+    "GptSettings",
+    "KneserNey",
+    "LadderPoint",
+    "ProxyFamily",
+]

@@ -1,0 +1,177 @@
+"""The transformer family: small decoder-only models, trained on a processor in seconds.
+
+Needs torch (`pip install curate-corpus[train]`), which is imported when the first ladder starts.
+
+A ladder is one trunk at constant rate after a short warm-up; at (1 − decay) of each budget a copy
+branches off, sees the budget's last tokens while its rate falls to zero, and is scored. So every
+scored model is a decayed one. Documents are scored with a fresh context each, in windows: a longer
+one is read in steps of half a context, so that every token but the first ones sees at least half.
+
+A model that lacks steps cannot tell good text from filler: keep the batch small, and give a cell a
+say only if its calibrator admits it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.errors import ConfigError
+from curate.proxies.protocol import Evaluation, LadderPoint, check_ladder, check_tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GptSettings:
+    """Shape and training of one size.
+
+    Attributes:
+        width: Numbers per token between layers; a multiple of twice the heads.
+        layers: Blocks of attention and feed-forward.
+        heads: Attention heads.
+        context: Tokens of a window.
+        batch_sequences: Windows of `context` tokens in one step.
+        peak_rate: Learning rate between warm-up and decay.
+        warm_up_steps: Steps of rising rate.
+        decay_fraction: Share of a budget's steps in which the rate falls to zero.
+        weight_decay: Decoupled (AdamW), on matrices and not on gains.
+        clip_norm: Largest norm of a step's gradient.
+
+    Raises:
+        ConfigError: A number that cannot be.
+
+    >>> GptSettings(width=32, heads=3)
+    Traceback (most recent call last):
+    curate.errors.ConfigError: width 32 must be a multiple of 2 × 3 heads
+    """
+
+    width: int
+    layers: int = 2
+    heads: int = 2
+    context: int = 256
+    batch_sequences: int = 1
+    peak_rate: float = 2e-3
+    warm_up_steps: int = 20
+    decay_fraction: float = 0.25
+    weight_decay: float = 0.1
+    clip_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that cannot be built."""
+        counts = (self.width, self.layers, self.heads, self.context, self.batch_sequences)
+        if min(counts) < 1 or self.context % 2:
+            raise ConfigError(f"sizes must be positive and the context even, got {self}")
+        if self.width % (2 * self.heads):
+            raise ConfigError(f"width {self.width} must be a multiple of 2 × {self.heads} heads")
+        if not (0 < self.decay_fraction < 1 and self.peak_rate > 0):
+            raise ConfigError(f"decay_fraction must lie in (0, 1) and rates above 0, got {self}")
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens of one optimiser step."""
+        return self.context * self.batch_sequences
+
+
+# Batch 1: on a laptop's budgets larger batches lack steps, and the calibrator refuses them.
+DEFAULT_SETTINGS: Mapping[str, GptSettings] = {
+    "width32": GptSettings(width=32, heads=2, peak_rate=4e-3),
+    "width64": GptSettings(width=64, heads=4, peak_rate=2e-3),
+}
+
+
+def available() -> bool:
+    """Whether torch is installed (it is not imported for that).
+
+    >>> available() in (True, False)
+    True
+    """
+    return find_spec("torch") is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gpt:
+    """Small transformers; the same seed, tokens and machine give the same losses, bit by bit.
+
+    Attributes:
+        vocabulary: Number of token ids.
+        settings: By size.
+
+    >>> Gpt().sizes
+    ('width32', 'width64')
+    """
+
+    vocabulary: int = 1024
+    settings: Mapping[str, GptSettings] = field(default_factory=lambda: DEFAULT_SETTINGS)
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return "gpt"
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """Names of the sizes."""
+        return tuple(self.settings)
+
+    def available(self) -> bool:
+        """Whether torch is installed."""
+        return available()
+
+    def prepare(
+        self,
+        pool: NDArray[np.uint16],
+        *,
+        budgets: Sequence[int],
+        sizes: Sequence[str],
+        vocabulary: int,
+    ) -> Self:
+        """The family with the run's vocabulary; nothing is fitted."""
+        for size in sizes:
+            check_ladder(pool, budgets=[1], size=size, sizes=self.sizes)
+        return replace(self, vocabulary=vocabulary)
+
+    def ladder(
+        self,
+        tokens: NDArray[np.uint16],
+        *,
+        budgets: Sequence[int],
+        size: str,
+        seed: int,
+        evaluation: Evaluation,
+    ) -> Iterator[LadderPoint]:
+        """Train one trunk on `tokens` and score a decayed branch at each budget.
+
+        `n_params` counts every trained number, the tied embedding once. A budget is trained in
+        whole steps; less than one step of it is left over. Documents run on inside a training
+        window, with the boundary token between them.
+
+        Raises:
+            ConfigError: torch is missing, a bad ladder, or a budget below one step.
+        """
+        check_ladder(tokens, budgets=budgets, size=size, sizes=self.sizes)
+        check_tokens(tokens, vocabulary=self.vocabulary)
+        check_tokens(evaluation.tokens, vocabulary=self.vocabulary)
+        settings = self.settings[size]
+        if budgets[0] < settings.step_tokens:
+            raise ConfigError(
+                f"budget {budgets[0]} is less than one step of {settings.step_tokens} tokens"
+            )
+        if not available():
+            raise ConfigError(
+                "the gpt family needs torch: pip install 'curate-corpus[train]', "
+                "or take families = ['kneser_ney']"
+            )
+        from curate.proxies import transformer
+
+        trunk = transformer.start(settings, vocabulary=self.vocabulary, seed=seed)
+        for budget in budgets:
+            branch = transformer.climb(trunk, tokens, budget=budget)
+            yield LadderPoint(
+                n_tokens=budget,
+                n_params=branch.n_params,
+                document_bits=transformer.score(branch, evaluation),
+            )
