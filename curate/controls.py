@@ -136,8 +136,8 @@ def plant_defects(
         documents: Where origins come from: `id`, `text`. Each is used at most once over all
             kinds; where they run out, fewer documents are made.
         amounts: How much to make per kind of `curate.defects.DEFECTS`.
-        unit: What amounts count: "documents", or "bytes" of UTF-8 (the last document may
-            pass the amount).
+        unit: What amounts count: "documents", or "bytes" of UTF-8, met to within half of the
+            last document (one is made at least).
         seed: Seed of the choice of origins and, per kind, of the making.
 
     >>> nothing = pl.DataFrame({"id": [], "text": []}, schema={"id": str, "text": str})
@@ -208,7 +208,7 @@ def scoreboard(
 
 
 def inert_filler(n_documents: int, *, seed: int) -> list[str]:
-    """Text that teaches a model nothing and spoils nothing: the calibrator's filler.
+    r"""Text that teaches a model nothing and spoils nothing: the calibrator's filler.
 
     Real boilerplate is not inert: its words stand in the same contexts as those of good text
     and displace their successors. Half of the tokens being such pages, Kneser–Ney models need
@@ -223,7 +223,7 @@ def inert_filler(n_documents: int, *, seed: int) -> list[str]:
 
     >>> pages = inert_filler(3, seed=1)
     >>> sorted(set("".join(pages))), all(400 <= len(page) <= 1200 for page in pages)
-    (['\\x1c', '\\x1d', '\\x1e', '\\x1f'], True)
+    (['\x1c', '\x1d', '\x1e', '\x1f'], True)
     """
     rng = np.random.default_rng([seed, 101])
     cycle = "\x1c\x1d\x1e\x1f" * 300
@@ -248,8 +248,11 @@ def _make(
         if done >= amount:
             break
         text = DEFECTS[kind](rng, origin_text)
+        size = 1 if unit == "documents" else len(text.encode())
+        if made and done + size / 2 > amount:
+            break
         made.append((kind, origin, origin_text, text))
-        done += 1 if unit == "documents" else len(text.encode())
+        done += size
     return pl.DataFrame(made, schema=_MADE, orient="row")
 
 

@@ -48,7 +48,8 @@ EVALUATION_SETS = 3
 
 EVALUATION_RANGE = (0.02, 0.08)
 
-_DOCUMENTATION_BYTES_PER_TOKEN = 2.34
+DOCUMENTATION_BYTES_PER_TOKEN = 2.34
+"""Measured as those of `NOISE` were."""
 
 
 class Noise(NamedTuple):
@@ -125,9 +126,7 @@ def build_demo_corpus(
     ['base64_dump', 'exact_copy', 'hex_dump']
     """
     environment = environment or Environment.running()
-    pool = collect_documentation(environment)
-    if packages is not None:
-        pool = pool.filter(pl.col("source").is_in([STANDARD_LIBRARY, *packages]))
+    pool = collect_documentation(environment, packages=packages)
     pool = cap_sources(pool, max_bytes=DOCUMENTATION_BYTES, seed=seed)
     held_out = choose_held_out(pool, seed=seed)
     sets = {"language_reference": language_reference(environment)} | {
@@ -226,7 +225,7 @@ def add_noise(documents: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     ['p/a.py:f']
     """
     rng = np.random.default_rng([seed, 301])
-    total = int(documents["text"].str.len_bytes().sum()) / _DOCUMENTATION_BYTES_PER_TOKEN
+    total = int(documents["text"].str.len_bytes().sum()) / DOCUMENTATION_BYTES_PER_TOKEN
     tokens = total * NOISE_SHARE / (1 - NOISE_SHARE)
     amounts = {kind: round(tokens * n.share * n.bytes_per_token) for kind, n in NOISE.items()}
     noise = plant_defects(documents, amounts, unit="bytes", seed=seed)

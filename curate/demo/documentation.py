@@ -13,7 +13,7 @@ import gc
 import re
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_string
@@ -85,8 +85,15 @@ class _File(NamedTuple):
     source: str
 
 
-def collect_documentation(environment: Environment) -> pl.DataFrame:
+def collect_documentation(
+    environment: Environment, *, packages: Collection[str] | None = None
+) -> pl.DataFrame:
     """All documentation of an environment, in a stable order; nothing is de-duplicated.
+
+    Args:
+        environment: Where to look.
+        packages: Names of the distributions to read beside the standard library, lower case
+            with hyphens; `None` = all.
 
     Returns:
         One row a text of at least 200 characters: `id` String (`numpy/ma/core.py:MaskedArray`,
@@ -102,7 +109,7 @@ def collect_documentation(environment: Environment) -> pl.DataFrame:
     rows: list[tuple[str, str, str, str, bool]] = []
     with _no_collection(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old escapes in other people's sources
-        for file in [*_standard_files(environment), *_package_files(environment)]:
+        for file in [*_standard_files(environment), *_package_files(environment, packages)]:
             vendored = any(_VENDORED.match(part) for part in PurePosixPath(file.name).parts)
             for kind, name, text in _texts(file):
                 rows.append((name, text, file.source, kind, vendored))
@@ -195,12 +202,14 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield from _walk(path)
 
 
-def _package_files(environment: Environment) -> Iterator[_File]:
+def _package_files(environment: Environment, packages: Collection[str] | None) -> Iterator[_File]:
     """Files that distributions list as theirs; a file listed twice belongs to the first."""
     folders = [info for root in environment.packages for info in sorted(root.glob("*.dist-info"))]
     named = [(name, info) for info in folders if (name := _distribution_name(info))]
     seen = set()
     for source, info in sorted(named):
+        if packages is not None and source not in packages:
+            continue
         for name in sorted(_record(info)):
             path = info.parent / name
             if name not in seen and path.is_file():

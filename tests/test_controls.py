@@ -1,0 +1,453 @@
+"""Planted documents are what their truth says; the scoreboard counts them by its own words."""
+
+import itertools
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import prose, vocabulary
+
+from curate.controls import (
+    ControlsConfig,
+    control_counts,
+    inert_filler,
+    plant,
+    plant_defects,
+    scoreboard,
+)
+from curate.defects import COPIES, DEFECTS, ORIGIN_WORDS, edit_words
+from curate.errors import ConfigError, IntegrityError
+from curate.proxies import FAMILIES
+from curate.proxies.protocol import Evaluation
+from curate.tokens import encode, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def documents():
+    rng = np.random.default_rng(5)
+    words = vocabulary(rng)
+    lengths = [30] * 20 + [80] * 60 + [200] * 120
+    return pl.DataFrame(
+        {
+            "id": [f"d{i}" for i in range(len(lengths))],
+            "text": [prose(rng, words, n) for n in lengths],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def canaries(documents):
+    return documents.select(pl.format("eval-{}", "id").alias("id"), "text")
+
+
+@pytest.fixture(scope="module")
+def planted(documents, canaries):
+    return plant(documents, canaries, share=0.2, seed=3)
+
+
+def word_grams(text):
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + 5]) for i in range(max(1, len(words) - 4))}
+
+
+def made(kind, text="", seed=1):
+    return DEFECTS[kind](np.random.default_rng(seed), text)
+
+
+# ---------------------------------------------------------------- plan and shape
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.21, float("nan")])
+def test_share_out_of_range_is_refused(share):
+    with pytest.raises(ConfigError, match=r"controls\.share is .*allowed: 0 to 0\.2"):
+        ControlsConfig(share=share)
+
+
+@pytest.mark.parametrize(
+    ("n", "each", "canary"),
+    [
+        (0, None, None),
+        (1, 1, 1),
+        (300, 3, 3),
+        (2_000, 20, 20),
+        (13_000, 20, 65),
+        (80_000, 100, 400),
+    ],
+)
+def test_counts_follow_share_with_a_floor(n, each, canary):
+    counts = control_counts(n, share=0.02)
+
+    assert counts.get("hex_dump") == each
+    assert counts.get("canary") == canary
+    assert set(counts) == ({*DEFECTS, "canary"} if n else set())
+
+
+def test_no_share_no_controls(documents, canaries):
+    controls, truth = plant(documents, canaries, share=0.0, seed=1)
+
+    assert controls.is_empty()
+    assert truth.is_empty()
+
+
+def test_controls_have_the_documents_shape(planted):
+    controls, truth = planted
+
+    assert controls.columns == ["id", "text", "source", "control"]
+    assert set(controls.dtypes) == {pl.String}
+    assert controls["id"].is_unique().all()
+    assert controls["source"].unique().to_list() == ["control"]
+    assert controls["id"].to_list() == truth["id"].to_list()
+    assert controls["control"].to_list() == truth["kind"].to_list()
+    assert set(truth["kind"]) == {*DEFECTS, "canary"}
+    assert controls["id"].str.contains(r"^control:[a-z0-9_]+:\d+$").all()
+
+
+def test_same_seed_same_controls_other_seed_others(documents, canaries, planted):
+    again = plant(documents, canaries, share=0.2, seed=3)
+    other = plant(documents, canaries, share=0.2, seed=4)
+
+    assert again[0].equals(planted[0])
+    assert again[1].equals(planted[1])
+    assert not other[0].equals(planted[0])
+
+
+def test_origins_are_used_once_and_long_enough(documents, planted):
+    truth = planted[1].filter(pl.col("kind") != "canary").drop_nulls("origin")
+    words = dict(zip(documents["id"], documents["text"].str.count_matches(r"\S+"), strict=True))
+
+    assert truth["origin"].is_unique().all()
+    assert set(truth["kind"]) == set(ORIGIN_WORDS)
+    assert all(words[o] >= ORIGIN_WORDS[k] for k, o in truth.select("kind", "origin").iter_rows())
+
+
+def test_canaries_are_evaluation_texts_unchanged(canaries, planted):
+    controls, truth = planted
+    pairs = truth.filter(pl.col("kind") == "canary").join(controls, on="id")
+    texts = dict(canaries.iter_rows())
+
+    assert pairs.height > 0
+    assert all(texts[o] == t for o, t in pairs.select("origin", "text").iter_rows())
+    assert (pairs["text"].str.count_matches(r"\S+") >= 100).all()
+    assert pairs["expected"].unique().to_list() == ["kept"]
+
+
+def test_too_short_documents_give_fewer_controls():
+    short = pl.DataFrame({"id": ["a", "b"], "text": ["only a few words", "and a few more"]})
+
+    truth = plant(short, None, share=0.2, seed=1)[1]
+
+    assert set(truth["kind"]) == set(DEFECTS) - set(ORIGIN_WORDS)
+
+
+def test_amounts_in_bytes_are_met_to_within_half_a_document(documents):
+    found = plant_defects(
+        documents, {"navigation": 50_000, "mojibake": 9_000}, unit="bytes", seed=1
+    )
+
+    for kind, wanted in [("navigation", 50_000), ("mojibake", 9_000)]:
+        sizes = found.filter(pl.col("kind") == kind)["text"].str.len_bytes().to_list()
+        assert abs(sum(sizes) - wanted) <= max(sizes) / 2
+
+
+# ---------------------------------------------------------------- truth of copies
+
+
+def test_similarity_is_the_exact_jaccard_of_word_5_grams(documents, planted):
+    controls, truth = planted
+    texts = dict(documents.iter_rows())
+    copies = truth.filter(pl.col("kind").is_in(COPIES)).join(controls, on="id")
+    others = truth.filter(~pl.col("kind").is_in(COPIES))
+
+    assert set(copies["kind"]) == set(COPIES)
+    for row in copies.to_dicts():
+        a, b = word_grams(texts[row["origin"]]), word_grams(row["text"])
+        assert row["similarity"] == pytest.approx(len(a & b) / len(a | b), abs=1e-12)
+    assert others["similarity"].null_count() == others.height
+
+
+def test_near_copies_are_expected_by_their_similarity(planted):
+    near = planted[1].filter(pl.col("kind").str.starts_with("near_copy"))
+    similar = near["similarity"] >= 0.8
+
+    assert similar.any()
+    assert not similar.all()
+    assert (near["expected"].eq("removed") == similar).all()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.05])
+def test_edits_touch_the_stated_share_of_words(share):
+    text = " ".join(f"w{i}" for i in range(1000))
+    edited = edit_words(np.random.default_rng(1), text, share=share)
+    kept = {w for w in edited.split() if edited.split().count(w) == 1} & set(text.split())
+
+    # An edit unmakes one word and may double another; an inserted word unmakes none.
+    assert edited != text
+    assert 1000 - 2 * 1000 * share <= len(kept) < 1000
+    assert abs(len(edited.split()) - 1000) <= 1000 * share
+
+
+def test_edits_keep_white_space():
+    text = "alpha  beta\n\n\tgamma\ndelta " * 50
+    edited = edit_words(np.random.default_rng(2), text, share=0.02)
+
+    assert edited.count("\n\n\t") == 50
+    assert edited != text
+
+
+# ---------------------------------------------------------------- what each kind looks like
+
+
+@pytest.mark.parametrize("kind", [k for k in DEFECTS if k != "exact_copy"])
+def test_makers_are_seeded_and_differ_by_seed(kind, documents):
+    text = documents["text"][-1]
+
+    assert made(kind, text, seed=1) == made(kind, text, seed=1)
+    assert made(kind, text, seed=1) != made(kind, text, seed=2)
+    assert len(made(kind, text)) >= 200
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_letters_are_spread_evenly_over_words_of_natural_length(seed):
+    text = made("random_letters", seed=seed)
+    letters = re.sub(r"[^a-z]", "", text.lower())
+    counts = [letters.count(c) for c in "abcdefghijklmnopqrstuvwxyz"]
+    words = text.split()
+
+    # Chi-square of 25 degrees of freedom: 99.99 % lie below 62.
+    assert sum((c - len(letters) / 26) ** 2 for c in counts) / (len(letters) / 26) < 62
+    assert 4 < len(letters) / len(words) < 6
+
+
+def test_dumps_hold_nothing_but_code():
+    for seed in range(6):
+        assert re.fullmatch(r"[A-Za-z0-9+/=\n]+", made("base64_dump", seed=seed))
+        assert re.fullmatch(r"[0-9a-f: \n]+", made("hex_dump", seed=seed))
+
+
+def test_repetition_makes_up_most_of_the_text(documents):
+    text = documents["text"][-1]
+    lines = made("repeated_lines", text).splitlines()
+    paragraphs = made("repeated_paragraphs", text).split("\n\n")
+
+    assert max(lines.count(line) for line in lines) / len(lines) > 0.9
+    assert max(paragraphs.count(p) for p in paragraphs) / len(paragraphs) > 0.8
+
+
+def test_repetition_survives_a_text_of_one_line():
+    assert made("repeated_lines", "one single line").count("one single line") >= 20
+    assert made("repeated_paragraphs", "one paragraph").count("one paragraph") >= 5
+
+
+def test_navigation_pages_differ():
+    pages = [made("navigation", seed=seed) for seed in range(200)]
+
+    assert len(set(pages)) == 200
+    assert not any("{" in page for page in pages)
+
+
+@pytest.mark.parametrize(
+    "text", ['Plain "ASCII" text, isn\'t it? ' * 20, "Déjà vu – “naïve” " * 20]
+)
+def test_mojibake_is_utf8_read_wrongly(text):
+    undone = 0
+    for seed in range(10):
+        bad = made("mojibake", text, seed=seed)
+        assert bad != text
+        sloppy = {c: i for i in range(256) for c in (bytes([i]).decode("cp1252", "ignore"), chr(i))}
+        raw = bytes(sloppy[c] for c in bad)
+        undone += any(ord(c) > 127 for c in raw.decode("utf-8"))
+    assert undone == 10
+
+
+ALLOWED_MAIL = {"example.com", "example.org", "example.net"}
+ALLOWED_NETWORKS = {"192.0.2", "198.51.100", "203.0.113"}
+TEST_CARDS = {
+    *("4111111111111111", "5555555555554444", "378282246310005"),
+    *("6011111111111117", "4012888888881881"),
+}
+
+
+def test_personal_data_comes_from_documentation_ranges_only():
+    text = "\n".join(made("personal_data", seed=seed) for seed in range(50))
+    mails = re.findall(r"[\w.]+@([\w.-]+\w)", text)
+    addresses = re.findall(r"\b(\d+\.\d+\.\d+)\.\d+\b", text)
+    phones = re.findall(r"\d{3}\)?[ -](\d{3}-\d{4})", text)
+    cards = re.findall(r"card ([\d ]+\d)", text)
+    ibans = re.findall(r"[A-Z]{2}\d\d(?: [A-Z0-9]{2,4})+", text)
+
+    assert set(mails) == ALLOWED_MAIL
+    assert set(addresses) == ALLOWED_NETWORKS
+    assert phones
+    assert all(re.fullmatch(r"555-01\d\d", phone) for phone in phones)
+    assert {card.replace(" ", "") for card in cards} == TEST_CARDS
+    assert ibans
+    # Nothing else in the text is a long number: order numbers have five digits.
+    rest = re.sub(
+        r"card [\d ]+\d|[A-Z]{2}\d\d(?: [A-Z0-9]{2,4})+|555-01\d\d|\d+(\.\d+){3}", "", text
+    )
+    assert max(len(n) for n in re.findall(r"\d+", rest)) <= 5
+
+
+# ---------------------------------------------------------------- scoreboard
+
+
+def board(rows, edits=(), extra=()):
+    """Rows of (id, kind, origin, similarity, kept); `extra` verdicts of (id, kept)."""
+    truth = pl.DataFrame(
+        [row[:4] for row in rows],
+        schema={"id": str, "kind": str, "origin": str, "similarity": float},
+        orient="row",
+    )
+    verdicts = pl.DataFrame(
+        [(row[0], row[4]) for row in rows] + list(extra),
+        schema={"id": str, "kept": bool},
+        orient="row",
+    )
+    table = scoreboard(
+        truth, verdicts, pl.DataFrame(list(edits), schema={"id": str, "step": str}, orient="row")
+    )
+    return {row["kind"]: row for row in table.to_dicts()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "kept", "caught"),
+    [
+        ("hex_dump", None, False, 1),
+        ("hex_dump", None, True, 0),
+        ("hex_dump", "mask_pii", True, 0),
+        ("personal_data", "mask_pii", True, 1),
+        ("personal_data", "repair_encoding", True, 0),
+        ("personal_data", None, False, 1),
+        ("mojibake", "repair_encoding", True, 1),
+        ("mojibake", "mask_pii", True, 0),
+        ("canary", None, True, 0),
+        ("canary", None, False, 1),
+    ],
+)
+def test_what_counts_as_caught(kind, step, kept, caught):
+    edits = [("x", step)] if step else []
+
+    assert board([("x", kind, None, None, kept)], edits)[kind]["caught"] == caught
+
+
+@pytest.mark.parametrize(
+    ("kept", "origin_kept", "caught"),
+    [(True, True, 0), (False, True, 1), (True, False, 1), (False, False, 1)],
+)
+def test_a_copy_is_caught_when_one_of_the_two_left(kept, origin_kept, caught):
+    rows = [("x", "exact_copy", "o", 1.0, kept)]
+
+    assert board(rows, extra=[("o", origin_kept)])["exact_copy"]["caught"] == caught
+
+
+def test_a_defect_made_from_a_removed_document_must_still_be_caught_itself():
+    rows = [("x", "repeated_lines", "o", None, True)]
+
+    assert board(rows, extra=[("o", False)])["repeated_lines"]["caught"] == 0
+
+
+def test_near_copies_stand_in_two_rows_by_similarity():
+    rows = [("a", "near_copy_1", "o", 0.8, False), ("b", "near_copy_5", "p", 0.79, True)]
+    found = board([*rows, ("c", "near_copy_2", "q", 0.95, True)])
+
+    assert found["near_copy, jaccard >= 0.8"]["planted"] == 2
+    assert found["near_copy, jaccard >= 0.8"]["recall"] == 0.5
+    assert found["near_copy, jaccard >= 0.8"]["expected"] == "removed"
+    assert found["near_copy, jaccard < 0.8"]["expected"] == "kept"
+    assert found["near_copy, jaccard < 0.8"]["recall"] == 0
+
+
+def test_documents_without_a_kind_are_not_scored():
+    assert set(board([("a", None, None, None, True), ("b", "hex_dump", None, None, True)])) == {
+        "hex_dump"
+    }
+
+
+def test_interval_is_wilsons():
+    row = board([(f"x{i}", "hex_dump", None, None, i > 7) for i in range(10)])["hex_dump"]
+
+    assert (row["caught"], row["planted"]) == (8, 10)
+    assert (round(row["low"], 4), round(row["high"], 4)) == (0.4902, 0.9433)
+
+
+def test_a_control_without_verdict_is_an_error():
+    truth = pl.DataFrame(
+        {"id": ["x"], "kind": ["hex_dump"], "origin": [None], "similarity": [None]},
+        schema_overrides={"origin": str, "similarity": float},
+    )
+    nothing = pl.DataFrame(schema={"id": str, "kept": bool})
+
+    with pytest.raises(IntegrityError, match="1 of 1 documents of the truth have no verdict"):
+        scoreboard(truth, nothing, pl.DataFrame(schema={"id": str, "step": str}))
+
+
+# ---------------------------------------------------------------- the calibrator's filler
+
+
+def test_filler_shares_no_character_with_any_other_text(documents):
+    filler = set("".join(inert_filler(50, seed=1)))
+    others = {c for kind in DEFECTS for c in made(kind, documents["text"][-1])}
+
+    assert filler & others == set()
+    assert inert_filler(50, seed=1) == inert_filler(50, seed=1)
+
+
+@pytest.fixture(scope="module")
+def encoded():
+    """Prose to learn from, prose to predict, filler and boilerplate, as token sequences."""
+    rng = np.random.default_rng(8)
+    words = vocabulary(rng, size=400)
+    texts = pl.Series([prose(rng, words, 150) for _ in range(400)])
+    tokenizer = train_tokenizer(texts.to_list(), vocabulary=512)
+    pages = {
+        "inert": inert_filler(200, seed=1),
+        "boilerplate": [made("navigation", seed=seed) for seed in range(200)],
+    }
+    held_out = texts[300:]
+    flat, offsets = encode(tokenizer, held_out)
+    evaluation = Evaluation(
+        tokens=flat, offsets=offsets, bytes=held_out.str.len_bytes().cast(pl.Int64).to_numpy()
+    )
+    learn = np.split(*edges(encode(tokenizer, texts[:300])))
+    fillers = {k: np.split(*edges(encode(tokenizer, pl.Series(v)))) for k, v in pages.items()}
+    return learn, fillers, evaluation
+
+
+def edges(flat_and_offsets):
+    flat, offsets = flat_and_offsets
+    return flat, offsets[1:-1]
+
+
+def half_filler(documents, filler):
+    mixed, balance, spare = [], 0, itertools.cycle(filler)
+    for document in documents:
+        mixed.append(document)
+        balance += document.size
+        while balance > 0:
+            mixed.append(next(spare))
+            balance -= mixed[-1].size
+    return np.concatenate(mixed)
+
+
+@pytest.mark.parametrize("size", ["order2", "order3", "order5"])
+def test_filler_is_inert_where_boilerplate_is_not(size, encoded):
+    """Twice the tokens, half of them filler: the same loss, but not with real pages."""
+    learn, fillers, evaluation = encoded
+    pure, budget = np.concatenate(learn), 20_000
+    family = FAMILIES["kneser_ney"].prepare(
+        pure, budgets=[budget // 2, budget, 2 * budget], sizes=[size], vocabulary=512
+    )
+
+    def loss(tokens, n):
+        ladder = family.ladder(tokens, budgets=[n], size=size, seed=0, evaluation=evaluation)
+        return evaluation.bits_per_byte(next(iter(ladder)).document_bits)
+
+    a_doubling = loss(pure, budget // 2) - loss(pure, budget)
+    lost = {
+        kind: loss(half_filler(learn, filler), 2 * budget) - loss(pure, budget)
+        for kind, filler in fillers.items()
+    }
+
+    assert abs(lost["inert"]) < 0.2 * a_doubling
+    assert lost["boilerplate"] > 2 * abs(lost["inert"])
