@@ -1,5 +1,8 @@
 """The compiled statistics against a slow twin, published figures, and texts that break others."""
 
+import json
+from pathlib import Path
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -98,6 +101,27 @@ def test_equals_the_twin_on_edge_cases():
 def test_tokens(text, tokens):
     assert [token for token, _ in tokenize(text)] == tokens.split("|")
     assert_equal_to_twin([text])
+
+
+CORPORA = Path(__file__).parents[1].parent / "shared" / "corpora"
+
+
+def corpus_file(name):
+    if not (CORPORA / name).exists():
+        pytest.skip(f"needs ../shared/corpora/{name}, not found: skipped")
+    return CORPORA / name
+
+
+def test_equals_the_twin_on_naughty_strings():
+    strings = json.loads(corpus_file("dirty_blns/blns.json").read_text(encoding="utf-8"))
+
+    assert_equal_to_twin([s for s in strings if isinstance(s, str)])
+
+
+def test_equals_the_twin_on_many_languages():
+    documents = pl.read_parquet(corpus_file("multi_lingua/docs.parquet"), columns=["text"])
+
+    assert_equal_to_twin(documents["text"].gather_every(12).str.slice(0, 2000).to_list())
 
 
 A = "red fish blue fish\nred fish blue fish\none fish two fish\n"

@@ -35,11 +35,12 @@ _IBAN_TABLE = (
 )
 _IBAN_CHARS = {entry[:2]: int(entry[2:]) for entry in _IBAN_TABLE.split()}
 _ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_LOCAL_CHARS = 64  # RFC 5321, 4.5.3.1.1; looking back no further keeps every text linear
+_LOCAL = re.compile(rb"(?<![\x80-\xff])\b" + _ATOM + rb"(?:\." + _ATOM + rb")*$")
+_LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _ADDRESS = _OCTET + rb"(?:\." + _OCTET + rb"){3}"
-_EMAIL = (
-    rb"(?<![\x80-\xff])\b(?:" + _ATOM + rb")(?:\." + _ATOM + rb")*"
+_DOMAIN = (
     rb"@(?:\[" + _ADDRESS + rb"\]|(?:" + _LABEL + rb"\.)+" + _LABEL + rb")(?![A-Za-z0-9\x80-\xff-])"
 )
 _IP = rb"(?<![A-Za-z0-9_.\-\x80-\xff])" + _ADDRESS + rb"(?![A-Za-z0-9_\x80-\xff]|\.[0-9]|-[0-9])"
@@ -57,6 +58,9 @@ _PHONE = (
 )
 
 
+Place = tuple[int, int]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
     """How one kind of personal data is found.
@@ -64,30 +68,35 @@ class Kind:
     Attributes:
         sieve: Polars pattern that every text holding the kind matches.
         pattern: Pattern over bytes.
-        check: Gets the whole text and the span of the match; returns how many bytes of the match
-            are the value, 0 = it is none.
+        check: From the whole text and the span of the match to the span of the value, if it is one.
     """
 
     sieve: str
     pattern: re.Pattern[bytes]
-    check: Callable[[bytes, int, int], int]
+    check: Callable[[bytes, int, int], Place | None]
 
 
-def _whole(text: bytes, start: int, end: int) -> int:
-    return end - start
+def _check_email(text: bytes, start: int, end: int) -> Place | None:
+    """The domain was matched; the local part is what stands before it."""
+    begin = max(0, start - _LOCAL_CHARS)
+    local = _LOCAL.search(text[max(0, begin - 1) : start])
+    if not local:
+        return None
+    first = start - len(local.group())
+    return (first, end) if first >= begin else None
 
 
-def _check_ip(text: bytes, start: int, end: int) -> int:
+def _check_ip(text: bytes, start: int, end: int) -> Place | None:
     address = ipaddress.ip_address(text[start:end].decode())
     documented = any(address in network for network in _DOCUMENTATION)
     public = address.is_global and not address.is_multicast
     numbered = _NUMBERED_BEFORE.search(text[max(0, start - 16) : start])
-    return end - start if (documented or public) and not numbered else 0
+    return (start, end) if (documented or public) and not numbered else None
 
 
-def _check_card(text: bytes, start: int, end: int) -> int:
+def _check_card(text: bytes, start: int, end: int) -> Place | None:
     digits = re.sub(rb"[ -]", b"", text[start:end]).decode()
-    return end - start if _is_issued(digits) and luhn(digits) else 0
+    return (start, end) if _is_issued(digits) and luhn(digits) else None
 
 
 def _is_issued(digits: str) -> bool:
@@ -105,7 +114,7 @@ def _is_issued(digits: str) -> bool:
     )
 
 
-def _check_iban(text: bytes, start: int, end: int) -> int:
+def _check_iban(text: bytes, start: int, end: int) -> Place | None:
     country = text[start : start + 2].decode()
     wanted = _IBAN_CHARS.get(country, 0)
     stop = start
@@ -115,16 +124,17 @@ def _check_iban(text: bytes, start: int, end: int) -> int:
         stop += 1
     rest = text[stop : stop + 1]
     whole = not (rest.isalnum() and text[stop - 1 : stop + 1].isalnum())
-    return stop - start if wanted and len(value) == wanted and whole and mod97(value) == 1 else 0
+    valid = wanted and len(value) == wanted and whole and mod97(value) == 1
+    return (start, stop) if valid else None
 
 
-def _check_phone(text: bytes, start: int, end: int) -> int:
+def _check_phone(text: bytes, start: int, end: int) -> Place | None:
     digits = sum(48 <= b < 58 for b in text[start:end])
-    return end - start if 8 <= digits <= 15 else 0
+    return (start, end) if 8 <= digits <= 15 else None
 
 
 KINDS: Mapping[str, Kind] = {
-    "email": Kind(sieve="@", pattern=re.compile(_EMAIL), check=_whole),
+    "email": Kind(sieve="@", pattern=re.compile(_DOMAIN), check=_check_email),
     "ip": Kind(sieve=r"\d\.\d{1,3}\.\d{1,3}\.\d", pattern=re.compile(_IP), check=_check_ip),
     "iban": Kind(sieve=r"[A-Z]{2}\d{2} ?[A-Z0-9]{4}", pattern=re.compile(_IBAN), check=_check_iban),
     "card": Kind(
@@ -185,8 +195,7 @@ def _places(raw: bytes, names: list[str]) -> list[tuple[str, int, int]]:
     spans: list[Span] = []
     for name in names:
         for match in KINDS[name].pattern.finditer(raw):
-            start = match.start()
-            end = start + KINDS[name].check(raw, *match.span())
-            if end > start:
-                add_disjoint(spans, (start, end, name))
+            place = KINDS[name].check(raw, *match.span())
+            if place:
+                add_disjoint(spans, (*place, name))
     return [(name, start, end) for start, end, name in spans]
