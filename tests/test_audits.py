@@ -367,6 +367,17 @@ def test_audit_without_removals_says_so():
         )
 
 
+def test_audit_before_judging_says_so():
+    with pytest.raises(ConfigError, match="judge the documents before the audit"):
+        audit(pl.DataFrame({"source": ["a"]}))
+
+
+def test_audit_reads_one_column_name_as_one_group():
+    frame = verdicts(("a", 500, 100), ("b", 500, 50))
+
+    assert audit(frame, groups="source").table.equals(audit(frame, groups=["source"]).table)
+
+
 def test_two_hundred_sources_and_six_steps_take_seconds():
     rng, n = np.random.default_rng(5), 50_000
     steps = {f"s{i}": [f"s{i}.{j}" for j in range(3)] for i in range(6)}

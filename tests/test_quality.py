@@ -40,9 +40,9 @@ def side(words, n, *, seed, name, sources=10):
     )
 
 
-PLAIN = [f"plain{i}" for i in range(40)] + [f"common{i}" for i in range(40)]
-NOISY = [f"noisy{i}" for i in range(40)] + [f"common{i}" for i in range(40)]
-COMMON = [f"common{i}" for i in range(40)]
+PLAIN = [f"plain{i}" for i in range(40)] + [f"usual{i}" for i in range(40)]
+NOISY = [f"noisy{i}" for i in range(40)] + [f"usual{i}" for i in range(40)]
+COMMON = [f"usual{i}" for i in range(40)]
 
 
 @pytest.fixture(scope="module")
@@ -282,9 +282,9 @@ def test_contributions_sum_to_the_decision_value(model):
 
 
 def test_the_strongest_terms_are_the_telling_ones(model):
-    terms = model.explain("plain3 common1 noisy5", top=2)
+    terms = model.explain("plain3 usual1 noisy5", top=2)
 
-    assert set(terms["term"]) <= {"plain3", "noisy5", "plain3 common1", "common1 noisy5"}
+    assert set(terms["term"]) <= {"plain3", "noisy5", "plain3 usual1", "usual1 noisy5"}
     assert terms.height == 2
 
 

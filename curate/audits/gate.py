@@ -10,6 +10,10 @@ import polars as pl
 from curate.audits.impact import impact
 from curate.errors import ConfigError, GateError
 
+POPULATION = (
+    "Rates are a census of this corpus. Intervals, p and q speak of documents to come: from like"
+    " sources or duplicate clusters where these are known, otherwise document by document."
+)
 _SHOWN = ("step", "group_column", "group", "n", "removal_ratio", "excess_removal", "q")
 
 
@@ -120,13 +124,13 @@ class Audit:
 
     def _repr_html_(self) -> str:
         shown = self.flagged.select(_SHOWN)
-        return f"<p>{self.sentence}</p>{shown._repr_html_()}"
+        return f"<p>{self.sentence}</p>{shown._repr_html_()}<p>{POPULATION}</p>"
 
 
 def audit(
     judged: pl.DataFrame | pl.LazyFrame,
     *,
-    groups: Sequence[str] = ("source",),
+    groups: str | Sequence[str] = ("source",),
     tokens: str | None = None,
     cluster: str | None = "source",
 ) -> Audit:
@@ -135,12 +139,12 @@ def audit(
     Args:
         judged: A frame with `failed` (List[String] of `set.rule`), as `judge` gives it, and the
             group columns. Each rule set is one step, in order of first appearance by name.
-        groups: Columns to audit.
+        groups: Column or columns to audit.
         tokens: Numeric column that weighs documents, e.g. `text_chars`.
         cluster: Column within which documents are alike; ignored where it is missing.
 
     Raises:
-        ConfigError: A group column is missing, or no document failed any rule.
+        ConfigError: A column is missing, or no document failed any rule.
 
     >>> judged = pl.DataFrame({
     ...     "source": ["forum"] * 200 + ["books"] * 200,
@@ -149,12 +153,19 @@ def audit(
     >>> audit(judged, groups=["source"]).sentence.split(";")[0]
     '1 of 2 tested (step, group) pairs lose clearly more than the rest of the corpus'
     """
-    frame = judged.lazy().collect()
+    named = [groups] if isinstance(groups, str) else list(groups)
+    known = judged.lazy().collect_schema().names()
+    if "failed" not in known:
+        raise ConfigError("no column 'failed': judge the documents before the audit")
+    wanted = (*named, tokens, cluster, "failed", "control", "cluster_id")
+    # One pass over what may be a long lazy plan, and never the texts.
+    columns = [c for c in dict.fromkeys(wanted) if c in known]
+    frame = judged.lazy().select(columns).collect()
     steps: dict[str, list[str]] = {}
     for rule in frame["failed"].explode().drop_nulls().unique().sort():
         steps.setdefault(rule.split(".")[0], []).append(rule)
     if not steps:
         raise ConfigError("no document failed a rule: there is no removal to audit")
     within = cluster if cluster in frame.columns else None
-    table = impact(frame, steps=steps, group=list(groups), tokens=tokens, cluster=within)
+    table = impact(frame, steps=steps, group=named, tokens=tokens, cluster=within)
     return Audit(table)
