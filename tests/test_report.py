@@ -17,7 +17,7 @@ from rich.console import Console
 from curate.errors import InputError
 from curate.report import markdown, summary, write_report
 from curate.report.charts import bars, forest, lines
-from curate.report.findings import MISSING, sentences
+from curate.report.findings import MISSING, UNMEASURED, sentences, tiles
 from curate.report.shapes import NARROW, WIDE, About, Axis, Bar, ForestRow, Line, Point
 from curate.report.tables import read_run
 
@@ -177,7 +177,7 @@ def test_empty_folder_has_a_page_of_explanations(tmp_path):
     text = "".join(Elements(write_report(tmp_path)[0].read_text(encoding="utf-8")).text)
 
     assert all(words in text for words in MISSING.values())
-    assert MISSING["worth"] in markdown(tmp_path)
+    assert UNMEASURED in markdown(tmp_path)
 
 
 def test_no_folder_is_an_error(tmp_path):
@@ -237,6 +237,18 @@ def test_reasons_count_native_documents_only(tmp_path):
 
     assert run.native == 3
     assert run.reasons.rows() == [("a.x", 2, 1), ("b.y", 1, 0)]
+
+
+def test_only_canaries_count_as_lost(tmp_path):
+    """Near copies below the threshold must be kept too, but they are no known-good texts."""
+    folder = write_run(tmp_path / "run")
+    path = folder / "controls/scoreboard.parquet"
+    board = pl.read_parquet(path)
+    loose = board.filter(kind="canary").with_columns(kind=pl.lit("near_copy, jaccard < 0.8"))
+    pl.concat([board, loose]).write_parquet(path)
+    details = {tile.label: tile.detail for tile in tiles(read_run(folder))}
+
+    assert details["planted defects caught"] == "1 of 120 canaries lost"
 
 
 # ── verdict sentences ────────────────────────────────────────────────────────────────────────

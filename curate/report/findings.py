@@ -10,7 +10,7 @@ import polars as pl
 
 from curate.report.cells import Cell
 from curate.report.figure import total
-from curate.report.numerals import count, interval, level, percent, ratio, short
+from curate.report.numerals import chance, count, interval, level, percent, ratio, short
 from curate.report.removal_figures import audited
 from curate.report.tables import RunTables
 
@@ -26,6 +26,7 @@ __all__ = [
     "verdict_rows",
 ]
 
+UNMEASURED = "What the curation was worth is unknown: nothing was measured."
 CLEAN_ALONE = "oracle → curated_oracle"
 _NAMES = {
     "raw → curated": "the corpus as it was read",
@@ -35,7 +36,7 @@ _NAMES = {
 MISSING = {
     "worth": (
         "Nothing was measured: the config of this run has no [measure] table, or its measure "
-        "stage did not finish. What the curation was worth is unknown."
+        "stage did not finish."
     ),
     "funnel": "There is no funnel: the run ended before its verdicts were finished.",
     "reasons": "There are no verdicts in this run folder, so no reasons can be counted.",
@@ -108,7 +109,7 @@ def sentences(run: RunTables) -> tuple[Sentence, ...]:
     if stored:
         return tuple(map(_sentence, _heads(stored)))
     if run.multipliers is None:
-        return (Sentence(name="", sentence=MISSING["worth"], conclusion="not measured"),)
+        return (Sentence(name="", sentence=UNMEASURED, conclusion="not measured"),)
     rows = run.multipliers.filter("headline", pl.col("quantity") == "multiplier").head(1)
     for row in rows.iter_rows(named=True):
         words = f"{row['contrast']}: {ratio(row['estimate'])} {interval(row['low'], row['high'])}"
@@ -168,7 +169,7 @@ def flagged(impact: pl.DataFrame) -> pl.DataFrame:
                 "others": percent(row["removed_rest"] / max(row["n_rest"], 1)),
                 "removal_ratio": f"{ratio(row['removal_ratio'])} "
                 f"{interval(row['removal_ratio_low'], row['removal_ratio_high'])}",
-                "q": ratio(row["q"]),
+                "q": chance(row["q"]),
                 "largest_group_in_others": percent(row["largest_group_share_of_rest_removals"]),
             }
             for row in rows.iter_rows(named=True)
@@ -278,7 +279,7 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
 
 def _controls_tile(scoreboard: pl.DataFrame) -> Tile:
     defects = scoreboard.filter(pl.col("expected") != "kept")
-    good = scoreboard.filter(pl.col("expected") == "kept")
+    good = scoreboard.filter(pl.col("kind") == "canary")
     share = total(defects["caught"]) / max(total(defects["planted"]), 1)
     lost = f"{count(total(good['caught']))} of {count(total(good['planted']))} canaries lost"
     return Tile(

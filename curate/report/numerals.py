@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["aligned", "count", "interval", "level", "percent", "precise", "ratio", "short"]
+__all__ = [
+    "aligned",
+    "chance",
+    "count",
+    "interval",
+    "level",
+    "percent",
+    "precise",
+    "ratio",
+    "short",
+]
 
 NOTHING = "–"
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -71,6 +81,15 @@ def ratio(value: float | None) -> str:
     if value == 0 or 0.1 <= abs(value) < 9.995:
         return f"{value:.2f}".replace("-", "−")
     return _digits(value, 2 if abs(value) < 0.1 else 3)
+
+
+def chance(value: float | None) -> str:
+    """A p or q value; below one in ten thousand only that.
+
+    >>> chance(0.0312), chance(4e-205), chance(None)
+    ('0.031', '< 0.0001', '–')
+    """
+    return "< 0.0001" if value is not None and value < 1e-4 else ratio(value)
 
 
 def precise(value: float | None) -> str:

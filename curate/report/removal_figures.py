@@ -49,11 +49,11 @@ def funnel_figure(funnel: pl.DataFrame) -> Figure:
     axis = Axis(label="share of what was read", low=0, high=1, tick=lambda share: f"{share:.0%}")
     about = About(title=title, description="One bar a step: documents in and out, tokens below.")
     marks = [_funnel_bar(row, read, tokens) for row in rows]
-    unit = rows[0].get("token_unit") or "tokens"
+    unit = rows[0].get("token_unit") or "words"
     caption = (
         "Wide bars are documents, thin bars tokens; pale is what entered a step, solid what left "
-        f"it. n = {count(read)} documents and {short(tokens)} {unit} read. These are counts of "
-        "all documents, not estimates: they have no interval."
+        f"it. n = {count(read)} documents and {short(tokens)} tokens (counted as {unit}) "
+        "read. These are counts of all documents, not estimates: they have no interval."
     )
     return Figure(
         title=title,
@@ -120,8 +120,9 @@ def controls_figure(scoreboard: pl.DataFrame) -> Figure:
     rows = [_control_row(row) for row in scoreboard.iter_rows(named=True)]
     caption = (
         "Known defects and known-good canaries were planted, judged like every other document "
-        "and taken out again. Dots are the share caught (for canaries: wrongly removed), whiskers "
-        "95 % Wilson intervals, diamonds what a perfect run shows. "
+        "and taken out again. Dots are the share that met its fate, or, where documents must be "
+        "kept (expected 0 %), the share wrongly removed; whiskers are 95 % Wilson "
+        "intervals, diamonds what a perfect run shows. "
         f"n = {count(total(scoreboard['planted']))} planted documents."
     )
     return Figure(
