@@ -176,9 +176,9 @@ def scoreboard(
             the first must be caught.
 
     Returns:
-        One row a kind: `kind`, `planted`, `caught` Int64, `recall`, `low`, `high` (95 % Wilson
-        interval), `expected`. In rows with `expected` "kept", caught documents were lost, and
-        `recall` is the false-removal rate.
+        One row a kind, what must be caught first: `kind`, `planted`, `caught` Int64, `recall`,
+        `low`, `high` (95 % Wilson interval), `expected`. In rows with `expected` "kept", caught
+        documents were lost, and `recall` is the false-removal rate.
 
     Raises:
         IntegrityError: A document of the truth has no verdict.
@@ -192,9 +192,11 @@ def scoreboard(
     scored = truth.filter(pl.col("kind").is_not_null())
     joined = _with_verdicts(scored, verdicts, edits)
     label = _row_label(jaccard)
-    counted = joined.group_by(
-        label.alias("kind"), _expected(jaccard).alias("expected"), maintain_order=True
-    ).agg(pl.len().cast(pl.Int64).alias("planted"), pl.col("caught").sum().cast(pl.Int64))
+    counted = (
+        joined.group_by(label.alias("kind"), _expected(jaccard).alias("expected"))
+        .agg(pl.len().cast(pl.Int64).alias("planted"), pl.col("caught").sum().cast(pl.Int64))
+        .sort(pl.col("expected") == "kept", "kind")
+    )
     bounds = [wilson(k, n) for k, n in counted.select("caught", "planted").iter_rows()]
     return counted.select(
         "kind",

@@ -358,6 +358,15 @@ def test_near_copies_stand_in_two_rows_by_similarity():
     assert found["near_copy, jaccard < 0.8"]["recall"] == 0
 
 
+def test_rows_stand_in_a_fixed_order_what_must_be_caught_first():
+    kinds = ["canary", "mojibake", "near_copy_5", "base64_dump"]
+    rows = [(str(i), kind, None, 0.5, True) for i, kind in enumerate(kinds)]
+    expected = ["base64_dump", "mojibake", "canary", "near_copy, jaccard < 0.8"]
+
+    assert list(board(rows)) == expected
+    assert list(board(rows[::-1])) == expected
+
+
 def test_documents_without_a_kind_are_not_scored():
     assert set(board([("a", None, None, None, True), ("b", "hex_dump", None, None, True)])) == {
         "hex_dump"

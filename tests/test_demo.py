@@ -467,6 +467,15 @@ def test_another_seed_gives_another_corpus(site, corpus, tmp_path):
     assert other.raw.read_bytes() != corpus.raw.read_bytes()
 
 
+def test_evaluation_sets_of_an_earlier_corpus_go(site, corpus, tmp_path):
+    old = tmp_path / "evaluation" / "old.parquet"
+    old.parent.mkdir()
+    old.write_bytes(b"")
+    build_demo_corpus(tmp_path, environment=site.environment)
+
+    assert digests(tmp_path) == digests(corpus.raw.parent)
+
+
 def test_packages_limit_the_text(site, tmp_path):
     names = ["alpha", *HELD_OUT_SIZED]
     corpus = build_demo_corpus(tmp_path, packages=names, environment=site.environment)

@@ -317,6 +317,8 @@ def _write(
     write_atomically(reference.select("id", "text", "source"), corpus.reference)
     for path, frame in zip(corpus.evaluation, sets.values(), strict=True):
         write_atomically(frame, path)
+    for path in set((folder / "evaluation").glob("*.parquet")) - set(corpus.evaluation):
+        path.unlink()  # of an earlier corpus: its text may now be in the raw input
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
     write_bytes_atomically(text.encode(), folder / "manifest.json")
     return corpus
