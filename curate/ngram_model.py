@@ -18,7 +18,7 @@ An n-gram's key is its number in base `vocabulary + 1`: exact (no collision is p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -43,6 +43,23 @@ _FALLBACK = (0.5, 1.0, 1.5)
 _FLOOR = 0.01  # of the count: below it an unseen token would cost infinitely many bits
 
 
+class _Tables(NamedTuple):
+    """What the kernels work on.
+
+    `lower` holds the n-grams below the highest order, each also as a context of what follows it;
+    `top` those of the highest; `root`'s one row is the empty context. `used` counts the taken
+    slots of the two. `histogram[k, c]` is the number of k-grams counted c times, c = 5 standing
+    for five and more.
+    """
+
+    lower: Table
+    top: Table
+    root: Table
+    used: NDArray[np.int64]
+    histogram: NDArray[np.int64]
+    base: np.uint64
+
+
 @njit(nogil=True, cache=True)
 def _slot(table: Table, key: np.uint64) -> np.uint64:
     """Slot that holds `key`, or the empty one where it belongs."""
@@ -51,9 +68,9 @@ def _slot(table: Table, key: np.uint64) -> np.uint64:
     high = np.uint32(key >> np.uint64(32))
     mixed = key * np.uint64(_GOLDEN)
     slot: np.uint64 = (mixed ^ (mixed >> np.uint64(32))) & mask
-    while table[slot, _LOW] != low or table[slot, _HIGH] != high:
-        if table[slot, _LOW] == 0 and table[slot, _HIGH] == 0:
-            break
+    while (table[slot, _LOW] != low or table[slot, _HIGH] != high) and (
+        table[slot, _LOW] != 0 or table[slot, _HIGH] != 0
+    ):
         slot = (slot + np.uint64(1)) & mask
     return slot
 
@@ -83,36 +100,24 @@ def _rehash(old: Table, new: Table) -> None:
 def _note(table: Table, slot: np.uint64, before: int) -> None:
     """A follower of the context in `slot` went from `before` to `before + 1`."""
     table[slot, _TOTAL] += 1
-    if before == 0:
-        table[slot, _ONES] += 1
-    elif before == 1:
-        table[slot, _ONES] -= 1
-        table[slot, _TWOS] += 1
-    elif before == 2:
-        table[slot, _TWOS] -= 1
-        table[slot, _MORE] += 1
+    if before < 3:
+        table[slot, _ONES + before] += 1
+        if before > 0:
+            table[slot, _ONES + before - 1] -= 1
 
 
 @njit(nogil=True, cache=True)
-def _count(
-    tokens: Tokens,
-    start: int,
-    stop: int,
-    base: np.uint64,
-    order: int,
-    lower: Table,
-    top: Table,
-    used: NDArray[np.int64],
-    root: Table,
-    histogram: NDArray[np.int64],
-) -> int:
-    """Count `tokens[start:stop]`; the position reached, short of `stop` if a table is full.
+def _limit(table: Table, order: int) -> int:
+    """Taken slots with which one more token may not find room."""
+    return int(table.shape[0] * _FULL) - 2 * order
 
-    `root`'s one row is the empty context; `histogram[k, c]` the number of k-grams counted c
-    times, c = 5 standing for five and more.
-    """
-    lower_limit = int(lower.shape[0] * _FULL) - 2 * order
-    top_limit = int(top.shape[0] * _FULL) - 1
+
+@njit(nogil=True, cache=True)
+def _count(tokens: Tokens, start: int, stop: int, tables: _Tables) -> int:
+    """Count `tokens[start:stop]`; the position reached, short of `stop` if a table is full."""
+    lower, top, root, used, histogram, base = tables
+    order = len(histogram) - 1
+    lower_limit, top_limit = _limit(lower, order), _limit(top, order)
     keys = np.zeros(order + 1, np.uint64)
     contexts = np.zeros(order + 1, np.uint64)
     for position in range(start, stop):
@@ -156,40 +161,33 @@ def _mix(
     count: int, table: Table, slot: np.uint64, discounts: Floats, length: int, below: float
 ) -> float:
     """Discounted share of `count` in the context in `slot`, plus the freed mass times `below`."""
-    freed = (
-        discounts[length - 1, 0] * table[slot, _ONES]
-        + discounts[length - 1, 1] * table[slot, _TWOS]
-        + discounts[length - 1, 2] * table[slot, _MORE]
-    )
+    freed = 0.0
+    for rank in range(3):
+        freed += discounts[length - 1, rank] * table[slot, _ONES + rank]
     kept = count - discounts[length - 1, min(count, 3) - 1] if count > 0 else 0.0
     probability: float = (kept + freed * below) / table[slot, _TOTAL]
     return probability
 
 
 @njit(nogil=True, cache=True)
-def _unigrams(lower: Table, root: Table, discounts: Floats, size: int) -> Floats:
+def _unigrams(tables: _Tables, discounts: Floats, size: int) -> Floats:
     """Probability of each token without context."""
     probabilities = np.full(size, 1.0 / size)
-    if root[0, _TOTAL] > 0:
+    if tables.root[0, _TOTAL] > 0:
         for token in range(size):
-            count = np.int64(lower[_slot(lower, np.uint64(token + 1)), _COUNT])
-            probabilities[token] = _mix(count, root, np.uint64(0), discounts, 1, 1.0 / size)
+            count = np.int64(tables.lower[_slot(tables.lower, np.uint64(token + 1)), _COUNT])
+            probabilities[token] = _mix(count, tables.root, np.uint64(0), discounts, 1, 1.0 / size)
     return probabilities
 
 
 @njit(nogil=True, cache=True)
 def _token_bits(
-    tokens: Tokens,
-    offsets: NDArray[np.int64],
-    base: np.uint64,
-    order: int,
-    lower: Table,
-    top: Table,
-    unigrams: Floats,
-    discounts: Floats,
-    bits: Floats,
-) -> None:
-    """Write the bits of every token, each document with a fresh context."""
+    tokens: Tokens, offsets: NDArray[np.int64], tables: _Tables, discounts: Floats, size: int
+) -> Floats:
+    """Bits of every token, each document with a fresh context."""
+    lower, top, base, order = tables.lower, tables.top, tables.base, len(discounts)
+    unigrams = _unigrams(tables, discounts, size)
+    bits = np.empty(len(tokens))
     for document in range(len(offsets) - 1):
         first = offsets[document]
         for position in range(first, offsets[document + 1]):
@@ -213,6 +211,7 @@ def _token_bits(
                 if token == BOUNDARY:
                     break
             bits[position] = -np.log2(probability)
+    return bits
 
 
 class NgramCounts:
@@ -241,29 +240,31 @@ class NgramCounts:
         self.order = order
         self.vocabulary = vocabulary
         exact = (vocabulary + 1) ** order < 1 << 64
-        self._base = np.uint64(vocabulary + 1 if exact else _GOLDEN)
-        self._lower = _empty_table(_START_SLOTS, _LOWER_COLUMNS)
-        self._top = _empty_table(_START_SLOTS, _TOP_COLUMNS)
-        self.reset()
+        self._tables = _Tables(
+            lower=_empty_table(_START_SLOTS, _LOWER_COLUMNS),
+            top=_empty_table(_START_SLOTS, _TOP_COLUMNS),
+            root=_empty_table(1, _LOWER_COLUMNS),
+            used=np.zeros(2, np.int64),
+            histogram=np.zeros((order + 1, 6), np.int64),
+            base=np.uint64(vocabulary + 1 if exact else _GOLDEN),
+        )
+        self.n_tokens = 0
 
     def reset(self) -> None:
         """Forget all counts and keep the memory."""
-        self._lower.fill(0)
-        self._top.fill(0)
-        self._used = np.zeros(2, np.int64)
-        self._root = np.zeros((1, _LOWER_COLUMNS), np.uint32)
-        self._histogram = np.zeros((self.order + 1, 6), np.int64)
+        for table in self._tables[:-1]:
+            table.fill(0)
         self.n_tokens = 0
 
     @property
     def n_ngrams(self) -> int:
         """Number of distinct n-grams of all orders."""
-        return int(self._histogram[1:, 1:].sum())
+        return int(self._tables.histogram[1:, 1:].sum())
 
     @property
     def counts_of_counts(self) -> NDArray[np.int64]:
         """Shape (order, 4): how many k-grams have adjusted count 1, 2, 3, 4."""
-        return self._histogram[1:, 1:5].copy()
+        return self._tables.histogram[1:, 1:5].copy()
 
     def extend(self, tokens: Tokens, *, stop: int) -> None:
         """Count on to `tokens[:stop]`; what is counted already must be the same prefix.
@@ -277,26 +278,16 @@ class NgramCounts:
             )
         fixed = _read_only(tokens, np.uint16)
         while self.n_tokens < stop:
-            self.n_tokens = _count(
-                fixed,
-                self.n_tokens,
-                stop,
-                self._base,
-                self.order,
-                self._lower,
-                self._top,
-                self._used,
-                self._root,
-                self._histogram,
-            )
+            self.n_tokens = _count(fixed, self.n_tokens, stop, self._tables)
             if self.n_tokens < stop:
                 self._grow()
 
     def _grow(self) -> None:
-        if self._used[0] > int(len(self._lower) * _FULL) - 2 * self.order:
-            self._lower = _doubled(self._lower)
-        if self._used[1] > int(len(self._top) * _FULL) - 1:
-            self._top = _doubled(self._top)
+        tables = self._tables
+        if tables.used[0] > _limit(tables.lower, self.order):
+            self._tables = self._tables._replace(lower=_doubled(tables.lower))
+        if tables.used[1] > _limit(tables.top, self.order):
+            self._tables = self._tables._replace(top=_doubled(tables.top))
 
     def token_bits(
         self, tokens: Tokens, offsets: NDArray[np.int64], *, discounts: Floats
@@ -309,9 +300,9 @@ class NgramCounts:
             discounts: Shape (order, 3), as `fit_discounts` gives them for one budget.
 
         Returns:
-            -log2 of each token's probability. Over the vocabulary the probabilities sum to 1 in
-            every context, whatever text the discounts come from: the mass that interpolation
-            hands down is the mass that these discounts took from these counts.
+            -log2 of each token's probability. In every context the probabilities sum to 1,
+            whatever text the discounts come from: what interpolation hands down is what these
+            discounts took from these counts.
 
         >>> counts = NgramCounts(order=2, vocabulary=4)
         >>> text = np.array([1, 2, 0, 1, 3, 0], np.uint16)
@@ -321,18 +312,12 @@ class NgramCounts:
         array([0.707, 1.464, 0.594])
         """
         discounts = check_discounts(discounts, order=self.order)
-        unigrams = _unigrams(self._lower, self._root, discounts, self.vocabulary)
-        bits = np.empty(len(tokens))
-        _token_bits(
+        bits: Floats = _token_bits(
             _read_only(tokens, np.uint16),
             _read_only(offsets, np.int64),
-            self._base,
-            self.order,
-            self._lower,
-            self._top,
-            unigrams,
+            self._tables,
             discounts,
-            bits,
+            self.vocabulary,
         )
         return bits
 
@@ -355,17 +340,6 @@ def _doubled(table: Table) -> Table:
     larger = _empty_table(2 * len(table), table.shape[1])
     _rehash(table, larger)
     return larger
-
-
-def document_bits(token_bits: Floats, offsets: NDArray[np.int64]) -> Floats:
-    """Sum of the bits of each document; an empty one costs 0.
-
-    >>> document_bits(np.array([1.0, 2.0, 4.0]), np.array([0, 2, 2, 3]))
-    array([3., 0., 4.])
-    """
-    sums = np.concatenate([[0.0], np.cumsum(token_bits)])
-    per_document: Floats = sums[offsets[1:]] - sums[offsets[:-1]]
-    return per_document
 
 
 def check_discounts(discounts: Floats, *, order: int) -> Floats:

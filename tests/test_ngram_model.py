@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from curate.errors import ConfigError
-from curate.ngram_model import NgramCounts, discounts_from, document_bits, fit_discounts
+from curate.ngram_model import NgramCounts, discounts_from, fit_discounts
 from curate.tokens import encode, train_tokenizer
 
 FOREIGN = np.array([[0.3, 0.9, 2.5], [0.9, 1.9, 0.2], [1.0, 2.0, 3.0], [0.05, 0.1, 0.2]])
@@ -235,17 +235,21 @@ def test_discounts_of_budgets_are_those_of_prefixes():
     np.testing.assert_array_equal(found[1], found[2])
 
 
-def test_bits_of_documents_are_sums():
-    """Also of an empty one, and for arrays that may not be written."""
+def test_arrays_that_may_not_be_written_are_read():
+    """Memory-mapped tokens, a strided slice and plain ones give the same bits."""
     counts = NgramCounts(order=2, vocabulary=4)
     tokens = np.array([1, 2, 0, 3, 0], np.uint16)
-    tokens.flags.writeable = False
-    counts.extend(tokens, stop=5)
-    bits = counts.token_bits(tokens, np.array([0, 3, 3, 5]), discounts=FOREIGN[:2])
+    mapped = tokens.copy()
+    mapped.flags.writeable = False
+    strided = np.repeat(tokens, 2)[::2]
+    counts.extend(mapped, stop=5)
 
-    assert document_bits(bits, np.array([0, 3, 3, 5])).tolist() == pytest.approx(
-        [bits[:3].sum(), 0.0, bits[3:].sum()]
-    )
+    found = [
+        counts.token_bits(each, np.array([0, 3, 5]), discounts=FOREIGN[:2]).tolist()
+        for each in (tokens, mapped, strided)
+    ]
+
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize(

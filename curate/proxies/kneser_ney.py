@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError
-from curate.ngram_model import NgramCounts, document_bits, fit_discounts
+from curate.ngram_model import NgramCounts, fit_discounts
 from curate.proxies.protocol import Evaluation, LadderPoint, check_ladder, check_tokens
 
 ORDERS = {"order2": 2, "order3": 3, "order5": 5}
@@ -113,5 +113,5 @@ class KneserNey:
             yield LadderPoint(
                 n_tokens=budget,
                 n_params=counts.n_ngrams,
-                document_bits=document_bits(bits, evaluation.offsets),
+                document_bits=evaluation.document_sums(bits),
             )

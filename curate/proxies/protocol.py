@@ -44,6 +44,12 @@ class Evaluation:
                 f"{len(self.bytes)} documents with {len(self.tokens)} tokens"
             )
 
+    def document_sums(self, token_bits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bits of each document from the bits of each token; an empty document costs 0."""
+        until = np.concatenate([[0.0], np.cumsum(token_bits)])
+        sums: NDArray[np.float64] = np.diff(until[self.offsets])
+        return sums
+
     def bits_per_byte(self, document_bits: NDArray[np.float64]) -> float:
         """Loss over all documents: every token's bits over every byte."""
         return float(document_bits.sum() / self.bytes.sum())
