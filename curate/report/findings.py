@@ -246,7 +246,8 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         `contrast`, `measured_with`, `tokens`, `multiplier` with its interval, `level`,
-        `conclusion`, `note`, `without_the_calibrator`: the word without that gate; all String.
+        `conclusion`, `note`, `without_the_calibrator`: the word without that gate, or "same";
+        all String.
         Columns in which nothing is said are left out.
 
     >>> from curate.report.example import example_multipliers
@@ -266,7 +267,7 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
                 "level": level(row["confidence"]),
                 "conclusion": row["conclusion"],
                 "note": row.get("note"),
-                "without_the_calibrator": row.get("conclusion_without_gate"),
+                "without_the_calibrator": _ungated(row),
             }
             for row in listed
         ]
@@ -275,6 +276,12 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
         name for name in table.columns if table[name].cast(pl.String).fill_null("").ne("").any()
     ]
     return table.select(said)
+
+
+def _ungated(row: Mapping[str, Any]) -> str | None:
+    """The word without the calibrator's gate; "same" where the gate changed nothing."""
+    word = row.get("conclusion_without_gate")
+    return "same" if word is not None and word == row["conclusion"] else word
 
 
 def _controls_tile(scoreboard: pl.DataFrame) -> Tile:

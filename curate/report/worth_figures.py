@@ -93,7 +93,7 @@ def growth_figure(multipliers: pl.DataFrame, cell: Cell) -> Figure | None:
     if rows.height < 2:
         return None
     points = tuple(point_of(row, "estimate") for row in rows.iter_rows(named=True))
-    title = f"The multiplier of {name} changes with the budget{_slope(multipliers, name, cell)}"
+    title = f"The multiplier of {name} against the token budget{_slope(multipliers, name, cell)}"
     about = About(title=title, description="Multiplier with interval against token budget.")
     across = budget_axis(rows)
     up = value_axis("multiplier", points, reference=1.0)
@@ -237,7 +237,7 @@ def _ratio_forest(
 
 def _conditions(rows: pl.DataFrame, multipliers: pl.DataFrame) -> str:
     """n, level and scope of the intervals, as every caption must state them."""
-    levels = " and ".join(sorted({level(value) for value in rows["confidence"].drop_nulls()}))
+    levels = ", ".join(sorted({level(value) for value in rows["confidence"].drop_nulls()}))
     replicates = _span(rows["n_replicates"])
     sets = multipliers.filter(pl.col("eval_set") != "all")["eval_set"].n_unique()
     scope = ", conditional on these sources" if 0 < sets < _SOURCES_FOR_SAMPLE else ""
