@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from curate.experiment.inputs import (
 )
 from curate.experiment.plan import Contrast, FamilyPlan, Plan, make_plan
 from curate.progress import Advance, progress
-from curate.proxies import FAMILIES, Evaluation, ProxyFamily
+from curate.proxies import FAMILIES, Evaluation, KneserNey, ProxyFamily
 from curate.scaling import MULTIPLIER_SCHEMA, NO_EVALUATION, sentences
 
 RUN_SCHEMA = {
@@ -171,10 +171,23 @@ def _jobs(draws: Draws, plan: Plan, name: str) -> Iterator[_Job]:
         sizes=planned.sizes,
         vocabulary=draws.inputs.vocabulary,
     )
+    if isinstance(prepared, KneserNey):
+        prepared = _one_for_all_budgets(prepared, budgets)
     sequences = [_sequence_ladders(planned, arms) for arms in _twins(draws, planned)]
     for replicate in range(planned.replicates):
         for ladders, arms in sequences:
             yield _Job(family=prepared, replicate=replicate, ladders=ladders, arms=arms)
+
+
+def _one_for_all_budgets(family: KneserNey, budgets: Sequence[int]) -> KneserNey:
+    """The discounts of the middle budget at all of them.
+
+    A diluted arm of 2 D tokens has D tokens' worth of n-grams; discounts fitted for 2 D tokens
+    call its inert half harmful (docs/decisions/0003).
+    """
+    middle = budgets[len(budgets) // 2]
+    shared = {(size, n): family.discounts[size, middle] for size, n in family.discounts}
+    return replace(family, discounts=shared)
 
 
 def _twins(draws: Draws, planned: FamilyPlan) -> list[list[str]]:

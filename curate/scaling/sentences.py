@@ -92,15 +92,15 @@ def _where(row: Mapping[str, Any]) -> str:
 def _detail(table: pl.DataFrame, row: Mapping[str, Any]) -> str:
     same = table.filter(
         (pl.col("contrast") == row["contrast"])
-        & (pl.col("family") == row["family"])
-        & (pl.col("size") == row["size"])
+        & pl.col("family").eq_missing(row["family"])
+        & pl.col("size").eq_missing(row["size"])
         & (pl.col("eval_set") == "all")
     )
     parts = []
     for quantity in ("dilution", "harm", "slope_per_doubling"):
         here = same.filter(
             (pl.col("quantity") == quantity)
-            & (pl.col("n_tokens").is_null() | (pl.col("n_tokens") == row["n_tokens"]))
+            & (pl.col("n_tokens").is_null() | pl.col("n_tokens").eq_missing(row["n_tokens"]))
         )
         if here.height:
             found = here.row(0, named=True)
