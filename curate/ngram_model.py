@@ -217,8 +217,6 @@ def _token_bits(
 class NgramCounts:
     """Adjusted counts of all n-grams up to `order` in a growing prefix of one token sequence.
 
-    The tables are kept and cleared by `reset`, so that one object serves many ladders.
-
     Args:
         order: Longest n-gram, 2 to 6.
         vocabulary: Number of token ids.
@@ -250,12 +248,6 @@ class NgramCounts:
         )
         self.n_tokens = 0
 
-    def reset(self) -> None:
-        """Forget all counts and keep the memory."""
-        for table in self._tables[:-1]:
-            table.fill(0)
-        self.n_tokens = 0
-
     @property
     def n_ngrams(self) -> int:
         """Number of distinct n-grams of all orders."""
@@ -273,10 +265,9 @@ class NgramCounts:
             ConfigError: `stop` lies behind what is counted or beyond the sequence.
         """
         if not self.n_tokens <= stop <= len(tokens):
-            raise ConfigError(
-                f"cannot count to {stop}: counted {self.n_tokens}, sequence has {len(tokens)}"
-            )
-        fixed = _read_only(tokens, np.uint16)
+            span = f"{self.n_tokens} (counted) … {len(tokens)} (the sequence's end)"
+            raise ConfigError(f"cannot count to {stop}: it must lie in {span}")
+        fixed = self._checked(tokens)
         while self.n_tokens < stop:
             self.n_tokens = _count(fixed, self.n_tokens, stop, self._tables)
             if self.n_tokens < stop:
@@ -288,6 +279,12 @@ class NgramCounts:
             self._tables = self._tables._replace(lower=_doubled(tables.lower))
         if tables.used[1] > _limit(tables.top, self.order):
             self._tables = self._tables._replace(top=_doubled(tables.top))
+
+    def _checked(self, tokens: Tokens) -> Tokens:
+        """Compiled code would read beyond its tables."""
+        if len(tokens) and int(tokens.max()) >= self.vocabulary:
+            raise ConfigError(f"token id {tokens.max()} is not below {self.vocabulary}")
+        return _read_only(tokens, np.uint16)
 
     def token_bits(
         self, tokens: Tokens, offsets: NDArray[np.int64], *, discounts: Floats
@@ -311,9 +308,9 @@ class NgramCounts:
         >>> counts.token_bits(text[:3], np.array([0, 3]), discounts=flat).round(3)
         array([0.707, 1.464, 0.594])
         """
-        discounts = check_discounts(discounts, order=self.order)
+        discounts = _checked_discounts(discounts, order=self.order)
         bits: Floats = _token_bits(
-            _read_only(tokens, np.uint16),
+            self._checked(tokens),
             _read_only(offsets, np.int64),
             self._tables,
             discounts,
@@ -337,20 +334,12 @@ def _read_only(array: NDArray[Any], dtype: type) -> NDArray[Any]:
 
 
 def _doubled(table: Table) -> Table:
-    larger = _empty_table(2 * len(table), table.shape[1])
-    _rehash(table, larger)
+    _rehash(table, larger := _empty_table(2 * len(table), table.shape[1]))
     return larger
 
 
-def check_discounts(discounts: Floats, *, order: int) -> Floats:
-    """Discounts as a contiguous (order, 3) array, each above 0 and at most the count it lowers.
-
-    Raises:
-        ConfigError: Another shape, or a value that would make a probability zero or negative.
-
-    >>> check_discounts(np.tile([0.5, 1.0, 1.5], (2, 1)), order=2).shape
-    (2, 3)
-    """
+def _checked_discounts(discounts: Floats, *, order: int) -> Floats:
+    """Contiguous; each above 0 and at most the count that it lowers: no probability is zero."""
     checked = np.ascontiguousarray(discounts, np.float64)
     if checked.shape != (order, 3):
         raise ConfigError(f"discounts must have shape ({order}, 3), got {checked.shape}")
@@ -365,11 +354,7 @@ def discounts_from(counts_of_counts: NDArray[np.int64]) -> Floats:
     Y = n1 / (n1 + 2 n2); Dc = c − (c + 1) Y n(c+1) / n(c). An order where one of n1 … n4 is zero
     takes (0.5, 1, 1.5), as KenLM does; a value outside [c / 100, c] is moved to its edge.
 
-    Args:
-        counts_of_counts: Shape (order, 4).
-
-    Returns:
-        Shape (order, 3).
+    Takes shape (order, 4), gives shape (order, 3).
 
     >>> discounts_from(np.array([[100, 40, 20, 12], [7, 0, 0, 0]])).round(3)
     array([[0.556, 1.167, 1.667],
@@ -404,8 +389,7 @@ def fit_discounts(
     Returns:
         Shape (budgets, order, 3).
 
-    >>> text = np.array([1, 2, 0, 1, 3, 0], np.uint16)
-    >>> fit_discounts(text, 2, [3, 6], vocabulary=4).shape
+    >>> fit_discounts(np.array([1, 2, 0, 1, 3, 0], np.uint16), 2, [3, 6], vocabulary=4).shape
     (2, 2, 3)
     """
     counts = NgramCounts(order=order, vocabulary=vocabulary)
