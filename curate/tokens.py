@@ -108,6 +108,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     ...     load_tokenizer(Path(folder) / "tokenizer.json").json == tokenizer.json
     True
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(tokenizer.json, encoding="utf-8")
 
 

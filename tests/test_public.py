@@ -48,7 +48,7 @@ def public_functions():
                 yield pytest.param(node, id=f"{path.relative_to(ROOT)}:{node.name}")
 
 
-@pytest.mark.parametrize("function", public_functions())
+@pytest.mark.parametrize("function", list(public_functions()))
 def test_every_public_function_says_what_it_does(function):
     assert ast.get_docstring(function)
 
