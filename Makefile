@@ -7,13 +7,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test lint bench setup setup-test clean
+.PHONY: demo test study lint bench setup setup-test clean
 
 demo: setup ## run the main job on the packaged preset, print the verdict and the report's path
 	$(BIN)/curate demo
 
 test: setup-test ## every test, doctests included
 	$(BIN)/python -m pytest
+
+study: setup-test ## the long simulations: coverage, power, error rates
+	$(BIN)/python -m pytest -m study
 
 lint: setup-test
 	$(BIN)/ruff format --check .
