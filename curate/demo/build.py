@@ -18,12 +18,15 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.random import Generator
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from curate.controls import plant_defects
 from curate.corpus import write_atomically, write_bytes_atomically
@@ -144,17 +147,44 @@ def demo_config(output: Path, *, seed: int = 17) -> dict[str, Any]:
         output: The run folder; the corpus goes to `<output>-corpus`.
         seed: Seed of the corpus.
 
-    >>> callable(demo_config)  # builds the corpus: too long for a docstring
-    True
+    >>> preset = Path(__file__).parents[1] / "presets" / "demo.toml"  # the paths are set here
+    >>> tomllib.loads(preset.read_text(encoding="utf-8"))["rules"]["sets"]
+    ['technical_prose']
     """
     preset = Path(__file__).parents[1] / "presets" / "demo.toml"
     values = tomllib.loads(preset.read_text(encoding="utf-8"))
-    corpus = build_demo_corpus(output.with_name(f"{output.name}-corpus"), seed=seed)
+    corpus = build_demo_corpus(
+        output.with_name(f"{output.name}-corpus"), seed=seed, packages=own_requirements()
+    )
     values.setdefault("input", {})["path"] = str(corpus.raw)
     values.setdefault("quality", {})["reference"] = str(corpus.reference)
     values.setdefault("measure", {})["evaluation"] = [str(path) for path in corpus.evaluation]
     values.setdefault("output", {})["path"] = str(output)
     return values | {"truth": str(corpus.truth)}
+
+
+def own_requirements() -> list[str] | None:
+    """The distributions that Curate needs, and all that they need; None where it is not installed.
+
+    The demo reads these alone, so that tools installed beside them do not change its corpus.
+
+    >>> names = own_requirements()
+    >>> names is None or "polars" in names
+    True
+    """
+    found: dict[str, None] = {}
+    todo = ["curate-corpus"]
+    while todo:
+        name = canonicalize_name(todo.pop())
+        try:
+            lines = requires(name) or []
+        except PackageNotFoundError:
+            continue
+        found[name] = None
+        needs = [Requirement(line) for line in lines]
+        wanted = [r.name for r in needs if r.marker is None or r.marker.evaluate({"extra": ""})]
+        todo += [r for r in wanted if canonicalize_name(r) not in found]
+    return sorted(found) or None
 
 
 def cap_sources(pool: pl.DataFrame, *, max_bytes: int, seed: int) -> pl.DataFrame:
