@@ -16,19 +16,22 @@ from curate.errors import ConfigError, unknown_name
 from curate.experiment.config import ARROW, MeasureConfig
 from curate.experiment.inputs import WITHOUT, MeasureInputs
 
-# Tokens a second of one core: trained, scored. Low for a free machine, so that plans hold.
+# Tokens a second of one core: trained, scored. Below what a free machine does, so plans hold.
 SPEEDS: Mapping[tuple[str, str], tuple[float, float]] = {
-    ("kneser_ney", "order2"): (8e6, 6e6),
-    ("kneser_ney", "order3"): (4e6, 4e6),
-    ("kneser_ney", "order5"): (1.4e6, 2.5e6),
+    ("kneser_ney", "order2"): (1.2e7, 8e6),
+    ("kneser_ney", "order3"): (6e6, 6e6),
+    ("kneser_ney", "order5"): (1.8e6, 3e6),
+    ("gpt", "width32"): (3e4, 3e5),
+    ("gpt", "width64"): (1.5e4, 1.5e5),
 }
-OTHER_SPEED = (2.5e4, 1e5)
+OTHER_SPEED = (1e4, 1e5)
 LIGHT = ("kneser_ney",)  # families that can afford every contrast and every replicate
 HEAVY_REPLICATES = 3
 CORES = 2
 USED = 0.85  # of the minutes; the rest is for encoding and interpolation
 DOUBLINGS = 4
 REACH = 1.5  # A's ladder goes on this far beyond D / (1 − r)
+NULL_REACH = 3.0  # two disjoint draws differ far more than two paired ones
 SMALLEST = 64  # tokens; below this no plan is worth making
 HALF = 0.5  # the calibrator's share of filler
 
@@ -64,7 +67,12 @@ class Contrast:
     def largest_budget(self) -> float:
         """B's largest budget at which A's ladder still reaches as far as it must."""
         a, b = self.available
-        return min(b, a * (1 - self.removed) / REACH)
+        return min(b, a * (1 - self.removed) / self.reach)
+
+    @property
+    def reach(self) -> float:
+        """How far A's ladder goes on beyond D / (1 − r)."""
+        return NULL_REACH if self.arm_a == "null_a" else REACH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -352,7 +360,9 @@ def _ladders(
 def _curve_rungs(contrast: Contrast, budgets: Sequence[int]) -> list[int]:
     """A's rungs: below B's first budget, at D, at D / (1 − r), and as far as it must reach."""
     grown = 1 / (1 - contrast.removed)
-    rungs = [budgets[0] // 2, *budgets]
+    rungs = [budgets[0] // 4, budgets[0] // 2, *budgets]
     if grown > 1.04:  # closer than this to the rung at D, another one adds nothing
         rungs += [round(b * grown) for b in budgets]
-    return [*rungs, int(REACH * budgets[-1] * grown)]
+    if contrast.reach > 2:
+        rungs.append(2 * budgets[-1])
+    return [*rungs, int(contrast.reach * budgets[-1] * grown)]

@@ -10,6 +10,13 @@ import polars as pl
 from curate.scaling.multiplier import MIN_SOURCES
 
 FAMILIES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
+WORDS = {
+    "oracle": "noise-free",
+    "curated_oracle": "curated noise-free",
+    "random": "randomly filtered",
+    "null_a": "first-sample",
+    "null_b": "second-sample",
+}
 KINDS = ("headline", "secondary", "control", "calibrator")
 NO_EVALUATION = "cannot tell: no neutral evaluation set"
 
@@ -125,7 +132,7 @@ def _tokens(arm: str) -> str:
     """
     if arm.startswith("without_"):
         return f"tokens curated without {arm.removeprefix('without_')}"
-    return f"{arm.replace('_', ' ')} tokens"
+    return f"{WORDS.get(arm, arm.replace('_', ' '))} tokens"
 
 
 def _one(tokens: str) -> str:
