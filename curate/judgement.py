@@ -175,10 +175,9 @@ def _shown_verdicts(folder: RunFolder, rules: list[Rule]) -> pl.DataFrame:
     for name in dict.fromkeys(r.name.split(".")[0] for r in rules):
         judged = judge(columns, [r for r in rules if r.name.startswith(f"{name}.")])
         lost = judged.filter(~pl.col("kept"))
-        words = judged["words"].sum() or 1
-        rows.append(
-            (name, lost.height, lost.height / max(judged.height, 1), lost["words"].sum() / words)
-        )
+        words, lost_words = int(judged["words"].sum()), int(lost["words"].sum())
+        share = lost.height / max(judged.height, 1)
+        rows.append((name, lost.height, share, lost_words / max(words, 1)))
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

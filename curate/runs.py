@@ -234,8 +234,12 @@ def _overridden(
                 raise ConfigError(f"rule {name!r} has no bound {bound!r}; allowed: min, max")
     changed = [(rule, overrides.get(rule.name, {})) for rule in decision.rules]
     # A rule without bounds is no rule: lifting its last bound takes it out.
-    rules = [replace(rule, **bounds) for rule, bounds in changed if _bounded(rule, bounds)]
+    rules = [_rebounded(rule, bounds) for rule, bounds in changed if _bounded(rule, bounds)]
     return replace(decision, rules=tuple(rules))
+
+
+def _rebounded(rule: Rule, bounds: Mapping[str, float | None]) -> Rule:
+    return replace(rule, min=bounds.get("min", rule.min), max=bounds.get("max", rule.max))
 
 
 def _bounded(rule: Rule, bounds: Mapping[str, float | None]) -> bool:

@@ -299,7 +299,7 @@ def _held_out_scores(
 def _fit_linear(features: Any, label: Bools) -> tuple[Floats, float]:  # noqa: ANN401
     """Weights and intercept of a logistic regression; both sides weigh the same."""
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=500)
     with threadpool_limits(limits=1):
