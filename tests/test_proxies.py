@@ -340,12 +340,13 @@ def test_the_calibrator_admits_kneser_ney(calibrator, size):
 def test_the_calibrator_refuses_a_huge_batch(calibrator):
     """With 32 windows a step a budget has a dozen steps: the model is short of steps, filler
     buys some, and it seems to cost little. With one window a step it costs what it should."""
-    settings = GptSettings(width=32, peak_rate=4e-3)
-    sizes = {"small_batch": settings, "huge_batch": replace(settings, batch_sequences=32)}
+    settings = FAMILIES["gpt"].settings["width32"]
+    huge = replace(settings, batch_sequences=32, peak_rate=4e-3)
+    sizes = {"small_batch": settings, "huge_batch": huge}
     family = Gpt(settings=sizes)
 
     small = np.log2(calibrator.multipliers(family, "small_batch"))
     huge = np.log2(calibrator.multipliers(family, "huge_batch"))
 
     assert huge.mean() < 0.5  # far outside the gate's [0.8, 1.2]: no vote
-    assert small.mean() > 0.6  # admitted, or inconclusive with one draw
+    assert 0.6 < small.mean() < 1.4  # admitted, or inconclusive with one draw
