@@ -143,13 +143,31 @@ def write_judgement_tables(context: Context, table: pl.DataFrame, decision: Deci
     native = table.filter(pl.col("control").is_null())
     write_atomically(funnel(context, native, decision.steps()), folder.file("funnel.parquet"))
     write_atomically(_shown_verdicts(folder, shown), folder.file("shown.parquet"))
-    truth = folder.file("controls/truth.parquet")
-    if truth.exists():
-        edits = pl.concat(
-            [pl.read_parquet(p, columns=["id", "step"]) for p in folder.parts("edits")]
-        )
-        board = scoreboard(pl.read_parquet(truth), table, edits)
-        write_atomically(board, folder.file("controls/scoreboard.parquet"))
+    _write_scoreboards(context, table)
+
+
+def _write_scoreboards(context: Context, table: pl.DataFrame) -> None:
+    """What happened to planted controls, and to noise that the input itself declares."""
+    folder = context.folder
+    boards = {"scoreboard": folder.file("controls/truth.parquet")}
+    if context.config.truth is not None:
+        boards["declared"] = Path(context.config.truth)
+    edits = [pl.read_parquet(part, columns=["id", "step"]) for part in folder.parts("edits")]
+    for name, path in boards.items():
+        if path.exists():
+            board = scoreboard(
+                _complete_truth(pl.read_parquet(path), table), table, pl.concat(edits)
+            )
+            write_atomically(board, folder.file(f"controls/{name}.parquet"))
+
+
+def _complete_truth(truth: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+    """Truth rows of documents that have a verdict; where copies have no origin, null."""
+    absent = {"origin": pl.String, "similarity": pl.Float64}
+    missing = [pl.lit(None, t).alias(n) for n, t in absent.items() if n not in truth.columns]
+    return truth.with_columns(missing).join(
+        table.select("id"), on="id", how="semi", maintain_order="left"
+    )
 
 
 def _shown_rules(context: Context) -> list[Rule]:

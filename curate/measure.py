@@ -7,6 +7,9 @@ an arm that leaves a cleaning step out replays the other edits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import polars as pl
 
 from curate.clean import apply_edits
@@ -62,6 +65,7 @@ def _pool(
     folder = context.folder
     masks = arm_masks(context, config)
     sample = _sample(folder, masks, context.config.seed)
+    left_out = context.config.clean.steps if "leave_one_out" in config.arms else ()
     parts, contaminated = [], 0
     for part in native_parts(folder):
         documents = pl.read_parquet(part, columns=["id", "text"])
@@ -69,7 +73,7 @@ def _pool(
         overlaps = _overlapping(documents, evaluation)
         contaminated += len(overlaps)
         documents = documents.filter(~pl.col("id").is_in(overlaps.implode()))
-        parts.append(_with_versions(folder, part.name, documents))
+        parts.append(_with_versions(folder.file(f"edits/{part.name}"), documents, left_out))
     pool = pl.concat(parts)
     return pool, {
         "pool_documents": pool.height,
@@ -122,15 +126,15 @@ def _overlapping(documents: pl.DataFrame, evaluation: pl.DataFrame | None) -> pl
     return decontaminate(documents.select("id", "text"), evaluation)["id"]
 
 
-def _with_versions(folder: RunFolder, part: str, documents: pl.DataFrame) -> pl.DataFrame:
+def _with_versions(
+    edits_path: Path, documents: pl.DataFrame, left_out: Sequence[str]
+) -> pl.DataFrame:
     """The texts after all edits, and after all edits but those of each cleaning step."""
-    edits = pl.read_parquet(folder.file(f"edits/{part}"))
+    edits = pl.read_parquet(edits_path)
     edits = edits.filter(pl.col("id").is_in(documents["id"].implode()))
-    steps = edits["step"].unique().sort().to_list()
     versions = {"curated_text": edits}
-    if any(name.startswith("without_") for name in documents.columns):
-        for step in steps:
-            versions[f"without_{step}_text"] = edits.filter(pl.col("step") != step)
-            documents = documents.with_columns(pl.col("curated").alias(f"without_{step}"))
+    for step in left_out:
+        versions[f"without_{step}_text"] = edits.filter(pl.col("step") != step)
+        documents = documents.with_columns(pl.col("curated").alias(f"without_{step}"))
     texts = {name: apply_edits(documents, changes) for name, changes in versions.items()}
     return documents.with_columns(**texts)

@@ -131,10 +131,12 @@ STAGES = (
             "funnel.parquet",
             "shown.parquet",
             "controls/scoreboard.parquet",
+            "controls/declared.parquet",
         ),
         after=("documents", "controls", "clean", "annotate", "duplicates", "quality"),
-        sections=("rules", "duplicates", "quality", "audit"),
+        sections=("rules", "duplicates", "quality", "audit", "truth"),
         modules=("rules", "rulesets", "duplicates", "verdicts", "stages", "controls"),
+        inputs=_truth_file,
     ),
     Stage(
         name="curated",

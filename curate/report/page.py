@@ -23,7 +23,16 @@ from curate.report.tables import RunTables, read_run
 __all__ = ["facts", "page", "write_report"]
 
 _HOME = Path(__file__).parent
-_FRAMES = ("funnel", "reasons", "quarantine", "scoreboard", "shown", "impact", "multipliers")
+_FRAMES = (
+    "funnel",
+    "reasons",
+    "quarantine",
+    "scoreboard",
+    "declared",
+    "shown",
+    "impact",
+    "multipliers",
+)
 
 
 def write_report(run_folder: Path | str) -> tuple[Path, Path]:

@@ -102,11 +102,19 @@ def reasons_figure(reasons: pl.DataFrame, native: int) -> Figure:
     )
 
 
-def controls_figure(scoreboard: pl.DataFrame) -> Figure:
-    """Share of each kind of planted document that met its expected fate or was removed.
+PLANTED = (
+    "Known defects and known-good canaries were planted, judged like every other document "
+    "and taken out again."
+)
+DECLARED = "The input's own noise is declared in a truth file that no step reads."
+
+
+def controls_figure(scoreboard: pl.DataFrame, *, declared: bool = False) -> Figure:
+    """Share of each kind of known document that met its expected fate or was removed.
 
     Reads `kind`, `planted`, `caught`, `recall`, `low`, `high`, `expected`. For kinds that
-    must be kept, `recall` is the share that was wrongly removed.
+    must be kept, `recall` is the share that was wrongly removed. `declared`: the documents are
+    the input's own noise, not planted controls.
 
     >>> controls_figure(pl.DataFrame({"kind": ["exact_copy"], "planted": [4], "caught": [4],
     ...     "recall": [1.0], "low": [.5], "high": [1.0], "expected": ["removed"]})).title
@@ -114,16 +122,17 @@ def controls_figure(scoreboard: pl.DataFrame) -> Figure:
     """
     defects = scoreboard.filter(pl.col("expected") != "kept")
     caught, planted = total(defects["caught"]), total(defects["planted"])
-    title = f"{count(caught)} of {count(planted)} planted defects were caught"
+    what = "declared noise documents" if declared else "planted defects"
+    title = f"{count(caught)} of {count(planted)} {what} were caught"
     axis = Axis(label="share caught", low=0, high=1, tick=lambda share: f"{share:.0%}")
     about = About(title=title, description="One row a kind: share caught, with its interval.")
     rows = [_control_row(row) for row in scoreboard.iter_rows(named=True)]
     caption = (
-        "Known defects and known-good canaries were planted, judged like every other document "
-        "and taken out again. Dots are the share that met its fate, or, where documents must be "
+        f"{DECLARED if declared else PLANTED} "
+        "Dots are the share that met its fate, or, where documents must be "
         "kept (expected 0 %), the share wrongly removed; whiskers are 95 % Wilson "
         "intervals, diamonds what a perfect run shows. "
-        f"n = {count(total(scoreboard['planted']))} planted documents."
+        f"n = {count(total(scoreboard['planted']))} documents."
     )
     return Figure(
         title=title,

@@ -145,7 +145,10 @@ def _shown_table(shown: pl.DataFrame) -> Markup:
 
 
 def _controls(run: RunTables) -> Section:
-    figures = () if run.scoreboard is None else (controls_figure(run.scoreboard),)
+    boards = ((run.scoreboard, False), (run.declared, True))
+    figures = tuple(
+        controls_figure(board, declared=declared) for board, declared in boards if board is not None
+    )
     return Section(
         key="controls",
         title="Were known defects caught?",

@@ -43,7 +43,9 @@ def summary(run_folder: Path | str) -> RenderableType:
     run = read_run(folder)
     parts: list[RenderableType] = []
     parts.append(_table("Funnel", _funnel_rows(run), MISSING["funnel"]))
-    parts.append(_table("Planted controls", _control_rows(run), MISSING["controls"]))
+    parts.append(_table("Planted controls", _control_rows(run.scoreboard), MISSING["controls"]))
+    if run.declared is not None:
+        parts.append(_table("The input's declared noise", _control_rows(run.declared), ""))
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
     parts += [_verdict(found) for found in sentences(run)]
     page = folder / "report.html"
@@ -70,7 +72,7 @@ def markdown(run_folder: Path | str) -> str:
     blocks = [
         "## Verdict\n\n" + "\n".join(verdicts),
         "## Funnel\n\n" + _pipe_table(_funnel_rows(run), MISSING["funnel"]),
-        "## Planted controls\n\n" + _pipe_table(_control_rows(run), MISSING["controls"]),
+        "## Planted controls\n\n" + _pipe_table(_control_rows(run.scoreboard), MISSING["controls"]),
         f"## Audit: {flags_said(run.impact)}\n\n" + _pipe_table(_flag_rows(run), _no_flags(run)),
         f"Report: `{folder / 'report.html'}`",
     ]
@@ -101,8 +103,8 @@ def _funnel_rows(run: RunTables) -> Rows | None:
     return header, rows
 
 
-def _control_rows(run: RunTables) -> Rows | None:
-    if run.scoreboard is None:
+def _control_rows(board: pl.DataFrame | None) -> Rows | None:
+    if board is None:
         return None
     header = ("kind", "planted", "caught", "share", "95 % interval", "expected")
     rows: list[tuple[str, ...]] = [
@@ -114,7 +116,7 @@ def _control_rows(run: RunTables) -> Rows | None:
             interval(row["low"], row["high"]) or NOTHING,
             row["expected"],
         )
-        for row in run.scoreboard.iter_rows(named=True)
+        for row in board.iter_rows(named=True)
     ]
     return header, rows
 

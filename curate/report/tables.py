@@ -41,6 +41,7 @@ class RunTables:
     reasons: pl.DataFrame | None
     quarantine: pl.DataFrame | None
     scoreboard: pl.DataFrame | None
+    declared: pl.DataFrame | None
     shown: pl.DataFrame | None
     impact: pl.DataFrame | None
     runs: pl.DataFrame | None
@@ -78,6 +79,7 @@ def read_run(folder: Path) -> RunTables:
         reasons=_reasons(verdicts),
         quarantine=_quarantine(_scan(folder / "quarantine")),
         scoreboard=_table(folder / "controls" / "scoreboard.parquet"),
+        declared=_table(folder / "controls" / "declared.parquet"),
         shown=_table(folder / "shown.parquet"),
         impact=_table(folder / "audit" / "impact.parquet"),
         runs=_table(folder / "proxies" / "runs.parquet"),
