@@ -11,7 +11,7 @@ from markupsafe import Markup
 from curate.report.cells import Cell, budget_axis, point_of, value_axis
 from curate.report.charts import forest, lines
 from curate.report.figure import Drawings, Figure, drawn_twice
-from curate.report.numerals import count, interval, level, ratio
+from curate.report.numerals import count, interval, level, ratio, short
 from curate.report.scales import spread
 from curate.report.shapes import About, Axis, ForestRow, Line, Reference
 
@@ -39,7 +39,7 @@ def multiplier_figure(multipliers: pl.DataFrame, cell: Cell) -> Figure:
     """
     rows = _at(multipliers, cell, "multiplier").filter(pl.col("eval_set") == "all")
     title = f"Tokens that each change is worth ({cell.words()})"
-    marks = [_multiplier_row(row, row["contrast"]) for row in rows.iter_rows(named=True)]
+    marks = [_multiplier_row(row, _budgeted(row, cell)) for row in rows.iter_rows(named=True)]
     caption = (
         "Tokens that the first arm needs for each token of the second, at equal loss; right of 1 "
         "the second arm is worth more. Diamonds: what the controls must show (null and random 1, "
@@ -148,9 +148,9 @@ def _at(multipliers: pl.DataFrame, cell: Cell, quantity: str) -> pl.DataFrame:
         pl.col("quantity") == quantity,
         pl.col("family") == cell.family,
         pl.col("size").cast(pl.String) == cell.size,
-        pl.col("n_tokens") <= cell.n_tokens if cell.n_tokens else pl.lit(True),
         pl.col("estimate").is_not_null(),
     )
+    within = pl.col("n_tokens") <= cell.n_tokens if cell.n_tokens else pl.lit(value=True)
     speaking = multipliers.filter("decisive" if "decisive" in multipliers.columns else "headline")
     budgets = (
         speaking.filter(
@@ -160,9 +160,16 @@ def _at(multipliers: pl.DataFrame, cell: Cell, quantity: str) -> pl.DataFrame:
         .unique("contrast", keep="first", maintain_order=True)
     )
     joined = chosen.join(budgets, on="contrast", how="left", suffix="_said", maintain_order="left")
-    largest = pl.col("n_tokens").max().over("contrast")
+    largest = pl.col("n_tokens").filter(within).max().over("contrast")
     wanted = pl.coalesce("n_tokens_said", largest)
     return joined.filter(pl.col("n_tokens") == wanted).drop("n_tokens_said")
+
+
+def _budgeted(row: dict[str, Any], cell: Cell) -> str:
+    """The contrast, with its budget where that is not the headline's."""
+    same = cell.n_tokens is None or row["n_tokens"] == cell.n_tokens
+    name = "calibrator" if row.get("kind") == "calibrator" else str(row["contrast"])
+    return name if same else f"{name}, {short(row['n_tokens'])}"
 
 
 def _set_said(name: str) -> str:
