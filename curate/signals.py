@@ -17,6 +17,7 @@ import polars as pl
 
 from curate.errors import ConfigError, InputError, unknown_name
 from curate.text.boilerplate import frame_line_fraction
+from curate.text.markup import markup_chars
 from curate.text.mojibake import mojibake_chars
 from curate.text.personal_data import KINDS, find_personal_data
 from curate.text.statistics import text_statistics
@@ -142,6 +143,9 @@ _SOURCES: Mapping[str, Callable[[pl.Series], pl.DataFrame]] = {
     "text": lambda text: pl.DataFrame({"text": text}),
     "frame_lines": lambda text: pl.DataFrame({"fraction": frame_line_fraction(text)}),
     "compression": _compressed_bytes,
+    "markup": lambda text: pl.DataFrame(
+        {"markup": markup_chars(text), "chars": text.str.len_chars()}
+    ),
     "personal_data": _personal_data_counts,
 }
 
@@ -197,6 +201,11 @@ _CHARACTERS = {
         "consonant_run_letters",
         "ascii_letters",
         "ASCII letters in runs of five or more consonants / ASCII letters",
+    ),
+    "damped_consonant_run_fraction": _fraction(
+        "consonant_run_letters",
+        c("ascii_letters") + 200,
+        "such letters / (ASCII letters + 200): one odd word in a short text weighs little",
     ),
 }
 _TOKENS = {
@@ -270,6 +279,18 @@ _CONTENT = {
         .then(0.0)
         .otherwise(mojibake_chars(c("text")) / c("text").str.len_chars()),
         source="text",
+    ),
+    "damped_latin_1_fraction": Signal(
+        meaning="characters U+0080 to U+00FF / (characters + 100); at most 0.22 in any language, "
+        "more in text of other scripts that was read as Latin-1 or Windows-1252",
+        expression=c("text").str.count_matches("[\u0080-\u00ff]")
+        / (c("text").str.len_chars() + 100),
+        source="text",
+    ),
+    "markup_fraction": Signal(
+        meaning="characters of tags, comments, scripts and styles / characters",
+        expression=_ratio("markup", "chars").clip(0.0, 1.0),
+        source="markup",
     ),
     "url_count": Signal(
         meaning="web addresses that begin with http://, https:// or www.",
