@@ -40,7 +40,7 @@ def theta_of(phi: Floats, law: Law) -> Floats:
 
 @compiled
 def log_loss(theta: Floats, n: float, m: float) -> tuple[float, float, float, float]:
-    """ln loss and the shares of the N term, the D term and the floor in the loss."""
+    """Log loss and the shares of the N term, the D term and the floor in the loss."""
     u, v, e = theta[0] - theta[3] * n, theta[1] - theta[4] * m, theta[2]
     top = max(u, v, e)
     pu, pv, pe = np.exp(u - top), np.exp(v - top), np.exp(e - top)
@@ -50,7 +50,7 @@ def log_loss(theta: Floats, n: float, m: float) -> tuple[float, float, float, fl
 
 @compiled
 def predict(phi: Floats, law: Law, data: Data) -> Floats:
-    """ln loss of every point."""
+    """Log loss of every point."""
     theta = theta_of(phi, law)
     n, m, _, arm, _, _ = data
     out = np.empty(n.shape[0])
@@ -127,11 +127,11 @@ def huber_derivatives(
             for a in range(5):
                 if mapping[a, j] != 0.0:
                     gradient[j] += mapping[a, j] * g5[r, a]
-                    for l in range(k):
+                    for o in range(k):
                         for b in range(5):
-                            w = mapping[a, j] * mapping[b, l]
-                            hessian[j, l] += w * h5[r, a, b]
-                            scale[j, l] += w * d5[r, a, b]
+                            w = mapping[a, j] * mapping[b, o]
+                            hessian[j, o] += w * h5[r, a, b]
+                            scale[j, o] += w * d5[r, a, b]
     return gradient, hessian, np.diag(scale).copy()
 
 
@@ -144,8 +144,10 @@ def _symmetric(matrix: Floats) -> None:
 
 @compiled
 def solve(matrix: Floats, right: Floats) -> tuple[bool, Floats, float]:
-    """Cholesky solution of a small system and the log determinant; False where the matrix is
-    not positive definite."""
+    """Cholesky solution of a small system and its log determinant.
+
+    False where the matrix is not positive definite.
+    """
     k = right.shape[0]
     lower, x, log_det = np.zeros((k, k)), right.copy(), 0.0
     for i in range(k):
@@ -225,8 +227,10 @@ def newton(
 def descend(
     start: Floats, law: Law, data: Data, delta: float, ladder: Floats
 ) -> tuple[Floats, float, int]:
-    """Newton down a ladder of Huber widths to `delta`: far from the optimum a narrow Huber
-    loss has no curvature, a wide one leads there."""
+    """Newton down a ladder of Huber widths to `delta`.
+
+    Far from the optimum a narrow Huber loss has no curvature; a wide one leads there.
+    """
     phi, tried = start.copy(), 0
     if delta > 0:
         for width in ladder:

@@ -155,7 +155,7 @@ def _grid_starts(points: PointSet, form: LawForm) -> list[Floats]:
 
 
 def _present(form: LawForm) -> Floats:
-    return (np.abs(form.mapping).sum(axis=1) > 0).astype(np.float64)
+    return np.asarray((np.abs(form.mapping).sum(axis=1) > 0).astype(np.float64))
 
 
 def _lowest_here(error: Floats, i: int, j: int) -> bool:
@@ -182,4 +182,4 @@ def _at_bounds(phi: Floats, form: LawForm, lowest: float) -> tuple[str, ...]:
 
 def _condition(rows: Floats) -> float:
     scale = np.sqrt((rows**2).sum(axis=0))
-    return float(np.linalg.cond((rows / np.maximum(scale, 1e-300))) ** 2)
+    return float(np.linalg.cond(rows / np.maximum(scale, 1e-300)) ** 2)

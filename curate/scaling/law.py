@@ -12,7 +12,7 @@ import polars as pl
 
 from curate.errors import ConfigError, unknown_name
 from curate.scaling import _fit_kernel as kernel
-from curate.scaling import _noise_kernel as noise
+from curate.scaling import _readout_kernel as readout
 from curate.scaling.fitting import Fit, fit_form, law_arrays
 from curate.scaling.laws import LawForm, law_form
 from curate.scaling.points import Columns, PointSet, check_points, point_set
@@ -56,10 +56,10 @@ _TABLE = {
 
 #: What is reported of a law. A and B alone are not: they move with the exponents (correlation 1).
 PARAMETERS = {
-    "E": Quantity(code=noise.PARAMETER, args=(0, 2), low=-14.0, high=14.0),
-    "alpha": Quantity(code=noise.LOG_PARAMETER, args=(0, 3), low=_FLAT, high=_STEEP),
-    "beta": Quantity(code=noise.LOG_PARAMETER, args=(0, 4), low=_FLAT, high=_STEEP),
-    "compute_optimal_exponent": Quantity(code=noise.ODDS, args=(0,), low=-5.0, high=5.0),
+    "E": Quantity(code=readout.PARAMETER, args=(0, 2), low=-14.0, high=14.0),
+    "alpha": Quantity(code=readout.LOG_PARAMETER, args=(0, 3), low=_FLAT, high=_STEEP),
+    "beta": Quantity(code=readout.LOG_PARAMETER, args=(0, 4), low=_FLAT, high=_STEEP),
+    "compute_optimal_exponent": Quantity(code=readout.ODDS, args=(0,), low=-5.0, high=5.0),
 }
 
 
@@ -289,7 +289,7 @@ def _both_intervals(
     what = PARAMETERS[name]
     drawn = bootstrap_interval(what, evidence, confidence=confidence)
     profiled = profile_interval(what, evidence, confidence=confidence)
-    value = _natural(name, noise.quantity(what.kernel, evidence.phi, evidence.law))
+    value = _natural(name, readout.quantity(what.kernel, evidence.phi, evidence.law))
     ends = [Interval(*(_natural(name, end) for end in found)) for found in (drawn, profiled)]
     if evidence.fewest < FEWEST_TRUNKS or not len(evidence.draws):
         return value, ends[1], ends[0], "profile likelihood"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from curate.scaling._fit_kernel import Data, Floats
 
 __all__ = ["Columns", "PointSet", "check_points", "point_set", "read_points"]
 
-_READERS = {".csv": pl.read_csv, ".parquet": pl.read_parquet, ".jsonl": pl.read_ndjson}
+_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    ".csv": pl.read_csv,
+    ".parquet": pl.read_parquet,
+    ".jsonl": pl.read_ndjson,
+}
 _NUMBERS = ("n_params", "n_tokens", "loss")
 
 
@@ -59,17 +64,17 @@ class PointSet:
 
     @property
     def log_n(self) -> Floats:
-        """ln N, not centred."""
+        """Log N, not centred."""
         return self.data[0] + self.centre[0]
 
     @property
     def log_d(self) -> Floats:
-        """ln D, not centred."""
+        """Log D, not centred."""
         return self.data[1] + self.centre[1]
 
 
 def read_points(path: str | Path, columns: Columns | None = None) -> pl.DataFrame:
-    """A table of points from a CSV, Parquet or JSON-lines file, checked by `check_points`.
+    r"""A table of points from a CSV, Parquet or JSON-lines file, checked by `check_points`.
 
     Raises:
         InputError: The file is not there, cannot be read, or holds bad values.
@@ -78,7 +83,7 @@ def read_points(path: str | Path, columns: Columns | None = None) -> pl.DataFram
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "points.csv")
-    ...     _ = file.write_text("params,tokens,loss\\n1e6,1e8,3.5\\n")
+    ...     _ = file.write_text("params,tokens,loss\n1e6,1e8,3.5\n")
     ...     read_points(file, Columns(n="params", d="tokens")).columns
     ['arm', 'n_params', 'n_tokens', 'loss', 'run']
     """

@@ -10,8 +10,8 @@ error, both Gaussian, their variances estimated by restricted maximum likelihood
   the noise model and maximised over everything else, falls to Student's t with Satterthwaite's
   degrees of freedom.
 
-The price of the first is a seed and 0.15 ms a draw for 80 points; of the second that outliers must be
-named beforehand.
+The price of the first is a seed and 0.15 ms a draw for 80 points; of the second that outliers
+must be named beforehand.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import numpy as np
 
 from curate.scaling import _fit_kernel as kernel
 from curate.scaling import _noise_kernel as noise
+from curate.scaling import _profile_kernel as profile
+from curate.scaling import _readout_kernel as readout
 from curate.scaling._fit_kernel import Data, Floats, Law
 from curate.scaling.fitting import HUBER_WIDTH, LADDER, outlying
 from curate.statistics import Interval, t_quantile
@@ -115,7 +117,7 @@ def evidence_of(law: Law, data: Data, phi: Floats, *, draws: int = 999, seed: in
     data = (*data[:5], ~outlying(residuals))
     trunks = int(data[4].max()) + 1
     variance, ratio = noise.noise_of(phi, law, data, trunks)
-    best, _, best_variance, best_ratio = noise.mixed_fit(phi, law, data, trunks)
+    best, _, best_variance, best_ratio = profile.mixed_fit(phi, law, data, trunks)
     found = Evidence(
         law=law,
         data=data,
@@ -168,7 +170,7 @@ def join(parts: Sequence[Evidence]) -> Evidence:
     law, data = _joined_law(parts), _joined_data(parts)
     trunks = sum(part.trunks for part in parts)
     start = np.concatenate([part.best for part in parts])
-    best, _, variance, ratio = noise.mixed_fit(start, law, data, trunks)
+    best, _, variance, ratio = profile.mixed_fit(start, law, data, trunks)
     draws = min(len(part.draws) for part in parts)
     spreads = [_diagonal([part.draw_spreads[d] for part in parts]) for d in range(draws)]
     k = len(start)
@@ -201,11 +203,14 @@ def _joined_law(parts: Sequence[Evidence]) -> Law:
 def _joined_data(parts: Sequence[Evidence]) -> Data:
     arms = np.cumsum([0, *(len(part.law[0]) for part in parts)])
     trunks = np.cumsum([0, *(part.trunks for part in parts)])
-    columns = [[part.data[i] for part in parts] for i in range(6)]
-    columns[3] = [part.data[3] + arms[i] for i, part in enumerate(parts)]
-    columns[4] = [part.data[4] + trunks[i] for i, part in enumerate(parts)]
-    n, m, y, arm, trunk, keep = (np.concatenate(column) for column in columns)
-    return n, m, y, arm, trunk, keep
+    numbered = [
+        (*part.data[:3], part.data[3] + arms[i], part.data[4] + trunks[i], part.data[5])
+        for i, part in enumerate(parts)
+    ]
+    n, m, y = (np.concatenate([data[i] for data in numbered]) for i in range(3))
+    arm, trunk = (np.concatenate([data[i] for data in numbered]).astype(np.int64) for i in (3, 4))
+    keep = np.concatenate([data[5] for data in numbered]).astype(np.bool_)
+    return n.astype(np.float64), m.astype(np.float64), y.astype(np.float64), arm, trunk, keep
 
 
 def _diagonal(blocks: Sequence[Floats]) -> Floats:
@@ -225,7 +230,7 @@ def bootstrap_interval(what: Quantity, found: Evidence, *, confidence: float = 0
     is infinite.
 
     >>> from curate.scaling.example import example_law
-    >>> alpha = Quantity(code=noise.PARAMETER, args=(0, 3))
+    >>> alpha = Quantity(code=readout.PARAMETER, args=(0, 3))
     >>> low, high = bootstrap_interval(alpha, example_law().evidence, confidence=0.9)
     >>> low < 0.34 < high
     True
@@ -234,7 +239,7 @@ def bootstrap_interval(what: Quantity, found: Evidence, *, confidence: float = 0
     centre, error = spread_of(what, found)
     if place < 1 or not np.isfinite(centre) or not error > 0:
         return Interval(centre, centre) if not _noisy(found) else _NOWHERE
-    values, errors = noise.read_draws(what.kernel, found.draws, found.draw_spreads, found.law)
+    values, errors = readout.read_draws(what.kernel, found.draws, found.draw_spreads, found.law)
     pivots = (values - centre) / np.where(errors > 0, errors, np.nan)
     lost = ~np.isfinite(pivots)
     wild = np.where(values > centre, np.inf, -np.inf)
@@ -248,11 +253,11 @@ def spread_of(what: Quantity, found: Evidence) -> tuple[float, float]:
     """Robust estimate of a quantity and its standard error, on the kernel's scale.
 
     >>> from curate.scaling.example import example_law
-    >>> spread_of(Quantity(code=noise.PARAMETER, args=(0, 3)), example_law().evidence)[1] < 0.1
+    >>> spread_of(Quantity(code=readout.PARAMETER, args=(0, 3)), example_law().evidence)[1] < 0.1
     True
     """
     phi, spread = np.ascontiguousarray(found.phi), np.ascontiguousarray(found.spread)
-    values, errors = noise.read_draws(what.kernel, phi[None], spread[None], found.law)
+    values, errors = readout.read_draws(what.kernel, phi[None], spread[None], found.law)
     return float(values[0]), float(errors[0])
 
 
@@ -263,27 +268,27 @@ def profile_interval(what: Quantity, found: Evidence, *, confidence: float = 0.9
     nothing is left to tell the runs' noise from the law.
 
     >>> from curate.scaling.example import example_law
-    >>> alpha = Quantity(code=noise.PARAMETER, args=(0, 3))
+    >>> alpha = Quantity(code=readout.PARAMETER, args=(0, 3))
     >>> low, high = profile_interval(alpha, example_law().evidence)
     >>> low < 0.34 < high
     True
     """
     variance, ratio = found.best_noise
-    centre = noise.quantity(what.kernel, found.best, found.law)
+    centre = readout.quantity(what.kernel, found.best, found.law)
     if not _noisy(found):
         return Interval(centre, centre)
-    gradient = noise.slope(what.kernel, found.best, found.law)
+    gradient = readout.slope(what.kernel, found.best, found.law)
     if not np.isfinite(centre) or not np.isfinite(gradient).all():
         return _NOWHERE
-    state = (variance, ratio, found.trunks)
-    df, error = noise.degrees_of_freedom(gradient, found.best, found.law, found.data, state)
+    noisy = (variance, ratio)
+    df, error = profile.degrees_of_freedom(gradient, found.best, found.law, found.data, noisy)
     critical = float(t_quantile(confidence, df))
     if not np.isfinite(error) or not error > 0 or not np.isfinite(critical):
         return _NOWHERE
-    ends = [
-        noise.profile_end(
-            what.kernel, found.best, found.law, found.data, (*state, error, side * critical, limit)
-        )
+    plans = [
+        (variance, ratio, found.trunks, error, side * critical, limit)
         for side, limit in ((-1, what.low), (1, what.high))
     ]
-    return Interval(float(ends[0]), float(ends[1]))
+    model = (found.best, found.law, found.data)
+    low, high = (float(profile.profile_end(what.kernel, *model, plan)) for plan in plans)
+    return Interval(low, high)
