@@ -81,8 +81,8 @@ def find_pairs(parts: Parts, config: DuplicatesConfig | None = None) -> pl.DataF
     Args:
         parts: Gives the documents anew each time it is called, as frames with `id` and `text`
             (and `source` or `quality` where the survivor policy reads it) in document order. It
-            is called once for the sketches, once if there are exact copies, once for near
-            candidates, and again where these do not fit into memory.
+            is called once for the sketches, once to verify copies and near candidates, and
+            again where these do not fit into memory.
         config: What to look for; by default exact duplicates and near-duplicates at 0.8.
 
     Returns:
@@ -113,10 +113,7 @@ def find_pairs(parts: Parts, config: DuplicatesConfig | None = None) -> pl.DataF
         left, right = candidate_pairs(
             corpus.sketch.signature, alone, near, preference=corpus.preference
         )
-    frames = [_exact_pairs(parts, corpus.ids, first)]
-    for turn in _turns(left, right, corpus.sketch.n_shingles):
-        frames.append(_near_pairs(parts, corpus.ids, left[turn], right[turn]))
-    pairs = pl.concat(frames)
+    pairs = _verified_pairs(parts, corpus, first, (left, right))
     if near:
         pairs = pairs.filter((pl.col("kind") == "exact") | (pl.col("jaccard") >= near.jaccard))
     return pairs.sort("id_a", "id_b")
@@ -179,27 +176,56 @@ def _read_again(
         raise IntegrityError(f"the parts held {len(wanted)} documents and then {seen}")
 
 
-def _exact_pairs(parts: Parts, ids: pl.Series, first: NDArray[np.int64]) -> pl.DataFrame:
-    """Stars of the classes, each member compared by its words with the first document.
+@dataclass(slots=True)
+class _Classes:
+    """Exact classes on their way from equal hashes to equal words.
 
     A member whose hash collided but whose words differ is left out and stays.
     """
-    copies = first != np.arange(len(first))
-    if not copies.any():
-        return PAIRS_SCHEMA.to_frame()
-    wanted = copies.copy()
-    wanted[first[copies]] = True
-    digest_of_first: dict[int, bytes] = {}
-    members = []
-    for rows, text in _read_again(parts, wanted):
+
+    first: NDArray[np.int64]
+    digests: dict[int, bytes] = field(default_factory=dict)
+    members: list[int] = field(default_factory=list)
+
+    def wanted(self) -> NDArray[np.bool_]:
+        """Documents of classes of more than one."""
+        mask = self.first != np.arange(len(self.first))
+        mask[self.first[mask]] = True
+        return mask
+
+    def add(self, rows: NDArray[np.int64], text: pl.Series) -> None:
+        """Compare documents, given in document order, with the first of their classes."""
         for row, digest in zip(rows.tolist(), word_digests(text), strict=True):
-            if not copies[row]:
-                digest_of_first[row] = digest
-            elif digest_of_first[int(first[row])] == digest:
-                members.append(row)
-    right = np.array(members, np.int64)
-    ones = np.ones(len(right))
-    return _pairs_frame(ids, "exact", (first[right], right), (ones, ones))
+            if self.digests.setdefault(int(self.first[row]), digest) == digest:
+                self.members.append(row)
+
+    def pairs(self, ids: pl.Series) -> pl.DataFrame:
+        """Stars of the classes."""
+        right = np.array(self.members, np.int64)
+        right = right[self.first[right] != right]
+        ones = np.ones(len(right))
+        return _pairs_frame(ids, "exact", (self.first[right], right), (ones, ones))
+
+
+def _verified_pairs(
+    parts: Parts,
+    corpus: _Corpus,
+    first: NDArray[np.int64],
+    candidates: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> pl.DataFrame:
+    """Exact and near pairs by the words themselves, in as few readings as memory allows."""
+    left, right = candidates
+    classes = _Classes(first=first)
+    turns = list(_turns(left, right, corpus.sketch.n_shingles))
+    members = classes.wanted()
+    if not turns and not members.any():
+        return PAIRS_SCHEMA.to_frame()
+    frames = []
+    for turn in turns or [np.empty(0, np.int64)]:
+        ends = (left[turn], right[turn])
+        frames.append(_near_pairs(parts, corpus.ids, ends, (classes, members)))
+        members = np.zeros_like(members)  # the first reading has settled the classes
+    return pl.concat([classes.pairs(corpus.ids), *frames])
 
 
 def _turns(
@@ -221,20 +247,25 @@ def _turns(
 
 
 def _near_pairs(
-    parts: Parts, ids: pl.Series, left: NDArray[np.int64], right: NDArray[np.int64]
+    parts: Parts,
+    ids: pl.Series,
+    ends: tuple[NDArray[np.int64], NDArray[np.int64]],
+    exact: tuple[_Classes, NDArray[np.bool_]],
 ) -> pl.DataFrame:
-    """Candidates with their exact similarity."""
-    wanted = np.zeros(len(ids), np.bool_)
-    wanted[left] = wanted[right] = True
-    place = np.cumsum(wanted) - 1
-    flats, sizes = [], []
-    for _rows, text in _read_again(parts, wanted):
-        flat, offsets = shingle_sets(text)
+    """Candidates with their exact similarity; members of classes are compared on the way."""
+    classes, members = exact
+    shingled = np.zeros(len(ids), np.bool_)
+    shingled[ends[0]] = shingled[ends[1]] = True
+    place = np.cumsum(shingled) - 1
+    flats, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    for rows, text in _read_again(parts, shingled | members):
+        flat, offsets = shingle_sets(text.filter(pl.Series(shingled[rows])))
         flats.append(flat)
         sizes.append(np.diff(offsets))
+        classes.add(rows[members[rows]], text.filter(pl.Series(members[rows])))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(sizes))])
-    similarity = similarities(np.concatenate(flats), offsets, place[left], place[right])
-    return _pairs_frame(ids, "near", (left, right), similarity)
+    similarity = similarities(np.concatenate(flats), offsets, place[ends[0]], place[ends[1]])
+    return _pairs_frame(ids, "near", ends, similarity)
 
 
 def _pairs_frame(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError
 from curate.text.simd import compiled
-from curate.text.words import SHINGLE_WORDS, word_ngrams
+from curate.text.words import SHINGLE_WORDS, U64, word_ngrams
 
 
 def shingle_sets(text: pl.Series) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -26,7 +28,9 @@ def shingle_sets(text: pl.Series) -> tuple[NDArray[np.uint64], NDArray[np.int64]
     [0, 5, 5]
     """
     flat, offsets = word_ngrams(text, n=SHINGLE_WORDS)
-    kept = _sort_unique(flat, offsets)
+    for start, end in pairwise(offsets.tolist()):
+        flat[start:end].sort()  # NumPy sorts with vector instructions, Numba does not
+    kept = _unique_runs(flat, offsets)
     return flat[: kept[-1]].copy(), kept
 
 
@@ -85,15 +89,15 @@ def text_similarity(left: pl.Series, right: pl.Series) -> pl.DataFrame:
 
 
 @compiled
-def _sort_unique(flat: NDArray[np.uint64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sort each run and move its distinct values to the front of `flat`; the new offsets."""
+def _unique_runs(flat: NDArray[np.uint64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Move the distinct values of each sorted run to the front of `flat`; the new offsets."""
     kept = np.zeros(offsets.shape[0], np.int64)
-    end = 0
+    end, previous = 0, U64(0)
     for d in range(offsets.shape[0] - 1):
-        run = np.sort(flat[offsets[d] : offsets[d + 1]])
-        for i in range(run.shape[0]):
-            if i == 0 or run[i] != run[i - 1]:
-                flat[end] = run[i]
+        for i in range(offsets[d], offsets[d + 1]):
+            if i == offsets[d] or flat[i] != previous:
+                previous = flat[i]
+                flat[end] = previous
                 end += 1
         kept[d + 1] = end
     return kept
