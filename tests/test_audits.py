@@ -18,6 +18,10 @@ COLUMNS = [
     *("removal_ratio", "removal_ratio_low", "removal_ratio_high", "excess_removal"),
     *("four_fifths", "p", "q", "smallest_detectable_ratio"),
     *("largest_group_share_of_rest_removals", "state"),
+    *("odds_ratio", "odds_ratio_low", "odds_ratio_high"),
+    *("adjusted_removal_ratio", "adjusted_removal_ratio_low", "adjusted_removal_ratio_high"),
+    *("adjusted_odds_ratio", "adjusted_odds_ratio_low", "adjusted_odds_ratio_high"),
+    *("heterogeneity_p", "adjusted_for", "strata", "informative_documents"),
 ]
 
 

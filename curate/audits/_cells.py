@@ -1,7 +1,7 @@
 """Sums per group and cluster, and from them each group's rate against the rest of the corpus.
 
-Everything is a few `bincount`s over documents, then over the cells (group, cluster) that hold
-documents: the cost does not grow with groups × clusters.
+Everything is a few `bincount`s over documents, then one compiled pass over the cells (group,
+cluster) that hold documents: the cost does not grow with groups × clusters.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.audits._kernels import small_cluster_sums
 from curate.statistics import ClusteredShare
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-# The leverage of so many clusters, the largest, is exact; that of any other is below 1 / 256.
+# The leverage of clusters that hold more than 1 / 256 of the weight is exact, and that of all
+# where there are no more than 256.
 _EXACT_CLUSTERS = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Who belongs where: one code a document, one row a cell."""
+    """Who belongs where: one code a document, one row a cell, cells sorted by cluster."""
 
     group: Codes
     cell: Codes
     cell_group: Codes
     cell_cluster: Codes
+    first: Codes
     groups: int
     clusters: int
 
@@ -36,12 +39,14 @@ class Layout:
 def lay_out(group: Codes, cluster: Codes) -> Layout:
     """The non-empty cells of documents coded by group and cluster (codes count from 0)."""
     groups, clusters = int(group.max()) + 1, int(cluster.max()) + 1
-    keys, cell = np.unique(group * clusters + cluster, return_inverse=True)
+    keys, cell = np.unique(cluster * groups + group, return_inverse=True)
+    cell_cluster = keys // groups
     return Layout(
         group=group,
         cell=cell,
-        cell_group=keys // clusters,
-        cell_cluster=keys % clusters,
+        cell_group=keys % groups,
+        cell_cluster=cell_cluster,
+        first=np.searchsorted(cell_cluster, np.arange(clusters + 1)),
         groups=groups,
         clusters=clusters,
     )
@@ -73,11 +78,33 @@ def rates_by_group(
     n, x = (_sums(layout.cell, v, len(layout.cell_group)) for v in (weight, removed))
     sums = _totals(*(_sums(layout.cell_group, v, layout.groups) for v in (n, x)))
     squares = _sums(layout.group, weight**2, layout.groups)
-    own = _own_share(layout, n, x, sums)
-    rest = _rest_share(layout, n, x, sums)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rates = np.stack([sums.x / sums.n, sums.x_rest / sums.n_rest])
+    kernel = np.nan_to_num(rates), np.stack([sums.n, sums.n_rest])
+    parts, whole = small_cluster_sums(layout.cell_group, layout.first, n, x, *kernel)
+    own = ClusteredShare(
+        rate=rates[0],
+        size=sums.n,
+        variance=_jackknifed(parts[0], parts[1]),
+        clusters=parts[1],
+        cluster_size=parts[2],
+    )
+    spread = _spread_of_rest(layout, (n, x), sums, (parts, whole))
+    clusters = whole[3] - parts[3]
+    rest = ClusteredShare(
+        rate=rates[1],
+        size=sums.n_rest,
+        variance=_jackknifed(spread, clusters),
+        clusters=clusters,
+        cluster_size=whole[2] - parts[4],
+    )
     own = _with_size(own, sums.n, squares)
     rest = _with_size(rest, sums.n_rest, squares.sum() - squares)
-    widening = _straddling(layout, n, x, sums, own.variance + rest.variance)
+    # Two copies of a text in two groups, of which one is removed, pull the groups apart. Where
+    # such clusters pull them together instead, nothing is narrowed.
+    variance = own.variance + rest.variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        widening = np.fmax(1.0, (variance - 2 * parts[5]) / variance)
     own = replace(own, variance=own.variance * widening)
     return sums, own, replace(rest, variance=rest.variance * widening)
 
@@ -93,83 +120,44 @@ def _totals(n: Floats, x: Floats) -> Sums:
         return Sums(n, x, n.sum() - n, rest, np.where(rest > 0, largest / rest, np.nan))
 
 
-def _own_share(layout: Layout, n: Floats, x: Floats, sums: Sums) -> ClusteredShare:
-    g = layout.cell_group
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = sums.x / sums.n
-        influence = (x - rate[g] * n) / (sums.n[g] - n)
-    clusters = _sums(g, n > 0, layout.groups)
-    spread = _sums(g, np.nan_to_num(influence, posinf=0.0, neginf=0.0) ** 2, layout.groups)
-    return ClusteredShare(
-        rate=rate,
-        size=sums.n,
-        variance=_jackknifed(spread, clusters),
-        clusters=clusters,
-        cluster_size=_sums(g, n**2, layout.groups),
-    )
-
-
-def _rest_share(layout: Layout, n: Floats, x: Floats, sums: Sums) -> ClusteredShare:
-    """The rest = all clusters, less those the group touches, plus what it leaves of them."""
-    g, c = layout.cell_group, layout.cell_cluster
-    N = _sums(c, n, layout.clusters)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = sums.x_rest / sums.n_rest
-    large = np.sort(np.argsort(-N, kind="stable")[:_EXACT_CLUSTERS])
-    spread = _spread_of_large(layout, (n, x), sums, large)
-    small = np.ones(layout.clusters, dtype=bool)
-    small[large] = False
-    spread += _spread_of_small(layout, (n, x), sums, small)
-    gone = _sums(g, (n > 0) & (N[c] <= n), layout.groups)
-    clusters = float((N > 0).sum()) - gone
-    return ClusteredShare(
-        rate=rate,
-        size=sums.n_rest,
-        variance=_jackknifed(spread, clusters),
-        clusters=clusters,
-        cluster_size=(N**2).sum() - _sums(g, N[c] ** 2 - (N[c] - n) ** 2, layout.groups),
-    )
-
-
-def _spread_of_large(
-    layout: Layout, cells: tuple[Floats, Floats], sums: Sums, large: Codes
+def _spread_of_rest(
+    layout: Layout, cells: tuple[Floats, Floats], sums: Sums, found: tuple[Floats, Floats]
 ) -> Floats:
-    """Squared influences of the largest clusters on the rest's rate, with their leverage."""
+    """Squared influences on the rest's rate: all clusters, less what the group takes of them.
+
+    The leverage of the largest clusters is exact, that of the others is left out.
+    """
+    parts, whole = found
+    by_cluster = [_sums(layout.cell_cluster, v, layout.clusters) for v in cells]
+    N = by_cluster[0]
+    few = layout.clusters <= _EXACT_CLUSTERS
+    large = np.flatnonzero((N > N.sum() / _EXACT_CLUSTERS) | few)
     place = np.full(layout.clusters, -1)
     place[large] = np.arange(large.size)
     chosen = place[layout.cell_cluster] >= 0
     row, column = layout.cell_group[chosen], place[layout.cell_cluster[chosen]]
     left = []
-    for values in cells:
+    for values, totals in zip(cells, by_cluster, strict=True):
         own = np.zeros((layout.groups, large.size))
         own[row, column] = values[chosen]
-        left.append(own.sum(0) - own)
+        left.append(totals[large] - own)
+    rest_n = sums.n_rest[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = sums.x_rest / sums.n_rest
-        influence = (left[1] - rate[:, None] * left[0]) / (sums.n_rest[:, None] - left[0])
-    return np.asarray((np.nan_to_num(influence, posinf=0.0, neginf=0.0) ** 2).sum(1))
-
-
-def _spread_of_small(
-    layout: Layout, cells: tuple[Floats, Floats], sums: Sums, small: NDArray[np.bool_]
-) -> Floats:
-    """The same for all other clusters, from sums of squares: their leverage is negligible."""
-    n, x = (np.where(small[layout.cell_cluster], v, 0.0) for v in cells)
-    c = layout.cell_cluster
-    N, X = _sums(c, n, layout.clusters), _sums(c, x, layout.clusters)
-    left_n, left_x = N[c] - n, X[c] - x
-    square, cross, size = (
-        whole.sum() - _sums(layout.cell_group, whole[c] - left, layout.groups)
-        for whole, left in ((X * X, left_x**2), (X * N, left_x * left_n), (N * N, left_n**2))
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = sums.x_rest / sums.n_rest
-        spread = (square - 2 * rate * cross + rate**2 * size) / sums.n_rest**2
-    return np.asarray(np.maximum(np.nan_to_num(spread), 0.0))
+        exact = (left[1] - rate[:, None] * left[0]) / (rest_n - left[0])
+        plain = ((left[1] - rate[:, None] * left[0]) / rest_n) ** 2
+        spread = (
+            (whole[0] - parts[6])
+            - 2 * rate * (whole[1] - parts[7])
+            + rate**2 * (whole[2] - parts[8])
+        ) / sums.n_rest**2
+    exact = np.nan_to_num(exact, posinf=0.0, neginf=0.0) ** 2
+    small = np.maximum(np.nan_to_num(spread) - np.nan_to_num(plain).sum(1), 0.0)
+    return np.asarray(exact.sum(1) + small)
 
 
 def _sums(codes: Codes, values: NDArray[Any], length: int) -> Floats:
-    return np.bincount(codes, values, length).astype(np.float64)
+    return np.asarray(np.bincount(codes, values, length), dtype=np.float64)
 
 
 def _jackknifed(spread: Floats, clusters: Floats) -> Floats:
@@ -180,19 +168,3 @@ def _jackknifed(spread: Floats, clusters: Floats) -> Floats:
 def _with_size(share: ClusteredShare, total: Floats, squares: Floats) -> ClusteredShare:
     with np.errstate(divide="ignore", invalid="ignore"):
         return replace(share, size=total**2 / squares, cluster_size=share.cluster_size / squares)
-
-
-def _straddling(layout: Layout, n: Floats, x: Floats, sums: Sums, variance: Floats) -> Floats:
-    """Factor by which clusters on both sides widen the variance of the difference.
-
-    Two copies of a text in two groups, of which one is removed, pull the groups apart. Where
-    such clusters pull them together instead, nothing is narrowed.
-    """
-    g, c = layout.cell_group, layout.cell_cluster
-    left_n = _sums(c, n, layout.clusters)[c] - n
-    left_x = _sums(c, x, layout.clusters)[c] - x
-    with np.errstate(divide="ignore", invalid="ignore"):
-        own = (x - (sums.x / sums.n)[g] * n) / (sums.n[g] - n)
-        rest = (left_x - (sums.x_rest / sums.n_rest)[g] * left_n) / (sums.n_rest[g] - left_n)
-        together = _sums(g, np.nan_to_num(own * rest, posinf=0, neginf=0), layout.groups)
-        return np.fmax(1.0, (variance - 2 * together) / variance)

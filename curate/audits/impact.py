@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.audits._adjusted import SCHEMA, adjusted_rows
 from curate.audits._cells import Layout, Sums, lay_out, rates_by_group
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
@@ -65,17 +66,22 @@ _COLUMNS = (
     "smallest_detectable_ratio",
     "largest_group_share_of_rest_removals",
     "state",
+    "odds_ratio",
+    "odds_ratio_low",
+    "odds_ratio_high",
+    *SCHEMA,
 )
 _TESTED = (pl.col("population") == "marginal") & (pl.col("weight") == "documents")
 
 
-def impact(
+def impact(  # noqa: PLR0913 - each names columns of one role
     verdicts: pl.DataFrame | pl.LazyFrame,
     *,
     steps: Steps,
     group: str | Sequence[str],
     tokens: str | None = None,
     cluster: str | None = None,
+    strata: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Removal of each group by each step, against the rest of the corpus.
 
@@ -91,6 +97,9 @@ def impact(
         cluster: Column within which documents are alike, e.g. `source`. A group column cannot
             be its own cluster: it is then clustered by `cluster_id` (null = alone) where that
             is present, else by document. `None` = every document by itself.
+        strata: Columns that may explain a difference, e.g. `("words", "source", "language")`:
+            numeric ones are cut at their quantiles, the values of others are strata. A group
+            column is never its own stratum.
 
     Returns:
         One row per group column, step, population (`marginal`: this step alone on all native
@@ -104,6 +113,14 @@ def impact(
         `"flag"` if q < .05, the group loses more, the ratio is at least 1.25 and the excess at
         least .02, otherwise `"no flag"`, which means: no such harm was found, and
         `smallest_detectable_ratio` says which one would have been (80 % power, level .05).
+        `odds_ratio` = odds of removal against the rest's, crude, with Woolf's interval on
+        effective counts. With `strata`, marginal rows by documents also carry the
+        Mantel–Haenszel `adjusted_removal_ratio` and `adjusted_odds_ratio` with 95 % intervals,
+        `heterogeneity_p` (Breslow–Day: do the strata share one odds ratio?), `adjusted_for`
+        (the variables that were used), the number of `strata` and `informative_documents`
+        (those in strata where both sides and both fates occur). Strata are refined until the
+        log odds ratio moves by less than .02 or fewer than 1,000 documents are informative;
+        null = there is nothing left to compare.
 
     Raises:
         ConfigError: A column is missing, no step is given, or no native document.
@@ -117,7 +134,7 @@ def impact(
     [('books', 0.25, 'no flag'), ('forum', 4.0, 'flag')]
     """
     columns = [group] if isinstance(group, str) else list(group)
-    frame = _native(verdicts, columns, tokens, cluster)
+    frame = _native(verdicts, columns, [tokens, cluster, *strata])
     if not steps:
         raise ConfigError("steps is empty: an audit needs at least one step with its rules")
     if frame.is_empty():
@@ -126,20 +143,27 @@ def impact(
     weights = {"documents": np.ones(frame.height)}
     if tokens is not None:
         weights["tokens"] = frame[tokens].cast(pl.Float64).fill_null(0.0).to_numpy()
-    tables = [_audit_column(frame, column, cluster, failed, weights) for column in columns]
+    variables = list(dict.fromkeys(strata))
+    tables = []
+    for column in columns:
+        labels = frame[column].cast(pl.String).fill_null(MISSING_GROUP)
+        names, codes = labels.unique().sort(), _cluster_codes(frame, column, cluster)
+        layout = lay_out(_codes(labels, names), codes)
+        crude = _audit_column(column, names, layout, failed, weights)
+        others = [v for v in variables if v != column]
+        tables.append(_with_adjusted(crude, frame.select(others), layout, failed, codes))
     return _judged(pl.concat(tables))
 
 
 def _native(
     verdicts: pl.DataFrame | pl.LazyFrame,
     groups: Sequence[str],
-    tokens: str | None,
-    cluster: str | None,
+    others: Sequence[str | None],
 ) -> pl.DataFrame:
     """The columns an audit reads, of documents that are not planted."""
     frame = verdicts.lazy()
     known = frame.collect_schema().names()
-    needed = list(dict.fromkeys(c for c in ("failed", *groups, tokens, cluster) if c))
+    needed = list(dict.fromkeys(c for c in ("failed", *groups, *others) if c))
     for name in needed:
         if name not in known:
             raise ConfigError(unknown_name("column of the verdicts", name, known))
@@ -162,15 +186,12 @@ def _failed_by_step(frame: pl.DataFrame, steps: Steps) -> dict[str, NDArray[np.b
 
 
 def _audit_column(
-    frame: pl.DataFrame,
     column: str,
-    cluster: str | None,
+    names: pl.Series,
+    layout: Layout,
     failed: Mapping[str, NDArray[np.bool_]],
     weights: Mapping[str, Floats],
 ) -> pl.DataFrame:
-    labels = frame[column].cast(pl.String).fill_null(MISSING_GROUP)
-    names = labels.unique().sort()
-    layout = lay_out(_codes(labels, names), _cluster_codes(frame, column, cluster))
     keys, found = [], []
     for step, population, hit, alive in _populations(failed):
         for weight, values in weights.items():
@@ -181,6 +202,30 @@ def _audit_column(
     heads = heads.select(pl.all().repeat_by(len(names)).explode())
     groups = pl.concat([names.alias("group")] * len(keys))
     return pl.concat([heads.with_columns(groups), _rows(sums, group, rest)], how="horizontal")
+
+
+def _with_adjusted(
+    crude: pl.DataFrame,
+    variables: pl.DataFrame,
+    layout: Layout,
+    failed: Mapping[str, NDArray[np.bool_]],
+    cluster: NDArray[np.int64],
+) -> pl.DataFrame:
+    """Adjusted ratios beside the crude ones of marginal rows weighted by documents."""
+    if not variables.width:
+        empty = [pl.lit(None, dtype).alias(name) for name, dtype in SCHEMA.items()]
+        return crude.with_columns(empty)
+    alone = layout.clusters == layout.group.size
+    rows = adjusted_rows(
+        variables,
+        layout.group,
+        failed,
+        variables=variables.columns,
+        cluster=None if alone else cluster,
+    )
+    keys = ["step", "population", "weight", "group_column", "group"]
+    tested = crude.filter(_TESTED).select(keys)
+    return crude.join(tested.hstack(rows), on=keys, how="left", maintain_order="left")
 
 
 def _joined(parts: Sequence[Arrays]) -> Arrays:
@@ -241,6 +286,7 @@ def _rows(sums: Sums, group: Share, rest: Share) -> pl.DataFrame:
         **_ratio_columns("keep_ratio", keep),
         **_ratio_columns("removal_ratio", removal),
         "excess_removal": group.rate - rest.rate,
+        **_odds_columns(group, rest, removal.df),
         "p": np.where(enough, removal.p, np.nan),
         "smallest_detectable_ratio": smallest,
         "largest_group_share_of_rest_removals": sums.largest_other_share,
@@ -256,6 +302,18 @@ def _ratio_columns(name: str, found: RateComparison) -> dict[str, Floats]:
     known = ~np.isnan(found.ratio)
     ends = {f"{name}_low": found.low, f"{name}_high": found.high}
     return {name: found.ratio, **{k: np.where(known, v, np.nan) for k, v in ends.items()}}
+
+
+def _odds_columns(group: Share, rest: Share, df: Floats) -> dict[str, Floats]:
+    """Crude odds ratio with Woolf's interval on effective counts; ½ where a count is 0."""
+    counts = [share.size * rate for share in (group, rest) for rate in (share.rate, 1 - share.rate)]
+    half = np.where(np.min(counts, axis=0) <= 0, 0.5, 0.0)
+    a, b, c, d = (count + half for count in counts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = a * d / (b * c)
+        reach = t_quantile(0.95, np.nan_to_num(df)) * np.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
+        low, high = ratio * np.exp(-reach), ratio * np.exp(reach)
+    return {"odds_ratio": ratio, "odds_ratio_low": low, "odds_ratio_high": high}
 
 
 def _judged(rows: pl.DataFrame) -> pl.DataFrame:

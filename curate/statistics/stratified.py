@@ -1,0 +1,216 @@
+"""2×2 tables in strata: Mantel–Haenszel ratios, their variances, heterogeneity (arrays)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from curate.errors import ConfigError
+from curate.statistics.intervals import Estimate, Floats, floats, t_estimate
+
+_LEAST_EXPECTED = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Strata:
+    """One row a 2×2 table of one comparison in one stratum; `owner` says which comparison."""
+
+    hit: Floats
+    missed: Floats
+    hit_rest: Floats
+    missed_rest: Floats
+    owner: NDArray[np.int64]
+    comparisons: int
+
+    @property
+    def n(self) -> Floats:
+        """Documents of each stratum."""
+        return np.asarray(self.hit + self.missed + self.hit_rest + self.missed_rest)
+
+    def total(self, values: Floats) -> Floats:
+        """Sums of values over the strata of each comparison."""
+        return np.bincount(self.owner, values, self.comparisons).astype(np.float64)
+
+
+class StratifiedRatio(NamedTuple):
+    """Ratios common to all strata (arrays, one a comparison), of independent documents.
+
+    `variance` is that of the logarithm; `numerator` the sum that the ratio divides, by which
+    influences on the estimating equation become influences on the logarithm.
+    """
+
+    ratio: Floats
+    variance: Floats
+    numerator: Floats
+
+
+def strata_of(tables: ArrayLike) -> Strata:
+    """The strata of one comparison from rows of (hit, missed, hit in the rest, missed there).
+
+    >>> strata_of([[10, 20, 5, 30], [8, 8, 4, 9]]).n.tolist()
+    [65.0, 29.0]
+    """
+    rows = floats(tables)
+    if rows.ndim != 2 or rows.shape[1] != 4 or (rows < 0).any():
+        raise ConfigError(f"tables of shape {rows.shape}: rows of four counts >= 0 are needed")
+    hit, missed, hit_rest, missed_rest = rows.T
+    owner = np.zeros(len(rows), dtype=np.int64)
+    return Strata(
+        hit=hit,
+        missed=missed,
+        hit_rest=hit_rest,
+        missed_rest=missed_rest,
+        owner=owner,
+        comparisons=1,
+    )
+
+
+def stratified_odds_ratio(strata: Strata) -> StratifiedRatio:
+    """Mantel–Haenszel odds ratios; variance of Robins, Breslow & Greenland (1986).
+
+    The variance holds for few large strata and for many small ones. A ratio of 0, infinity or
+    0 / 0 has no variance (NaN).
+
+    >>> found = stratified_odds_ratio(strata_of([[10, 20, 5, 30], [8, 8, 4, 9]]))
+    >>> round(float(found.ratio[0]), 3), round(float(found.variance[0]), 3)
+    (2.687, 0.235)
+    """
+    a, b, c, d, n = strata.hit, strata.missed, strata.hit_rest, strata.missed_rest, strata.n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        up, down = np.nan_to_num(a * d / n), np.nan_to_num(b * c / n)
+        same, other = np.nan_to_num((a + d) / n), np.nan_to_num((b + c) / n)
+        R, S = strata.total(up), strata.total(down)
+        variance = (
+            strata.total(same * up) / (2 * R**2)
+            + strata.total(same * down + other * up) / (2 * R * S)
+            + strata.total(other * down) / (2 * S**2)
+        )
+        ratio = R / S
+    return StratifiedRatio(ratio, np.where(np.isfinite(variance), variance, np.nan), R)
+
+
+def stratified_rate_ratio(strata: Strata) -> StratifiedRatio:
+    """Mantel–Haenszel ratios of rates; variance of Greenland & Robins (1985).
+
+    >>> found = stratified_rate_ratio(strata_of([[10, 20, 5, 30], [8, 8, 4, 9]]))
+    >>> round(float(found.ratio[0]), 3)
+    1.987
+    """
+    a, c, n = strata.hit, strata.hit_rest, strata.n
+    own, rest = a + strata.missed, c + strata.missed_rest
+    with np.errstate(divide="ignore", invalid="ignore"):
+        P, Q = strata.total(np.nan_to_num(a * rest / n)), strata.total(np.nan_to_num(c * own / n))
+        spread = (own * rest * (a + c) - a * c * n) / n**2
+        variance = strata.total(np.nan_to_num(spread)) / (P * Q)
+        ratio = P / Q
+    return StratifiedRatio(ratio, np.where(np.isfinite(variance), variance, np.nan), P)
+
+
+class Heterogeneity(NamedTuple):
+    """Breslow–Day statistics and their degrees of freedom (arrays)."""
+
+    statistic: Floats
+    df: Floats
+
+
+def breslow_day(strata: Strata, ratio: Floats) -> Heterogeneity:
+    """Do the strata share one odds ratio? Breslow & Day (1980) with Tarone's correction (1985).
+
+    Strata with an expected count below 5 are left out; fewer than two strata give df 0.
+
+    Args:
+        strata: 2×2 tables.
+        ratio: Common odds ratio of each comparison.
+
+    >>> strata = strata_of([[10, 20, 5, 30], [8, 8, 9, 9]])
+    >>> found = breslow_day(strata, stratified_odds_ratio(strata).ratio)
+    >>> round(float(found.statistic[0]), 3), float(found.df[0])
+    (1.463, 1.0)
+    """
+    expected = _expected_hits(strata, ratio[strata.owner])
+    own, hits = strata.hit + strata.missed, strata.hit + strata.hit_rest
+    cells = np.stack([expected, own - expected, hits - expected, strata.n - own - hits + expected])
+    used = np.isfinite(expected) & (cells >= _LEAST_EXPECTED).all(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.where(used, 1 / (1 / cells).sum(0), 0.0)
+        beyond = np.where(used, strata.hit - expected, 0.0)
+        each = np.where(used, beyond**2 / variance, 0.0)
+        together = strata.total(beyond) ** 2 / strata.total(variance)
+    df = np.maximum(strata.total(used.astype(np.float64)) - 1, 0.0)
+    statistic = strata.total(each) - np.nan_to_num(together)
+    return Heterogeneity(np.where(df > 0, np.maximum(statistic, 0.0), np.nan), df)
+
+
+def _expected_hits(strata: Strata, ratio: Floats) -> Floats:
+    """Hits of the group that its margins and the odds ratio predict: a root of a quadratic."""
+    own, hits = strata.hit + strata.missed, strata.hit + strata.hit_rest
+    a = 1 - ratio
+    b = strata.n - own - hits + ratio * (own + hits)
+    c = -ratio * own * hits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        root = np.sqrt(np.maximum(b * b - 4 * a * c, 0.0))
+        return np.asarray(-2 * c / (b + root))
+
+
+def mantel_haenszel(tables: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """Odds ratio common to the strata, for independent documents.
+
+    Args:
+        tables: Rows of (hit, missed, hit in the rest, missed in the rest).
+        confidence: Of the interval, which is built on the logarithm's scale.
+
+    >>> found = mantel_haenszel([[10, 20, 5, 30], [8, 8, 4, 9]])
+    >>> round(found.estimate, 3), round(found.low, 3), round(found.high, 3)
+    (2.687, 1.039, 6.947)
+    """
+    found = stratified_odds_ratio(strata_of(tables))
+    return _on_log_scale(float(found.ratio[0]), float(found.variance[0]), confidence)
+
+
+def odds_ratio(table: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """Odds ratio of one 2×2 table with Woolf's interval; ½ is added to all where one count is 0.
+
+    >>> found = odds_ratio([80, 120, 150, 50])
+    >>> round(found.estimate, 4), round(found.low, 5), round(found.high, 5)
+    (0.2222, 0.14497, 0.34065)
+    """
+    counts = floats(table).reshape(4)
+    counts = counts + 0.5 if (counts == 0).any() else counts
+    ratio = counts[0] * counts[3] / (counts[1] * counts[2])
+    return _on_log_scale(float(ratio), float((1 / counts).sum()), confidence)
+
+
+def _on_log_scale(ratio: float, variance: float, confidence: float) -> Estimate:
+    if not (0 < ratio < np.inf):
+        return Estimate(
+            estimate=ratio,
+            low=0.0,
+            high=float("inf"),
+            standard_error=float("nan"),
+            degrees_of_freedom=float("inf"),
+        )
+    log = t_estimate(float(np.log(ratio)), float(np.sqrt(variance)), float("inf"), confidence)
+    return Estimate(
+        estimate=ratio,
+        low=float(np.exp(log.low)),
+        high=float(np.exp(log.high)),
+        standard_error=log.standard_error,
+        degrees_of_freedom=log.degrees_of_freedom,
+    )
+
+
+def heterogeneity_p(statistic: Floats, df: Floats, df_error: ArrayLike = np.inf) -> Floats:
+    """Upper tail of a heterogeneity statistic: χ², or F where the error has few clusters.
+
+    >>> [round(float(p), 3) for p in heterogeneity_p(np.array([3.84, 3.84]), np.ones(2), [1e9, 5])]
+    [0.05, 0.107]
+    """
+    df_error = np.broadcast_to(floats(df_error), df.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_chi = special.chdtrc(df, statistic)
+        by_f = special.fdtrc(df, np.clip(df_error, 1e-3, 1e9), statistic / df)
+    return np.where(df > 0, np.where(df_error > 1e8, by_chi, by_f), np.nan)
