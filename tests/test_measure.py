@@ -1,0 +1,123 @@
+"""A run with its experiment: arms resolve their own survivors, tables say what was measured."""
+
+import polars as pl
+import pytest
+
+import curate
+from curate.config import load_config
+from curate.measure import arm_masks
+from curate.pipeline import open_context, run_stages
+
+
+def write(path, rows):
+    pl.DataFrame(rows, schema=["id", "text", "source"], orient="row").write_parquet(path)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory, corpus):
+    """A small run with two evaluation sets, a truth file and a cleaning step."""
+    folder = tmp_path_factory.mktemp("measured")
+    held_out = corpus.filter(pl.col("id").str.starts_with("doc-00"))
+    texts = corpus.join(held_out, on="id", how="anti", maintain_order="left")
+    mail = pl.concat_str(pl.col("text"), pl.lit("\nWrite to jane.doe@example.org.\n"))
+    touched = pl.when(pl.col("id").str.ends_with("7")).then(mail).otherwise("text")
+    texts = texts.with_columns(text=touched)
+    texts.drop("kind").write_parquet(folder / "raw.parquet")
+    texts.select("id", "kind").write_parquet(folder / "truth.parquet")
+    (folder / "evaluation").mkdir()
+    for number, name in enumerate(("first", "second")):
+        part = held_out.gather_every(2, number).drop("kind")
+        part.write_parquet(folder / "evaluation" / f"{name}.parquet")
+    return curate.run(
+        {
+            "truth": str(folder / "truth.parquet"),
+            "input": {"path": str(folder / "raw.parquet")},
+            "clean": {"steps": ["mask_pii"]},
+            "rules": {"add": {"few_repeats": {"signal": "duplicate_line_fraction", "max": 0.3}}},
+            "duplicates": {"near": {"preset": "high_recall"}},
+            "measure": {
+                "evaluation": [str(folder / "evaluation" / "*.parquet")],
+                "sizes": ["order2"],
+                "budgets": [4_000, 8_000],
+                "replicates": 3,
+            },
+            "output": {"path": str(folder / "run")},
+        }
+    )
+
+
+def test_arms_are_predicates_over_the_verdicts(measured):
+    arms = set(measured.folder.read("proxies/runs.parquet")["arm"])
+    without = {"without_own", "without_duplicates.exact", "without_duplicates.near"}
+
+    assert {"raw", "curated", "oracle", "random", "null_a", "null_b"} <= arms
+    assert without <= arms
+    assert "without_mask_pii" in arms
+
+
+def test_evaluation_sets_are_named_by_file(measured):
+    assert set(measured.folder.read("proxies/evaluation.parquet")["eval_set"]) == {
+        "first",
+        "second",
+    }
+
+
+def test_verdict_is_a_sentence_with_an_interval_or_says_that_it_cannot_tell(measured):
+    sentence = measured.sentences[0]
+
+    assert "[" in sentence or "cannot tell" in sentence
+    assert "Kneser–Ney" in sentence or "cannot tell" in sentence
+    assert measured.multipliers.filter("headline").height >= 1
+
+
+def test_number_of_workers_does_not_change_a_table_of_the_experiment(measured, tmp_path):
+    again = curate.run(
+        measured.folder.file("config.toml"),
+        overrides={"output.path": str(tmp_path / "run")},
+        workers=1,
+    )
+
+    for name in ("proxies/runs.parquet", "proxies/losses.parquet", "scaling/multipliers.parquet"):
+        assert again.folder.file(name).read_bytes() == measured.folder.file(name).read_bytes()
+
+
+def test_without_evaluation_there_is_no_headline(tmp_path, corpus):
+    corpus.drop("kind").head(150).write_parquet(tmp_path / "raw.parquet")
+    run = curate.run(
+        {
+            "input": {"path": str(tmp_path / "raw.parquet")},
+            "measure": {},
+            "output": {"path": str(tmp_path / "run")},
+        }
+    )
+
+    assert "no neutral evaluation set" in run.sentences[0]
+
+
+def test_leaving_a_rule_out_changes_the_survivor_of_a_cluster(tmp_path):
+    """The longest copy fails a rule: its shorter copy stays, until an arm leaves the rule out."""
+    body = " ".join(f"word{i} and another{i * 7} thing" for i in range(100))
+    write(
+        tmp_path / "raw.parquet",
+        [
+            ("short", body + ".", "a"),
+            ("long", body + ". " + "{ " * 9, "b"),
+            ("other", body[::-1], "a"),
+        ],
+    )
+    values = {
+        "input": {"path": str(tmp_path / "raw.parquet")},
+        "rules": {"add": {"no_braces": {"signal": "curly_bracket_count", "max": 0}}},
+        "controls": {"share": 0.0},
+        "measure": {},
+        "output": {"path": str(tmp_path / "run")},
+    }
+    context = open_context(load_config(values))
+    run_stages(context, until="verdicts")
+    masks = arm_masks(context, context.config.measure)
+    kept = {row["id"]: row for row in masks.to_dicts()}
+
+    assert kept["short"]["curated"]
+    assert not kept["long"]["curated"]
+    assert kept["long"]["without_own"]
+    assert not kept["short"]["without_own"]
