@@ -150,7 +150,7 @@ def table(rows: list[str], ratios: list[str], missing: list[str]) -> str:
     lines = [
         MARK,
         "",
-        f"Command: `python -m benchmarks.duplicates`, {platform.machine()}, {os.cpu_count()} cores.",
+        f"`python -m benchmarks.duplicates` on {platform.machine()}, {os.cpu_count()} cores.",
         "14 bands × 8 rows, word 5-grams; MB of UTF-8 text a CPU second, medians of "
         "runs in turns. *signature*: shingles and 112 permutations (ours with the 128-bit hash "
         "for exact copies); *pairs*: signature, LSH, and ours the exact verification; "

@@ -137,7 +137,6 @@ def curate(file: str, folder: Path) -> dict[str, object]:
     signed = process_time()
     pairs = find_pairs(lambda: [frame], config)
     paired = process_time()
-    del frame
     begun = process_time()
     whole_job(file, folder, config)
     seconds = {

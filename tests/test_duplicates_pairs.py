@@ -15,11 +15,11 @@ from curate.duplicates import (
     NearDuplicates,
     find_duplicates,
     find_pairs,
+    verification,
 )
-from curate.duplicates import (
-    pairs as pairs_module,
-)
+from curate.duplicates import pairs as search
 from curate.errors import ConfigError, InputError, IntegrityError
+from curate.statistics import binomial_band
 from curate.text import text_similarity
 
 HIGH_RECALL = DuplicatesConfig(near=NearDuplicates(preset="high_recall"))
@@ -170,7 +170,7 @@ def test_how_documents_are_split_into_parts_changes_nothing(corpus, rows):
 def test_verification_in_turns_changes_nothing(corpus, monkeypatch):
     frame, _ = corpus
     whole, calls = pairs_in(frame), []
-    monkeypatch.setattr(pairs_module, "_SHINGLES_HELD", 5_000)
+    monkeypatch.setattr(verification, "_SHINGLES_HELD", 5_000)
     in_turns = find_pairs(lambda: calls.append(1) or [frame])
     assert in_turns.equals(whole)
     assert len(calls) > 10
@@ -190,9 +190,7 @@ def test_other_seeds_find_the_same_when_the_search_is_thorough(corpus):
 
 def test_a_hash_collision_never_makes_a_duplicate(monkeypatch):
     """Every document is given the same hash: only equal words still count as copies."""
-    monkeypatch.setattr(
-        pairs_module, "first_of_class", lambda hashes: np.zeros(len(hashes), np.int64)
-    )
+    monkeypatch.setattr(search, "first_of_class", lambda hashes: np.zeros(len(hashes), np.int64))
     found = pairs_in(frame_of(["first text", "other text", "First, TEXT!", "other text"]))
     assert found.select("id_a", "id_b").rows() == [("d00000", "d00002")]
 
@@ -264,3 +262,87 @@ def test_the_notebook_view_is_escaped():
     assert "1 of 2 documents have a duplicate that stays; 1 exact and 0 near pairs" in shown
     assert evil not in shown
     assert html.escape(evil, quote=False) in shown
+
+
+SEARCHES = [
+    {"preset": "high_recall"},
+    {"scheme": "one_permutation", "recall": 0.99},
+    {"jaccard": 0.7, "recall": 0.999},
+]
+
+
+@pytest.mark.parametrize("survivor", ["longest", "earliest"])
+@pytest.mark.parametrize("options", SEARCHES)
+def test_a_search_through_files_finds_the_same(corpus, options, survivor):
+    """Signatures and bands in a temporary folder, buckets of a few thousand rows."""
+    near = NearDuplicates(**options)
+    in_memory, spilled = (
+        find_pairs(
+            lambda: corpus[0].iter_slices(333),
+            DuplicatesConfig(near=near, survivor=survivor, memory_mb=memory),
+        )
+        for memory in (None, 1)
+    )
+    assert in_memory.height > 200
+    assert spilled.equals(in_memory)
+
+
+@pytest.mark.parametrize("scheme", ["affine32", "one_permutation"])
+@pytest.mark.parametrize("recall", [0.8, 0.95, 0.999])
+def test_bands_chosen_for_a_recall_reach_it(recall, scheme):
+    """Pairs right above the threshold are the hardest; the band holds in 999 of 1,000 runs."""
+    jaccard = 0.8
+    originals, copies = planted(1_000, words=150, shares=(0.02,))
+    exact = text_similarity(pl.Series(originals), pl.Series(copies))["jaccard"]
+    total = int((exact >= jaccard).sum())
+    near = NearDuplicates(jaccard=jaccard, recall=recall, scheme=scheme)
+    found = pairs_in(frame_of(originals + copies), DuplicatesConfig(near=near)).height
+    assert near.candidate_probability(jaccard) >= recall
+    assert near.permutations <= 512
+    low, _ = binomial_band(total, recall, level=0.998)
+    assert total > 500
+    assert found >= low
+
+
+def test_a_recall_out_of_reach_is_refused():
+    with pytest.raises(ConfigError, match=r"no 512 permutations find pairs of Jaccard 0\.01"):
+        NearDuplicates(jaccard=0.01, recall=0.999)
+
+
+def test_an_excerpt_counts_where_containment_is_asked_for():
+    words = [f"w{i}" for i in range(400)]
+    frame = frame_of([" ".join(words[:280]), " ".join(words), " ".join(words[200:] + words[:180])])
+    near = NearDuplicates(jaccard=0.8, containment=0.9, recall=0.999)
+    pairs = pairs_in(frame, DuplicatesConfig(near=near))
+    rows = pairs.filter(pl.col("jaccard") < 0.8).select("id_a", "id_b").rows()
+    assert ("d00000", "d00001") in rows
+    assert (pairs["containment"] >= 0.9).all()
+    assert find_duplicates(frame, near=near).removed["id"].to_list()[0] == "d00000"
+    with pytest.raises(ConfigError, match="containment needs survivor = 'longest'"):
+        DuplicatesConfig(near=near, survivor="earliest")
+
+
+def test_chains_keep_their_far_end():
+    """A~B~C with A and C unlike: C stays, whichever of the two ends comes first."""
+    words = [f"w{i}" for i in range(300)]
+    a, b, c = (" ".join(words[start : start + 240]) for start in (0, 20, 40))
+    similarity = text_similarity(pl.Series([a, b, a]), pl.Series([b, c, c]))["jaccard"].to_list()
+    near = NearDuplicates(jaccard=0.8, preset="high_recall")
+    assert similarity[0] >= 0.8 > similarity[2]
+    for texts, kept in (([a, b, c], "d00002"), ([c, b, a], "d00002")):
+        removed = find_duplicates(frame_of(texts), near=near, survivor="earliest").removed
+        assert removed.select("id", "kept_id").rows() == [("d00001", "d00000")]
+        assert kept not in removed["id"]
+
+
+def test_what_earlier_documents_find_does_not_depend_on_later_ones(corpus):
+    """Under `earliest` the pairs of a beginning are the beginning of the pairs."""
+    frame = corpus[0].sample(fraction=1, shuffle=True, seed=5)
+    config = DuplicatesConfig(survivor="earliest")
+    whole = pairs_in(frame, config)
+    for rows in (100, 450, 820):
+        some = frame.head(rows)
+        both = pl.col("id_a").is_in(some["id"].implode()) & pl.col("id_b").is_in(
+            some["id"].implode()
+        )
+        assert pairs_in(some, config).equals(whole.filter(both))

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
-from datasketch import MinHash
+from datasketch import MinHash, MinHashLSH
 from numba import njit
 
 from curate.errors import ConfigError
@@ -16,6 +16,7 @@ from curate.text import (
     signatures,
     similarities,
     text_similarity,
+    to_datasketch,
     word_ngrams,
 )
 from curate.text.minhash import minima
@@ -163,3 +164,29 @@ def test_misuse_is_named():
         text_similarity(pl.Series(["a", "b"]), pl.Series(["a"]))
     with pytest.raises(ConfigError, match="-1 permutations"):
         permutations_of(-1, seed=1)
+
+
+def test_handed_to_datasketch_a_signature_gives_the_same_estimate():
+    found, _ = signatures(pl.Series(TEXTS[1:3]), permutations=64, seed=3)
+    one, two = (to_datasketch(row, seed=3) for row in found)
+    index = MinHashLSH(num_perm=64, params=(16, 4))
+    index.insert("one", one)
+    assert one.jaccard(two) == np.mean(found[0] == found[1])
+    assert index.query(one) == ["one"]
+
+
+def test_one_permutation_signatures_estimate_without_bias():
+    """Mean error of 200 pairs; even short documents fill all entries."""
+    rng = np.random.default_rng(6)
+    pairs = [mixed_pair(rng, 300, int(rng.integers(1, 40))) for _ in range(200)]
+    both = pl.Series([a for a, _ in pairs] + [b for _, b in pairs])
+    found, _ = signatures(both, permutations=128, scheme="one_permutation")
+    exact = text_similarity(both[:200], both[200:])["jaccard"].to_numpy()
+    errors = (found[:200] == found[200:]).mean(axis=1) - exact
+    assert abs(errors.mean()) < 5 * np.sqrt((exact * (1 - exact) / 128).sum()) / 200
+    short, _ = signatures(pl.Series(["a b c d e f"]), permutations=112, scheme="one_permutation")
+    assert set(short[0].tolist()) <= set(short[0][short[0] < 0xFFFFFFFF].tolist())
+    other, _ = signatures(both[:1], permutations=128, scheme="one_permutation", seed=2)
+    assert not (other[0] == found[0]).any()
+    with pytest.raises(ConfigError, match="unknown scheme 'affine64'; did you mean 'affine32'"):
+        signatures(both, permutations=8, scheme="affine64")

@@ -5,8 +5,8 @@ arm and every what-if, from the same pairs.
 """
 
 from curate.duplicates.find import Duplicates, find_duplicates
-from curate.duplicates.near import PRESETS, NearDuplicates
 from curate.duplicates.pairs import PAIRS_SCHEMA, DuplicatesConfig, find_pairs
+from curate.duplicates.settings import PRESETS, NearDuplicates, choose_bands
 from curate.duplicates.survivors import SURVIVOR_POLICIES, clusters, resolve
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Duplicates",
     "DuplicatesConfig",
     "NearDuplicates",
+    "choose_bands",
     "clusters",
     "find_duplicates",
     "find_pairs",

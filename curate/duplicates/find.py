@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from curate.duplicates.near import NearDuplicates
 from curate.duplicates.pairs import DuplicatesConfig, find_pairs
+from curate.duplicates.settings import NearDuplicates
 from curate.duplicates.survivors import SURVIVOR_POLICIES, resolve
 from curate.errors import ConfigError
 

@@ -7,27 +7,19 @@ Datasets, 3.4). What is found here is only a candidate; the sets of shingles dec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curate.duplicates.graph import components
-from curate.errors import ConfigError, unknown_name
+from curate.duplicates.settings import NearDuplicates
 from curate.text.simd import compiled
 from curate.text.words import U64
 
-#: Name → (bands, rows). At J = 0.8 they miss 8 %, 0.05 % and 0.0005 % of pairs.
-PRESETS = {
-    "fineweb": (14, 8),  # FineWeb's own (Penedo et al., 2024)
-    "balanced": (25, 6),
-    "high_recall": (40, 6),
-}
-
 #: Earlier members of a bucket that a document is compared with. A template of a million
 #: pages costs a million times this, not a million squared.
-_CHAIN = 16
+CHAIN = 16
 
 #: A group of likely copies up to this size is compared completely, so that whoever survives
 #: is paired with all the others. In a larger one everybody is compared with its hubs, the
@@ -36,55 +28,9 @@ _CHAIN = 16
 _COMPLETE = 128
 _HUBS = 32
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NearDuplicates:
-    """When two documents are near-duplicates, and how hard to look for them.
-
-    Attributes:
-        jaccard: Least exact Jaccard similarity of the sets of word 5-grams, in (0, 1].
-        preset: `fineweb`, `balanced` or `high_recall`: bands and rows of the candidate search.
-        seed: Of the permutations.
-
-    >>> NearDuplicates(jaccard=0.8).permutations
-    112
-    """
-
-    jaccard: float = 0.8
-    preset: str = "fineweb"
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.jaccard <= 1:
-            raise ConfigError(f"jaccard = {self.jaccard!r} is no similarity; allowed: (0, 1]")
-        if self.preset not in PRESETS:
-            raise ConfigError(unknown_name("preset", self.preset, PRESETS))
-        if not 0 <= self.seed < 1 << 32:
-            raise ConfigError(f"seed = {self.seed!r} is out of range; allowed: 0 to 2^32 - 1")
-
-    @property
-    def bands(self) -> int:
-        """Parts of a signature, each of which can make a candidate."""
-        return PRESETS[self.preset][0]
-
-    @property
-    def rows(self) -> int:
-        """Signature entries a band."""
-        return PRESETS[self.preset][1]
-
-    @property
-    def permutations(self) -> int:
-        """Entries of a signature."""
-        return self.bands * self.rows
-
-    def candidate_probability(self, jaccard: float) -> float:
-        """Probability that a pair of this similarity is compared at all.
-
-        >>> near = NearDuplicates(preset="fineweb")
-        >>> [round(near.candidate_probability(j), 3) for j in (0.5, 0.8, 0.9)]
-        [0.053, 0.924, 1.0]
-        """
-        return float(1 - (1 - jaccard**self.rows) ** self.bands)
+#: Earliest partners that a document remembers, where the earliest survives. Whoever finds the
+#: document later is compared with these as well.
+_LEADERS = 16
 
 
 def candidate_pairs(
@@ -93,6 +39,7 @@ def candidate_pairs(
     near: NearDuplicates,
     *,
     preference: NDArray[np.float64] | None = None,
+    band_pairs: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of documents that may reach the similarity asked for.
 
@@ -100,7 +47,9 @@ def candidate_pairs(
         signature: (documents, near.permutations), in document order.
         n_shingles: Size of each document; one with 0 takes no part.
         near: Threshold and bands.
-        preference: Smaller for a document that is likelier to survive; by default the longer.
+        preference: Smaller for a document that is likelier to survive. By default the earlier
+            one is, and then the pairs among the first documents do not depend on later ones.
+        band_pairs: What `pairs_of_bands` gives, where it is known already.
 
     Returns:
         Earlier and later document of each pair, each pair once, in ascending order.
@@ -114,20 +63,57 @@ def candidate_pairs(
     ([0], [1])
     """
     documents = len(n_shingles)
-    needed = _entries_needed(near)
-    order = -n_shingles if preference is None else preference
-    keys = np.empty(0, np.int64)
-    for band in range(near.bands):
-        found = _pairs_of_band(signature, n_shingles, (band * near.rows, near.rows), needed)
-        keys = np.union1d(keys, found)  # a band mostly finds what an earlier one found
-    likely = ceil(near.jaccard * near.permutations - 1e-9)
-    more = _pairs_of_groups(signature, order, keys, (likely, needed))
+    needed = entries_needed(near)
+    keys = pairs_of_bands(signature, n_shingles, near) if band_pairs is None else band_pairs
+    if preference is None:
+        more = _pairs_with_leaders(signature, keys, needed)
+    else:
+        likely = ceil(near.jaccard * near.permutations - 1e-9)
+        more = _pairs_of_groups(signature, preference, keys, (likely, needed))
     keys = np.union1d(keys, more)
     return keys // documents if documents else keys, keys % max(documents, 1)
 
 
-def _entries_needed(near: NearDuplicates) -> int:
-    """Equal entries below which a pair is not worth verifying: five standard errors low."""
+def pairs_of_bands(
+    signature: NDArray[np.uint32],
+    n_shingles: NDArray[np.int64],
+    near: NearDuplicates,
+    *,
+    known: int = 0,
+) -> NDArray[np.int64]:
+    """Pairs that share a band and agree well enough, as earlier * documents + later, sorted.
+
+    Args:
+        signature: (documents, near.permutations), in document order.
+        n_shingles: Size of each document; one with 0 takes no part.
+        near: Threshold and bands.
+        known: Pairs among the first `known` documents are left out.
+
+    >>> values = np.array([[1, 2], [1, 2], [3, 2]], np.uint32)
+    >>> near = NearDuplicates(jaccard=0.1, preset="fineweb")
+    >>> pairs_of_bands(np.tile(values, 56), np.ones(3, np.int64), near).tolist()
+    [1]
+    """
+    needed = entries_needed(near)
+    keys = np.empty(0, np.int64)
+    for band in range(near.bands):
+        place = (band * near.rows, near.rows)
+        found = _pairs_of_band(signature, n_shingles, place, (needed, known))
+        keys = np.union1d(keys, found)  # a band mostly finds what an earlier one found
+    return keys
+
+
+def entries_needed(near: NearDuplicates) -> int:
+    """Equal entries below which a pair is not worth verifying: five standard errors low.
+
+    One is enough where containment counts, which says little about similarity, and where
+    nothing is verified.
+
+    >>> entries_needed(NearDuplicates()), entries_needed(NearDuplicates(verify=False))
+    (69, 1)
+    """
+    if near.containment is not None or not near.verify:
+        return 1
     j, k = near.jaccard, near.permutations
     return max(1, ceil((j - 5 * sqrt(j * (1 - j) / k)) * k - 1e-9))
 
@@ -146,7 +132,7 @@ def _pairs_of_band(
     signature: NDArray[np.uint32],
     n_shingles: NDArray[np.int64],
     band: tuple[int, int],
-    needed: int,
+    limits: tuple[int, int],
 ) -> NDArray[np.int64]:
     """Pairs (as earlier * documents + later) that share one band and agree well enough.
 
@@ -154,6 +140,7 @@ def _pairs_of_band(
     chains to the one before. Documents enter in document order.
     """
     first, rows = band
+    needed, known = limits
     documents = signature.shape[0]
     slots = 1
     while slots < 2 * documents:
@@ -177,7 +164,7 @@ def _pairs_of_band(
         other = np.int64(last[slot])
         previous[document] = other
         last[slot] = document
-        for _ in range(_CHAIN):
+        for _ in range(CHAIN if document >= known else 0):
             if other < 0:
                 break
             if _agreement(signature, document, other) >= needed:
@@ -186,6 +173,76 @@ def _pairs_of_band(
                 pairs[count] = other * documents + document
                 count += 1
             other = np.int64(previous[other])
+    return pairs[:count]
+
+
+def _pairs_with_leaders(
+    signature: NDArray[np.uint32], keys: NDArray[np.int64], needed: int
+) -> NDArray[np.int64]:
+    """Further pairs of each document with the earliest partners of its partners.
+
+    Only earlier documents are looked at, so a document's pairs never depend on later ones:
+    what batches find one after the other is what one run over all finds.
+    """
+    documents = signature.shape[0]
+    if len(keys) == 0:
+        return keys
+    left, right = keys // documents, keys % documents
+    order = np.lexsort((left, right))
+    involved = np.zeros(documents, np.bool_)
+    involved[left] = involved[right] = True
+    place = np.cumsum(involved) - 1
+    rows = np.flatnonzero(involved)
+    pairs: NDArray[np.int64] = _compare_leaders(
+        signature, rows, (place[left[order]], place[right[order]]), needed
+    )
+    return pairs
+
+
+@compiled
+def _compare_leaders(
+    signature: NDArray[np.uint32],
+    rows: NDArray[np.int64],
+    ends: tuple[NDArray[np.int64], NDArray[np.int64]],
+    needed: int,
+) -> NDArray[np.int64]:
+    """Pairs of rows; `ends` number them, sorted by the later end, then by the earlier."""
+    left, right = ends
+    documents = signature.shape[0]
+    leaders = np.full((rows.shape[0], _LEADERS), -1, np.int64)
+    pairs = np.empty(1024, np.int64)
+    count, begin = 0, 0
+    while begin < right.shape[0]:
+        end = begin
+        while end < right.shape[0] and right[end] == right[begin]:
+            end += 1
+        later = right[begin]
+        reached = np.empty((end - begin) * (_LEADERS + 1), np.int64)
+        size = 0
+        for edge in range(begin, end):
+            reached[size] = left[edge]
+            size += 1
+            for k in range(_LEADERS):
+                if leaders[left[edge], k] < 0:
+                    break
+                reached[size] = leaders[left[edge], k]
+                size += 1
+        reached = np.sort(reached[:size])
+        held = 0
+        for i in range(size):
+            other = reached[i]
+            if i > 0 and other == reached[i - 1]:
+                continue
+            if _agreement(signature, rows[other], rows[later]) < needed:
+                continue
+            if count == pairs.shape[0]:
+                pairs = np.concatenate((pairs, np.empty_like(pairs)))
+            pairs[count] = rows[other] * documents + rows[later]
+            count += 1
+            if held < _LEADERS:
+                leaders[later, held] = other
+                held += 1
+        begin = end
     return pairs[:count]
 
 
@@ -201,7 +258,7 @@ def _pairs_of_groups(
         return keys
     likely, needed = thresholds
     left, right = keys // documents, keys % documents
-    close = _all_agreements(signature, left, right) >= likely
+    close = agreements(signature, left, right) >= likely
     group = components(documents, left[close], right[close])
     members = np.flatnonzero(np.bincount(group, minlength=documents)[group] > 2)
     members = members[np.lexsort((members, preference[members], group[members]))]
@@ -211,13 +268,19 @@ def _pairs_of_groups(
 
 
 @compiled
-def _all_agreements(
+def agreements(
     signature: NDArray[np.uint32], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    agreements = np.empty(left.shape[0], np.int64)
+    """Equal entries of each pair of signatures.
+
+    >>> values = np.array([[1, 2], [1, 3]], np.uint32)
+    >>> agreements(values, np.array([0]), np.array([1])).tolist()
+    [1]
+    """
+    counts = np.empty(left.shape[0], np.int64)
     for pair in range(left.shape[0]):
-        agreements[pair] = _agreement(signature, left[pair], right[pair])
-    return agreements
+        counts[pair] = _agreement(signature, left[pair], right[pair])
+    return counts
 
 
 @compiled

@@ -6,10 +6,19 @@ docs/tokenisation.md says what a word is. Statistics for signals count words the
 
 from curate.text.arrow import TextView, text_view
 from curate.text.jaccard import shingle_sets, similarities, text_similarity
-from curate.text.minhash import Sketch, normalised_hashes, permutations_of, signatures, sketch
+from curate.text.minhash import (
+    SCHEMES,
+    Sketch,
+    normalised_hashes,
+    permutations_of,
+    signatures,
+    sketch,
+    to_datasketch,
+)
 from curate.text.words import SHINGLE_WORDS, split_words, word_ngrams, word_sequences
 
 __all__ = [
+    "SCHEMES",
     "SHINGLE_WORDS",
     "Sketch",
     "TextView",
@@ -22,6 +31,7 @@ __all__ = [
     "split_words",
     "text_similarity",
     "text_view",
+    "to_datasketch",
     "word_ngrams",
     "word_sequences",
 ]

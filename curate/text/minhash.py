@@ -7,12 +7,13 @@ so a signature can be handed to `datasketch.MinHash(hashvalues=..., scheme="affi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.errors import ConfigError
+from curate.errors import ConfigError, unknown_name
 from curate.text.arrow import text_view
 from curate.text.simd import compiled, inlined, load8
 from curate.text.words import (
@@ -27,6 +28,14 @@ from curate.text.words import (
     longest,
     lower,
 )
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
+
+#: How a signature is made of the shingles: `affine32` takes a minimum for each permutation,
+#: `one_permutation` spreads the shingles of one permutation over the entries (Li, Owen, Zhang
+#: 2012) and fills empty entries from others (optimal densification, Shrivastava 2017).
+SCHEMES = ("affine32", "one_permutation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,13 +71,19 @@ def permutations_of(count: int, *, seed: int) -> tuple[NDArray[np.uint32], NDArr
     return a, b
 
 
-def sketch(text: pl.Series, *, permutations: int, seed: int = 1) -> Sketch:
+def sketch(
+    text: pl.Series, *, permutations: int, seed: int = 1, scheme: str = "affine32"
+) -> Sketch:
     """Signature, shingle count and word-sequence hash of each document, in one pass.
 
     Args:
         text: String series without nulls.
         permutations: Length of a signature, e.g. 112.
         seed: Chooses the permutations; signatures of different seeds cannot be compared.
+        scheme: One of `SCHEMES`; signatures of different schemes cannot be compared.
+
+    Raises:
+        ConfigError: An unknown scheme.
 
     >>> result = sketch(pl.Series(["One two three!", "one, TWO: three", "…"]), permutations=4)
     >>> result.n_shingles.tolist()
@@ -76,6 +91,8 @@ def sketch(text: pl.Series, *, permutations: int, seed: int = 1) -> Sketch:
     >>> [bool((result.words_hash[0] == row).all()) for row in result.words_hash]
     [True, True, False]
     """
+    if scheme not in SCHEMES:
+        raise ConfigError(unknown_name("scheme", scheme, SCHEMES))
     view = text_view(text)
     rows = len(view)
     result = Sketch(
@@ -87,13 +104,14 @@ def sketch(text: pl.Series, *, permutations: int, seed: int = 1) -> Sketch:
         (view.address, view.length),
         (character_table(), gram_multipliers(SHINGLE_WORDS)),
         permutations_of(permutations, seed=seed),
+        (scheme == "one_permutation", U64(seed)),
         (result.signature, result.n_shingles, result.words_hash),
     )
     return result
 
 
 def signatures(
-    text: pl.Series, *, permutations: int, seed: int = 1
+    text: pl.Series, *, permutations: int, seed: int = 1, scheme: str = "affine32"
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """MinHash signatures over word 5-grams, and the number of shingles of each document.
 
@@ -104,8 +122,24 @@ def signatures(
     >>> values.shape, n_shingles.tolist(), bool((values[0] == values[1]).all())
     ((2, 8), [2, 2], True)
     """
-    result = sketch(text, permutations=permutations, seed=seed)
+    result = sketch(text, permutations=permutations, seed=seed, scheme=scheme)
     return result.signature, result.n_shingles
+
+
+def to_datasketch(signature: NDArray[np.uint32], *, seed: int = 1) -> MinHash:
+    """One `affine32` signature as a `datasketch.MinHash`, ready for its LSH and its estimates.
+
+    Args:
+        signature: One row of `signatures`.
+        seed: The one that it was made with.
+
+    >>> values, _ = signatures(pl.Series(["a b c d e f"] * 2), permutations=64)
+    >>> to_datasketch(values[0]).jaccard(to_datasketch(values[1]))
+    1.0
+    """
+    from datasketch import MinHash
+
+    return MinHash(hashvalues=signature, seed=seed, scheme="affine32")
 
 
 def normalised_hashes(text: pl.Series) -> NDArray[np.uint64]:
@@ -188,16 +222,48 @@ def minima(
 
 
 @compiled
+def _fill_bins(
+    shingles: NDArray[np.uint64],
+    count: int,
+    seed: np.uint64,
+    filled: NDArray[np.bool_],
+    signature: NDArray[np.uint32],
+) -> None:
+    """One-permutation signature: high bits of a hash choose the entry, low bits are its value."""
+    entries = U64(signature.shape[0])
+    filled[:] = False
+    for i in range(count):
+        h = _stir(shingles[i] ^ (seed * _STEP_1), 0, _STEP_0)
+        entry = ((h >> U64(32)) * entries) >> U64(32)
+        value = U32(h & U64(0xFFFFFFFF))
+        signature[entry] = value if value < signature[entry] else signature[entry]
+        filled[entry] = True
+    for empty in range(signature.shape[0]):
+        if filled[empty]:
+            continue
+        attempt = 0
+        other = U64(empty)
+        while not filled[other]:  # the same attempts in every document, so copies agree
+            h = _stir(U64(empty), attempt, _STEP_1)
+            other = ((h >> U64(32)) * entries) >> U64(32)
+            attempt += 1
+        signature[empty] = signature[other]
+
+
+@compiled
 def _sketch_all(
     view: tuple[NDArray[np.uint64], NDArray[np.int64]],
     tables: tuple[NDArray[np.uint32], NDArray[np.uint64]],
     permutations: tuple[NDArray[np.uint32], NDArray[np.uint32]],
+    one_permutation: tuple[bool, np.uint64],
     out: tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint64]],
 ) -> None:
     address, length = view
     table, multipliers = tables
     a, b = permutations
     signature, n_shingles, words_hash = out
+    into_bins, seed = one_permutation
+    filled = np.empty(signature.shape[1], np.bool_)
     most = longest(length)
     low = np.empty(2 * most + 64 + PADDING, np.uint8)
     words = np.empty(most // 2 + 1, np.uint64)
@@ -212,6 +278,8 @@ def _sketch_all(
         _hash_sequence(words, count, words_hash[d])
         grams = hash_grams(words, count, multipliers, shingles)
         n_shingles[d] = grams
-        if a.shape[0]:
+        if a.shape[0] and into_bins:
+            _fill_bins(shingles, grams, seed, filled, signature[d])
+        elif a.shape[0]:
             fmix32(shingles, grams, hashes)
             minima(hashes[:grams], a, b, signature[d])
