@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curate.scaling._fit_kernel import Data, Floats, Law, compiled, solve
-from curate.scaling._noise_kernel import inverse, jacobian, noise_of, trunk_sums, weighted_sums
+from curate.scaling._noise_kernel import inverse, noise_of, trunk_sums, weighted_sums
 from curate.scaling._readout_kernel import quantity, slope
 
 
@@ -59,7 +59,7 @@ def weighted_fit(
             mu *= 4.0
             if expected < tolerance or mu > 1e9:
                 break
-    return phi, total + (stiff * miss) ** 2
+    return phi, total
 
 
 @compiled
@@ -91,38 +91,42 @@ def degrees_of_freedom(
     The two variances' uncertainty is the inverse of the restricted likelihood's expected
     information, as in mixed-model t tests.
     """
-    variance, ratio = noise[0], noise[1]
-    keep = np.flatnonzero(data[5])
-    rows, trunk = jacobian(phi, law, data)[keep], data[4][keep]
-    points, k = rows.shape
-    same = np.zeros((points, points))
-    for i in range(points):
-        for j in range(points):
-            same[i, j] = 1.0 if trunk[i] == trunk[j] else 0.0
-    size = same.sum(axis=1)
-    inside = np.eye(points)
-    for i in range(points):
-        inside[i] -= ratio / (1 + ratio * size[i]) * same[i]
-    inside /= variance
-    weighted = inside @ rows
-    bread = inverse(rows.T @ weighted)
-    error = np.dot(gradient, bread @ gradient)
-    project = inside - weighted @ bread @ weighted.T
-    direction = weighted @ (bread @ gradient)
-    by_point = np.dot(direction, direction)
-    by_trunk = np.dot(direction, same @ direction)
+    variance, ratio = noise
+    trunks = int(data[4].max()) + 1
+    of_rows, _, size, gram, _ = trunk_sums(phi, law, data, trunks)
+    k = phi.shape[0]
+    once, twice, thrice = gram.copy(), gram.copy(), gram.copy()  # J'WJ, J'WWJ, J'WWWJ
+    damped, turned = 1 / (1 + ratio * size), of_rows.copy()
+    for t in range(trunks):
+        if size[t] > 0:
+            d, c = damped[t], size[t]
+            turned[t] *= d
+            for i in range(k):
+                for j in range(k):
+                    pair = of_rows[t, i] * of_rows[t, j] / c
+                    once[i, j] += (d - 1) * pair
+                    twice[i, j] += (d * d - 1) * pair
+                    thrice[i, j] += (d * d * d - 1) * pair
+    bread = inverse(once)
+    pulled = bread @ gradient
+    error = np.dot(gradient, pulled)
+    free = size.sum() - k
     if size.max() < 2 or ratio <= 0:
-        return float(points - k), np.sqrt(error)
-    both = project @ same
-    pp, pt, tt = 0.5 * (project * project).sum(), 0.5 * (project * both.T).sum(), 0.0
-    for i in range(points):
-        for j in range(points):
-            tt += 0.5 * both[i, j] * both[j, i]
+        return float(free), np.sqrt(variance * error)
+    by_point, by_trunk = np.dot(pulled, twice @ pulled), ((turned @ pulled) ** 2).sum()
+    inner = turned @ bread @ turned.T
+    mixed = bread @ twice
+    pp = size.sum() + (damped**2 - 1).sum() - 2 * np.trace(bread @ thrice) + np.trace(mixed @ mixed)
+    pt = (size * damped**2).sum() - 2 * (damped * np.diag(inner)).sum()
+    pt += np.trace(mixed @ bread @ (turned.T @ turned))
+    between = np.diag(size * damped) - inner
+    tt = (between**2).sum()
+    pp, pt, tt = 0.5 * pp, 0.5 * pt, 0.5 * tt
     det = pp * tt - pt * pt
     if not det > 0:
-        return 0.0, np.sqrt(error)
-    noise_of_error = (tt * by_point**2 - 2 * pt * by_point * by_trunk + pp * by_trunk**2) / det
-    return 2 * error * error / noise_of_error, np.sqrt(error)
+        return 0.0, np.sqrt(variance * error)
+    doubt = (tt * by_point**2 - 2 * pt * by_point * by_trunk + pp * by_trunk**2) / det
+    return 2 * error * error / doubt, np.sqrt(variance * error)
 
 
 @compiled
@@ -142,16 +146,16 @@ def profile_end(
     centre = quantity(what, best, law)
     weights = (ratio, trunks, 1e-5 * variance)
     base = weighted_sums(trunk_sums(best, law, data, trunks), ratio)[2]
-    stiff = 300.0 * np.sqrt(variance) / error
+    stiff = 30.0 * np.sqrt(variance) / error  # what it gives way does not matter: see `value`
     low, low_t, high, high_t = centre, 0.0, np.nan, np.nan
     at, phi, wanted = centre + critical * error, best.copy(), abs(critical)
     for _ in range(25):
         if (limit - at) * critical <= 0:
             at = limit
         phi, total = weighted_fit(phi, law, data, weights, (what[0], what[1], at, stiff))
-        reached = np.sqrt(max(total - base, 0.0) / variance)
+        reached, value = np.sqrt(max(total - base, 0.0) / variance), quantity(what, phi, law)
         if abs(reached - wanted) < 2e-3 * wanted:
-            return float(at)
+            return float(value)
         if reached < wanted:
             if at == limit:
                 return np.inf if critical > 0 else -np.inf
@@ -165,3 +169,11 @@ def profile_end(
             share = (wanted - low_t) / (high_t - low_t)
             at = low + (high - low) * min(max(share, 0.1), 0.9)
     return float(at)
+
+
+@compiled
+def weighted_spread(phi: Floats, law: Law, data: Data, noise: tuple[float, float, int]) -> Floats:
+    """Covariance of the noise-weighted fit: variance x (J'V^-1 J)^-1."""
+    sums = trunk_sums(phi, law, data, noise[2])
+    out: Floats = noise[0] * inverse(weighted_sums(sums, noise[1])[0])
+    return out

@@ -8,7 +8,7 @@ from curate.scaling._fit_kernel import Floats, Law, compiled, log_loss, theta_of
 
 #: What `quantity` reads off a law; every value but PARAMETER and FLOOR_SHIFT is a logarithm.
 PARAMETER, LOG_PARAMETER, ODDS, TOKENS, MULTIPLIER, BEST_N, BEST_D, KNEE, LOSS = range(9)
-FACTOR, FLOOR_SHIFT, BEST_RATIO = 9, 10, 11
+FACTOR, FLOOR_SHIFT, BEST_RATIO, GAIN = 9, 10, 11, 12
 
 
 @compiled
@@ -38,6 +38,13 @@ def _knee(theta: Floats, n: float, threshold: float) -> float:
 
 
 @compiled
+def _gain(theta: Floats, n: float, m: float) -> float:
+    """Log of the share of the loss that one doubling of the tokens takes away."""
+    left = 1 - 2.0 ** -theta[4]
+    return float(np.log(left) + theta[1] - theta[4] * m - log_loss(theta, n, m)[0])
+
+
+@compiled
 def quantity(what: tuple[int, Floats], phi: Floats, law: Law) -> float:
     """One number read off a law; `what` is (code, arguments in centred logs)."""
     code, args = what
@@ -64,6 +71,8 @@ def quantity(what: tuple[int, Floats], phi: Floats, law: Law) -> float:
         return float(_knee(first, args[1], args[2]))
     if code == LOSS:
         return float(log_loss(first, args[1], args[2])[0])
+    if code == GAIN:
+        return float(_gain(first, args[1], args[2]))
     second = theta[int(args[1])]
     if code == FACTOR:
         return float((first[1] - second[1]) / first[4])
