@@ -138,7 +138,7 @@ def drop_boilerplate_lines(documents: pl.DataFrame) -> pl.DataFrame:
     >>> drop_boilerplate_lines(pl.DataFrame({"text": ["Home | Shop | Login\nText."]})).row(0)
     (0, 0, 20, '')
     """
-    lines = frame_lines(documents["text"]).filter(pl.col("removable"))
+    lines = frame_lines(documents["text"]).filter("removable")
     sizes = documents.select(
         document=pl.int_range(pl.len(), dtype=pl.UInt32), size=pl.col("text").str.len_bytes()
     )

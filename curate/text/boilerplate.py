@@ -14,7 +14,11 @@ notices, and menus of three entries or more. Longer lines than `LONGEST_LINE_BYT
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
+
+from curate.text.keywords import Keywords, keywords, lines_with
 
 LONGEST_LINE_BYTES = 240
 
@@ -39,141 +43,138 @@ settings|dashboard|notifications|messages|download(?: app)?|get the app|language
 français|español
 """
 
-# (words of which each matching line holds one, pattern): the words are a cheap first sieve.
 _NOTICES = (
-    (
-        "cookie",
-        r"\b(?:uses?|using|store|sets?|accept|reject|allow|decline|manage|refuse)\b.*\bcookies",
-    ),
-    (
-        "cookie",
-        r"\b(?:necessary|essential|functional|marketing|analytics|advertising)\b.*\bcookies",
-    ),
-    ("cookie", r"\bcookies?\b.*\b(?:policy|preferences|consent|experience|notice|personali[sz]e)"),
-    (
-        "cookie",
-        r"\bcookies?\b.*\b(?:necessary|improve|analy[sz]e|collect|partners|disabled|enabled)",
-    ),
-    (
-        "by ",
-        r"\bby (?:continuing|using|browsing|clicking|signing|subscribing)\b.*\b(?:site|agree)\b",
-    ),
-    (" all", r"\b(?:accept|reject|allow) all(?: cookies| and\b|\W*$)"),
-    ("manage", r"\bmanage (?:your |my )?(?:preferences|choices|consent|settings)"),
-    (
-        "your ",
-        r"\byour (?:privacy|consent|choices?)\b.*\b(?:matters?|important|settings|at any time)",
-    ),
-    ("legitimate interest", r"\blegitimate interest"),
-    ("personali", r"\bpersonali[sz]ed (?:ads|content|advertising)"),
-    ("third", r"\bthird[- ]party (?:vendors|partners|cookies)"),
-    ("tracking", r"\btracking technologies"),
-    ("newsletter", r"\bnewsletters?\b"),
-    ("s", r"\b(?:subscribe|sign up|signup|join)\b.*\b(?:mailing list|updates|inbox|offers|alerts)"),
-    ("mail", r"\b(?:enter|submit) your e-?mail|\byour e-?mail address\b"),
-    ("spam", r"\bno spam\b"),
-    ("unsubscribe", r"\bunsubscribe\b.*\b(?:any ?time|whenever)"),
-    (" us", r"\b(?:follow|find|connect with|watch) us on\b|\bfollow us\b"),
-    (
-        "share",
-        r"\bshare (?:this|on|via)\b.*\b(?:post|page|article|story|facebook|e-?mail|friends?)",
-    ),
-    ("facebook", r"\bfacebook\b\W+\b(?:x|twitter|instagram|linkedin|youtube|pinterest)\b"),
-    ("twitter", r"\btwitter\b\W+\b(?:facebook|instagram|linkedin|youtube|pinterest)\b"),
-    ("privacy", r"\bprivacy (?:policy|notice|statement|settings)\b"),
-    ("terms of", r"\bterms of (?:use|service|sale)\b"),
-    ("powered by", r"\bpowered by (?:wordpress|drupal|joomla|shopify|blogger|squarespace|wix)"),
-    (" to ", r"\bskip to (?:the )?(?:main )?(?:content|navigation)|\bback to (?:the )?top\b"),
-    (" in to", r"\b(?:log|sign) in to\b.*\b(?:account|continue|comment|view|see|read|your)"),
-    ("already", r"\balready (?:have an account|a member|a subscriber)|^\W*already registered\?"),
-    ("create", r"\bcreate (?:an|your|a free) (?:account|profile)"),
-    ("forgot", r"\bforgot(?:ten)? (?:your )?(?:password|username)"),
-    ("me", r"\bremember me\b|\bkeep me (?:signed|logged) in"),
-    (
-        "javascript",
-        r"\b(?:enable|turn on|requires?)\b.*\bjavascript|\bjavascript is (?:dis|en)abled",
-    ),
-    ("your ", r"\byour (?:shopping )?(?:cart|basket|bag)\b"),
-    ("free ", r"\bfree (?:shipping|delivery|returns)\b"),
-    (" to ", r"\badd(?:ed)? to (?:your )?(?:cart|basket|bag|wish ?list)"),
-    ("customers", r"\bcustomers? (?:who bought|also (?:bought|viewed))"),
-    ("be the first", r"\bbe the first to (?:comment|like|review|share)"),
-    ("s", r"\b\d+ (?:comments|likes|shares|views|followers|reviews|replies)\s*$"),
-    ("min", r"\b\d+ min(?:ute)?s? read\b"),
-    (" app", r"\b(?:download|get) (?:our|the) (?:free )?app\b|\bon the app ?store\b"),
-    ("like", r"\byou (?:may|might) also like\b"),
-    ("more", r"\bmore from this\b|\bmore stories\b|\bread more\s*(?:\.\.\.|…|»|›|→)?\s*$"),
-    ("recommended", r"\brecommended for you\b"),
-    ("sponsored", r"^\W*sponsored\b"),
-    ("advertisement", r"^\W*advertisement\W*$"),
-    (
-        "your ",
-        r"\b(?:select|choose|change) your (?:language|country|region|currency|location|store)\b",
-    ),
-    ("page", r"^\W*page \d+ of \d+\b"),
-    ("showing", r"\bshowing \d+\s*[-–]\s*\d+ of"),
-    ("browser", r"\b(?:update|upgrade) your browser\b|\bbrowser is (?:out of date|not supported)"),
-    ("opens in", r"\bopens in (?:a )?new (?:window|tab)\b"),
-    ("customer", r"\bcustomer (?:support|service|care)\b"),
+    r"\b(?:uses?|using|store|sets?|accept|reject|allow|decline|manage|refuse)\b.*\bcookies",
+    r"\b(?:necessary|essential|functional|marketing|analytics|advertising)\b.*\bcookies",
+    r"\bcookies?\b.*\b(?:policy|preferences|consent|experience|notice|personali[sz]e)",
+    r"\bcookies?\b.*\b(?:necessary|improve|analy[sz]e|collect|partners|disabled|enabled)",
+    r"\bby (?:continuing|using|browsing|clicking|signing|subscribing)\b.*\b(?:site|agree)\b",
+    r"\b(?:accept|reject|allow) all(?: cookies| and\b|\W*$)",
+    r"\bmanage (?:your |my )?(?:preferences|choices|consent|settings)",
+    r"\byour (?:privacy|consent|choices?)\b.*\b(?:matters?|important|settings|at any time)",
+    r"\blegitimate interest",
+    r"\bpersonali[sz]ed (?:ads|content|advertising)",
+    r"\bthird[- ]party (?:vendors|partners|cookies)",
+    r"\btracking technologies",
+    r"\bnewsletters?\b",
+    r"\b(?:subscribe|sign up|signup|join)\b.*\b(?:mailing list|updates|inbox|offers|alerts)",
+    r"\b(?:enter|submit) your e-?mail|\byour e-?mail address\b",
+    r"\bno spam\b",
+    r"\bunsubscribe\b.*\b(?:any ?time|whenever)",
+    r"\b(?:follow|find|connect with|watch) us on\b|\bfollow us\b",
+    r"\bshare (?:this|on|via)\b.*\b(?:post|page|article|story|facebook|e-?mail|friends?)",
+    r"\bfacebook\b\W+\b(?:x|twitter|instagram|linkedin|youtube|pinterest)\b",
+    r"\btwitter\b\W+\b(?:facebook|instagram|linkedin|youtube|pinterest)\b",
+    r"\bprivacy (?:policy|notice|statement|settings)\b",
+    r"\bterms of (?:use|service|sale)\b",
+    r"\bpowered by (?:wordpress|drupal|joomla|shopify|blogger|squarespace|wix)",
+    r"\bskip to (?:the )?(?:main )?(?:content|navigation)|\bback to (?:the )?top\b",
+    r"\b(?:log|sign) in to\b.*\b(?:account|continue|comment|view|see|read|your)",
+    r"\balready (?:have an account|a member|a subscriber)|^\W*already registered\?",
+    r"\bcreate (?:an|your|a free) (?:account|profile)",
+    r"\bforgot(?:ten)? (?:your )?(?:password|username)",
+    r"\bremember me\b|\bkeep me (?:signed|logged) in",
+    r"\b(?:enable|turn on|requires?)\b.*\bjavascript|\bjavascript is (?:dis|en)abled",
+    r"\byour (?:shopping )?(?:cart|basket|bag)\b",
+    r"\bfree (?:shipping|delivery|returns)\b",
+    r"\badd(?:ed)? to (?:your )?(?:cart|basket|bag|wish ?list)",
+    r"\bcustomers? (?:who bought|also (?:bought|viewed))",
+    r"\bbe the first to (?:comment|like|review|share)",
+    r"\b\d+ (?:comments|likes|shares|views|followers|reviews|replies)\s*$",
+    r"\b\d+ min(?:ute)?s? read\b",
+    r"\b(?:download|get) (?:our|the) (?:free )?app\b|\bon the app ?store\b",
+    r"\byou (?:may|might) also like\b",
+    r"\bmore from this\b|\bmore stories\b|\bread more\s*(?:\.\.\.|…|»|›|→)?\s*$",
+    r"\brecommended for you\b",
+    r"^\W*sponsored\b",
+    r"^\W*advertisement\W*$",
+    r"\b(?:select|choose|change) your (?:language|country|region|currency|location|store)\b",
+    r"^\W*page \d+ of \d+\b",
+    r"\bshowing \d+\s*[-–]\s*\d+ of",
+    r"\b(?:update|upgrade) your browser\b|\bbrowser is (?:out of date|not supported)",
+    r"\bopens in (?:a )?new (?:window|tab)\b",
+    r"\bcustomer (?:support|service|care)\b",
 )
 _ENTRY = "(?:" + _ENTRIES.strip().replace("\n", "|") + ")"
 _SEPARATOR = r"(?:[ \t]*[|·•›»>/–—-][ \t]*|[ \t]*::[ \t]*|\t+| {2,})"
 _AROUND = r"[ \t]*(?:[-*•·»›>+][ \t]*)?", r"[ \t]*[!:.…»›>→]*\s*"
 _FRAME = rf"(?i)^{_AROUND[0]}{_ENTRY}(?:{_SEPARATOR}{_ENTRY})*{_AROUND[1]}$"
 _MENU = rf"(?i)^{_AROUND[0]}{_ENTRY}(?:{_SEPARATOR}{_ENTRY}){{2,}}{_AROUND[1]}$"
-_NOTICE = "(?i)" + "|".join(pattern for _, pattern in _NOTICES)
-_SIEVE = sorted({word for word, _ in _NOTICES if len(word) > 2})
-# Two patterns have no rare word; their lines are short or begin with the verb.
-_SIEVE += ["subscribe", "sign up", "signup", "join", "comments", "likes", "shares", "views"]
-_SIEVE += ["followers", "reviews", "replies", "remember me", "keep me"]
+_NOTICE = "(?i)" + "|".join(_NOTICES)
+# A line that fits a pattern holds one of these words, or begins with one of an entry's first words.
+_WORDS = """
+agree site cookie cookies accept reject allow manage privacy consent choice choices legitimate
+personalized personalised third tracking newsletter newsletters mailing updates inbox offers alerts
+email emails mail mails spam unsubscribe us share facebook twitter terms powered skip top log sign account
+member subscriber registered profile forgot forgotten remember keep javascript cart basket bag
+shipping delivery returns wish wishlist customer customers first comments likes shares views
+followers reviews replies read app appstore also more stories recommended sponsored advertisement
+language country region currency location store page showing browser opens
+"""
+_FIRST_WORDS = """
+home homepage about contact search menu main navigation site sitemap faq faqs help support careers
+jobs press advertise newsletter newsletters news blog events shop store products services pricing
+plans features solutions resources gallery forum forums community log login logout sign signin
+signup signout register subscribe join my account cart basket checkout view add wish wishlist buy
+order next previous prev older newer load show see read learn find continue more share tweet like
+follow print e email comment comments leave reply report save close facebook twitter instagram
+linkedin youtube pinterest whatsapp reddit tiktok rss related popular recent most trending latest
+top categories tags archive archives topics sport sports politics business technology
+entertainment lifestyle opinion weather video videos photos travel health world local money culture
+women men kids sale new brands gifts privacy cookie cookies terms legal imprint accessibility
+disclaimer back skip profile settings dashboard notifications messages download get language
+english deutsch fran espa stories
+"""
 
 
 def frame_lines(text: pl.Series) -> pl.DataFrame:
-    r"""Every line that is not blank, and whether it belongs to a page's frame.
+    r"""The lines that belong to a page's frame.
 
     Args:
         text: String column without nulls.
 
     Returns:
-        `document` UInt32 (row of `text`), `line` String, `start` Int64 (its byte offset),
-        `frame` Boolean, `removable` Boolean, in the order of the text.
+        `document` UInt32 (row of `text`), `start` Int64 (byte offset of the line), `line` String,
+        `removable` Boolean, in the order of the text.
 
     >>> page = "Home | About us | Login\nWe use cookies on this site.\n\nContact\nA sentence."
-    >>> frame_lines(pl.Series([page])).select("frame", "removable").rows()
-    [(True, True), (True, True), (True, False), (False, False)]
+    >>> frame_lines(pl.Series([page])).select("start", "removable").rows()
+    [(0, True), (24, True), (54, False)]
     """
-    lines = (
-        pl.DataFrame({"document": pl.int_range(len(text), dtype=pl.UInt32, eager=True)})
-        .with_columns(line=text.str.split("\n"))
-        .explode("line")
-        .with_columns(size=pl.col("line").str.len_bytes().cast(pl.Int64) + 1)
-        .with_columns(start=pl.col("size").cum_sum().over("document") - pl.col("size"))
-        .filter(pl.col("line").str.contains(r"\S"))
-    )
-    short = pl.col("line").str.len_bytes() <= LONGEST_LINE_BYTES
-    candidate = pl.col("line").str.contains_any(_SIEVE, ascii_case_insensitive=True)
-    lines = lines.with_row_index("row")
-    notices = lines.filter(short & candidate).filter(pl.col("line").str.contains(_NOTICE))["row"]
-    # A line of text rarely has the shape of a menu: the anchored pattern fails at once.
-    entries = lines.filter(short).filter(pl.col("line").str.contains(_FRAME))
-    menus = entries.filter(pl.col("line").str.contains(_MENU))["row"]
-    is_notice = pl.col("row").is_in(notices.implode())
-    return lines.select(
-        "document",
-        "line",
-        "start",
-        frame=is_notice | pl.col("row").is_in(entries["row"].implode()),
-        removable=is_notice | pl.col("row").is_in(menus.implode()),
-    )
+    lines = lines_with(text, _sieve(), longest_bytes=LONGEST_LINE_BYTES)
+    notice = lines["line"].str.contains(_NOTICE)
+    entry = _only(lines["line"], _FRAME, among=~notice)
+    menu = _only(lines["line"], _MENU, among=entry)
+    frame = lines.with_columns(removable=notice | menu).filter(notice | entry)
+    return frame.select("document", "start", "line", "removable")
 
 
 def frame_line_fraction(text: pl.Series) -> pl.Series:
-    r"""Share of a document's lines that belong to a page's frame, Float64; 0 without lines.
+    r"""Share of a document's non-blank lines that belong to a page's frame; 0 without lines.
+
+    Args:
+        text: String column without nulls.
+
+    Returns:
+        Float64, one value a document.
 
     >>> frame_line_fraction(pl.Series(["Login\nRegister\nA sentence.\nOne more.", ""])).to_list()
     [0.5, 0.0]
     """
-    shares = frame_lines(text).group_by("document").agg(fraction=pl.col("frame").mean())
-    documents = pl.DataFrame({"document": pl.int_range(len(text), dtype=pl.UInt32, eager=True)})
-    joined = documents.join(shares, on="document", how="left", maintain_order="left")
-    return joined["fraction"].fill_null(0.0)
+    found = frame_lines(text).group_by("document", maintain_order=True).len()
+    lines = text.gather(found["document"]).str.count_matches(r"(?m)^.*\S.*$")
+    shares = pl.zeros(len(text), dtype=pl.Float64, eager=True)
+    return shares.scatter(found["document"], found["len"] / lines) if len(found) else shares
+
+
+@cache
+def _sieve() -> Keywords:
+    return keywords(_WORDS.split(), first=_FIRST_WORDS.split())
+
+
+def _only(lines: pl.Series, pattern: str, *, among: pl.Series) -> pl.Series:
+    """Which lines match, asked of some of them alone; Boolean."""
+    rows = among.arg_true()
+    matches = lines.gather(rows).str.contains(pattern)
+    none = pl.repeat(False, len(lines), dtype=pl.Boolean, eager=True)
+    return none.scatter(rows, matches) if len(rows) else none

@@ -1,7 +1,7 @@
 """Personal data in text: where it stands, by kind. No value is ever returned, only places.
 
-Each kind has a sieve (a cheap pattern that Polars runs over all documents), a pattern over the
-bytes of the documents that pass it, and where the kind has one, a check:
+A compiled sieve finds at signs and numbers; each kind has a pattern over the bytes around its
+candidates and a check:
 
 - `email`: a local part of unquoted ASCII words, a domain with a dot or an address literal;
 - `ip`: IPv4 in canonical form, public or from a documentation range; private, loopback,
@@ -9,7 +9,8 @@ bytes of the documents that pass it, and where the kind has one, a check:
   left out where a word before them says so;
 - `card`: 13 to 19 digits with an issuer's prefix and length, and a correct Luhn digit;
 - `iban`: country code, the country's length, and remainder 1 modulo 97 (ISO 13616);
-- `phone`: international (`+` and 8 to 15 digits) or North American (3-3-4 digits).
+- `phone`: international (`+` and 8 to 15 digits) or North American (3-3-4 digits);
+- `secret`: private keys and access tokens by the prefixes that their makers publish.
 
 The order of `KINDS` decides where two patterns claim the same digits.
 """
@@ -18,11 +19,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
+from curate.text._numbers import ACCOUNT, AT, DOTTED, LONG, candidates
+from curate.text.arrow import text_view
 from curate.text.spans import Span, add_disjoint
 
 _DOCUMENTATION = tuple(
@@ -36,6 +40,9 @@ _IBAN_TABLE = (
 _IBAN_CHARS = {entry[:2]: int(entry[2:]) for entry in _IBAN_TABLE.split()}
 _ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LOCAL_CHARS = 64  # RFC 5321, 4.5.3.1.1; looking back no further keeps every text linear
+_LOCAL_BYTES = (
+    b"".join(bytes([b]) for b in range(33, 127) if re.fullmatch(_ATOM, bytes([b]))) + b"."
+)
 _LOCAL = re.compile(rb"(?<![\x80-\xff])\b" + _ATOM + rb"(?:\." + _ATOM + rb")*$")
 _LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -56,7 +63,32 @@ _PHONE = (
     rb"|(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}"
     rb")(?![0-9A-Za-z_\-/]|[.,:][0-9])"
 )
-
+# Published prefixes of keys that open something; the mark comes first, so that a sieve finds them.
+WHOLE = 4  # the candidate is a text that holds such a mark
+SECRET_MARKS = (
+    "PRIVATE KEY-----",
+    "AKIA",
+    "ASIA",
+    "AIza",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "sk_live_",
+    "rk_live_",
+    "npm_",
+    "hf_",
+)
+_SECRET = (
+    rb"-----BEGIN (?:[A-Z]+ ){0,2}PRIVATE KEY-----[A-Za-z0-9+/=\\\s:,.-]{40,}?"
+    rb"-----END (?:[A-Z]+ ){0,2}PRIVATE KEY-----"
+    rb"|(?<![A-Za-z0-9_])(?:A(?:KI|SI)A[A-Z2-7]{16}|AIza[A-Za-z0-9_-]{35}|gh[pos]_[A-Za-z0-9]{36}"
+    rb"|github_pat_[A-Za-z0-9_]{82}|glpat-[A-Za-z0-9_-]{20}|xox[bp]-[0-9]{10,}-[A-Za-z0-9-]{20,}"
+    rb"|[sr]k_live_[A-Za-z0-9]{24,}|npm_[A-Za-z0-9]{36}|hf_[A-Za-z0-9]{34})(?![A-Za-z0-9])"
+)
 
 Place = tuple[int, int]
 
@@ -66,32 +98,41 @@ class Kind:
     """How one kind of personal data is found.
 
     Attributes:
-        sieve: Polars pattern that every text holding the kind matches.
+        sieves: Kinds of candidates among which it may stand.
         pattern: Pattern over bytes.
         check: From the whole text and the span of the match to the span of the value, if it is one.
+        anchored: The value begins where the candidate does.
     """
 
-    sieve: str
+    sieves: tuple[int, ...]
     pattern: re.Pattern[bytes]
     check: Callable[[bytes, int, int], Place | None]
+    anchored: bool = False
 
 
 def _check_email(text: bytes, start: int, end: int) -> Place | None:
     """The domain was matched; the local part is what stands before it."""
-    begin = max(0, start - _LOCAL_CHARS)
-    local = _LOCAL.search(text[max(0, begin - 1) : start])
-    if not local:
+    before = text[max(0, start - _LOCAL_CHARS - 1) : start]
+    run = len(before) - len(before.rstrip(_LOCAL_BYTES))
+    local = _LOCAL.search(text, start - run, start)
+    if not local or start - local.start() > _LOCAL_CHARS:
         return None
-    first = start - len(local.group())
-    return (first, end) if first >= begin else None
+    return local.start(), end
 
 
 def _check_ip(text: bytes, start: int, end: int) -> Place | None:
-    address = ipaddress.ip_address(text[start:end].decode())
-    documented = any(address in network for network in _DOCUMENTATION)
-    public = address.is_global and not address.is_multicast
+    if not _names_someone(text[start:end]):
+        return None
     numbered = _NUMBERED_BEFORE.search(text[max(0, start - 16) : start])
-    return (start, end) if (documented or public) and not numbered else None
+    return None if numbered else (start, end)
+
+
+@lru_cache(maxsize=4096)
+def _names_someone(value: bytes) -> bool:
+    """Whether an address is public, or from a range for documentation."""
+    address = ipaddress.ip_address(value.decode())
+    documented = any(address in network for network in _DOCUMENTATION)
+    return documented or (address.is_global and not address.is_multicast)
 
 
 def _check_card(text: bytes, start: int, end: int) -> Place | None:
@@ -134,18 +175,14 @@ def _check_phone(text: bytes, start: int, end: int) -> Place | None:
 
 
 KINDS: Mapping[str, Kind] = {
-    "email": Kind(sieve="@", pattern=re.compile(_DOMAIN), check=_check_email),
-    "ip": Kind(sieve=r"\d\.\d{1,3}\.\d{1,3}\.\d", pattern=re.compile(_IP), check=_check_ip),
-    "iban": Kind(sieve=r"[A-Z]{2}\d{2} ?[A-Z0-9]{4}", pattern=re.compile(_IBAN), check=_check_iban),
-    "card": Kind(
-        sieve=r"[3-6]\d{3}[ -]?\d{2}[ -]?\d{2}[ -]?\d", pattern=re.compile(_CARD), check=_check_card
-    ),
-    "phone": Kind(
-        sieve=r"\+[1-9][\d(]?|\d{3}\)? ?[.-]?\d{3}[ .-]\d{4}",
-        pattern=re.compile(_PHONE),
-        check=_check_phone,
-    ),
+    "email": Kind(sieves=(AT,), pattern=re.compile(_DOMAIN), check=_check_email, anchored=True),
+    "ip": Kind(sieves=(DOTTED,), pattern=re.compile(_IP), check=_check_ip),
+    "iban": Kind(sieves=(ACCOUNT,), pattern=re.compile(_IBAN), check=_check_iban, anchored=True),
+    "card": Kind(sieves=(LONG,), pattern=re.compile(_CARD), check=_check_card),
+    "phone": Kind(sieves=(DOTTED, LONG), pattern=re.compile(_PHONE), check=_check_phone),
+    "secret": Kind(sieves=(WHOLE,), pattern=re.compile(_SECRET), check=lambda _, *span: span),
 }
+"""Every kind of personal data by name."""
 
 
 def luhn(digits: str) -> bool:
@@ -180,22 +217,40 @@ def find_personal_data(text: pl.Series) -> pl.DataFrame:
     >>> find_personal_data(pl.Series(["no", "Ann <a@site.org>, 8.8.8.8"])).rows()
     [(1, 'email', 5, 15), (1, 'ip', 18, 25)]
     """
-    masks = {name: text.str.contains(kind.sieve) for name, kind in KINDS.items()}
+    view = text_view(text)
     rows: list[tuple[int, str, int, int]] = []
-    some = pl.DataFrame(masks).select(pl.any_horizontal(pl.all())).to_series()
-    for document in some.arg_true().to_list():
-        raw = text[document].encode()
-        names = [name for name, mask in masks.items() if mask[document]]
-        rows += [(document, *place) for place in _places(raw, names)]
+    of_document: dict[int, list[tuple[int, int, int]]] = {}
+    for document, *candidate in candidates(view.address, view.length).tolist():
+        of_document.setdefault(document, []).append(tuple(candidate))
+    for document in text.str.contains_any(list(SECRET_MARKS)).arg_true().to_list():
+        of_document.setdefault(document, []).append((WHOLE, 0, int(view.length[document])))
+    for document in sorted(of_document):
+        places = _places(text[document].encode(), of_document[document])
+        rows += [(document, *place) for place in places]
     schema = {"document": pl.UInt32, "kind": pl.String, "start": pl.Int64, "end": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _places(raw: bytes, names: list[str]) -> list[tuple[str, int, int]]:
+def _places(raw: bytes, found: list[tuple[int, int, int]]) -> list[tuple[str, int, int]]:
     spans: list[Span] = []
-    for name in names:
-        for match in KINDS[name].pattern.finditer(raw):
-            place = KINDS[name].check(raw, *match.span())
-            if place:
-                add_disjoint(spans, (*place, name))
+    for name, kind in KINDS.items():
+        windows = [(start, end) for sieve, start, end in found if sieve in kind.sieves]
+        for place in _values(raw, kind, windows):
+            add_disjoint(spans, (*place, name))
     return [(name, start, end) for start, end, name in spans]
+
+
+def _values(raw: bytes, kind: Kind, windows: list[Place]) -> Iterator[Place]:
+    for start, end in windows:
+        for match in _matches(raw, kind, start, end):
+            place = kind.check(raw, *match.span())
+            if place:
+                yield place
+
+
+def _matches(raw: bytes, kind: Kind, start: int, end: int) -> Iterable[re.Match[bytes]]:
+    if kind.anchored:
+        match = kind.pattern.match(raw, start)
+        return () if match is None else (match,)
+    # The pattern may begin with a sign or a bracket, and it looks two bytes ahead.
+    return kind.pattern.finditer(raw, max(0, start - 2), end + 3)

@@ -126,3 +126,18 @@ def nonzero_mask(_context: Llvm, source: Llvm) -> _Codegen:
         return builder.bitcast(builder.icmp_unsigned("!=", block, _all(0)), _I64)
 
     return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def class_mask(_context: Llvm, source: Llvm) -> _Codegen:
+    """Bits of the 64 bytes at `source` that are ASCII digits, and of those that are `@`."""
+    result = types.UniTuple(types.uint64, 2)
+
+    def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        digit = builder.icmp_unsigned("<", builder.sub(block, _all(ord("0"))), _all(10))
+        at = builder.icmp_unsigned("==", block, _all(ord("@")))
+        masks = [builder.bitcast(mask, _I64) for mask in (digit, at)]
+        return context.make_tuple(builder, result, masks)
+
+    return result(types.uint64), codegen

@@ -247,7 +247,7 @@ def lower(address: int, size: int, table: NDArray[np.uint32], low: NDArray[np.ui
 
 
 @inlined
-def _hash_word(base: int, start: int, size: int) -> np.uint64:
+def hash_word(base: int, start: int, size: int) -> np.uint64:
     """Hash of the bytes of one word; zero bytes must follow the buffer.
 
     Branch-light for the common word of up to sixteen bytes: two loads, masked by length.
@@ -305,7 +305,7 @@ def hash_words(low: NDArray[np.uint8], size: int, hashes: NDArray[np.uint64]) ->
             held += found
         for word in range(held >> 1):
             start = edges[2 * word]
-            hashes[count + word] = _hash_word(base, start, edges[2 * word + 1] - start)
+            hashes[count + word] = hash_word(base, start, edges[2 * word + 1] - start)
         count += held >> 1
         if held & 1:
             edges[0] = edges[held - 1]
