@@ -100,16 +100,17 @@ _SEPARATOR = r"(?:[ \t]*[|·•›»>/–—-][ \t]*|[ \t]*::[ \t]*|\t+| {2,})"
 _AROUND = r"[ \t]*(?:[-*•·»›>+][ \t]*)?", r"[ \t]*[!:.…»›>→]*\s*"
 _FRAME = rf"(?i)^{_AROUND[0]}{_ENTRY}(?:{_SEPARATOR}{_ENTRY})*{_AROUND[1]}$"
 _MENU = rf"(?i)^{_AROUND[0]}{_ENTRY}(?:{_SEPARATOR}{_ENTRY}){{2,}}{_AROUND[1]}$"
-_NOTICE = "(?i)" + "|".join(_NOTICES)
+# Word bounds that know ASCII letters alone: with Unicode ones the engine leaves its automaton.
+_NOTICE = "(?i)" + "|".join(_NOTICES).replace(r"\b", r"(?-u:\b)").replace(r"\W", "[^a-zA-Z0-9_]")
 # A line that fits a pattern holds one of these words, or begins with one of an entry's first words.
 _WORDS = """
 agree site cookie cookies accept reject allow manage privacy consent choice choices legitimate
-personalized personalised third tracking newsletter newsletters mailing updates inbox offers alerts
-email emails mail mails spam unsubscribe us share facebook twitter terms powered skip top log sign account
-member subscriber registered profile forgot forgotten remember keep javascript cart basket bag
-shipping delivery returns wish wishlist customer customers first comments likes shares views
-followers reviews replies read app appstore also more stories recommended sponsored advertisement
-language country region currency location store page showing browser opens
+personalized personalised third tracking newsletter newsletters mailing updates inbox offers
+alerts email emails mail mails spam unsubscribe us share facebook twitter terms powered skip top
+log sign account member subscriber registered profile forgot forgotten remember keep javascript
+cart basket bag shipping delivery returns wish wishlist customer customers first comments likes
+shares views followers reviews replies read app appstore also more stories recommended sponsored
+advertisement language country region currency location store page showing browser opens
 """
 _FIRST_WORDS = """
 home homepage about contact search menu main navigation site sitemap faq faqs help support careers
