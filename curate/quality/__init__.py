@@ -1,14 +1,55 @@
-"""Quality scores that prove themselves: fitted, calibrated, evaluated, explained."""
+"""Quality scores that prove themselves: fitted, calibrated, evaluated, explained.
 
+Three scores (reference classifier, importance weights, perplexity), any scorer of one's own, and
+their mean rank; every one of them is evaluated by the same figures, with intervals that leave out
+whole sources and duplicate clusters.
+"""
+
+from curate.quality.card import model_card
+from curate.quality.combination import agreement, mean_of_ranks
+from curate.quality.description import decile_examples, source_scores
 from curate.quality.evaluation import evaluate_scores
-from curate.quality.explanation import contributions
+from curate.quality.explanation import contributions, group_contributions, top_terms
+from curate.quality.importance import (
+    ImportanceModel,
+    fit_importance,
+    gumbel_top_k,
+    load_importance,
+)
+from curate.quality.labels import apply_scorer, fit_labels
 from curate.quality.model import QualityConfig, QualityModel, fit_quality, load_quality
+from curate.quality.perplexity import (
+    PerplexityModel,
+    fit_perplexity,
+    load_perplexity,
+    percentile_buckets,
+)
+from curate.quality.selection import SelectionConfig, selection_ranks
 
 __all__ = [
+    "ImportanceModel",
+    "PerplexityModel",
     "QualityConfig",
     "QualityModel",
+    "SelectionConfig",
+    "agreement",
+    "apply_scorer",
     "contributions",
+    "decile_examples",
     "evaluate_scores",
+    "fit_importance",
+    "fit_labels",
+    "fit_perplexity",
     "fit_quality",
+    "group_contributions",
+    "gumbel_top_k",
+    "load_importance",
+    "load_perplexity",
     "load_quality",
+    "mean_of_ranks",
+    "model_card",
+    "percentile_buckets",
+    "selection_ranks",
+    "source_scores",
+    "top_terms",
 ]

@@ -1,48 +1,55 @@
-"""Why a document scored as it did: exact contributions of its terms to the decision value."""
+"""Why a document scored as it did: exact contributions of its terms to the decision value.
+
+Two terms may share a bucket and thus a weight; every table here says which.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.quality._features import vectorizer
+from curate.errors import ConfigError
+from curate.quality._features import SHARE_SCALE, as_texts, buckets, counted
+from curate.text import split_words, word_ngrams
 
 Floats = NDArray[np.float64]
 
+_SAMPLE_CHARS = 10_000
+_MIN_DOCUMENTS = 5
 
-def contributions(text: str, weights: Floats) -> pl.DataFrame:
+
+def contributions(text: str, weights: Floats, *, norm: str = "unit") -> pl.DataFrame:
     """Contribution of every term of one text; with the intercept they sum to its decision.
 
     Args:
         text: The document.
         weights: One weight a bucket; their number is a power of 2.
+        norm: `unit` or `share`, as the model was fitted.
 
     Returns:
-        `term` (1- or 2-gram), `count`, `contribution` = weight · count / length of the count
-        vector, `shares_bucket_with` (List[String]: other terms of this text in the same bucket,
-        whose weight it therefore shares; terms of other texts may share it too). Strongest
-        first, ties by term. A text without words has no rows.
+        `term` (a word or two), `count`, `contribution` = weight · count / length of the count
+        vector (`unit`) or number of terms (`share`), `shares_bucket_with` (List[String]: other
+        terms of this text in the same bucket, whose weight it therefore shares; terms of other
+        texts may share it too). Strongest first, ties by term. A text without words has no rows.
 
     >>> found = contributions("fine fine words", np.full(2**18, 2.0))
     >>> found.select("term", "count").rows()
     [('fine', 2), ('fine fine', 1), ('fine words', 1), ('words', 1)]
     """
-    hashing = vectorizer(weights.size.bit_length() - 1)
-    counts = Counter(hashing.build_analyzer()(text))
+    counts = Counter(_terms(text))
     terms = sorted(counts)
-    hashing.set_params(analyzer=lambda term: [term], norm=None)
-    bucket = hashing.transform(terms).indices.astype(np.int64) if terms else np.empty(0, np.int64)
+    bucket = _term_buckets(terms, weights.size.bit_length() - 1)
     count = np.array([counts[t] for t in terms], dtype=np.int64)
-    found, inverse = np.unique(bucket, return_inverse=True)
-    norm = float(np.sqrt((np.bincount(inverse, count, found.size) ** 2).sum())) or 1.0
     frame = pl.DataFrame(
         {
             "term": pl.Series(terms, dtype=pl.String),
             "count": count,
-            "contribution": weights[bucket] * count / norm,
+            "contribution": weights[bucket] * count * _scale(bucket, count, norm),
             "bucket": bucket,
         }
     )
@@ -52,3 +59,134 @@ def contributions(text: str, weights: Floats) -> pl.DataFrame:
         .drop("bucket")
         .sort(pl.col("contribution").abs(), "term", descending=[True, False])
     )
+
+
+def top_terms(
+    documents: Sequence[str] | pl.Series | pl.DataFrame, weights: Floats, *, top: int = 10
+) -> pl.DataFrame:
+    """The terms with the highest and with the lowest weight, among those that documents use.
+
+    Args:
+        documents: A sample of texts; the first 10,000 characters of each are read. A term counts
+            if 5 of them hold it (or all of them, where there are fewer).
+        weights: One weight a bucket.
+        top: Terms of either sign.
+
+    Returns:
+        `term`, `weight`, `documents` (that hold it), `shares_bucket_with` (List[String]: other
+        terms of the sample in the same bucket, most frequent first, at most five) and
+        `terms_in_bucket`. From the highest weight to the lowest, one row a bucket.
+
+    >>> weights = np.zeros(2**18)
+    >>> weights[_term_buckets(["good"], 18)] = 3.0
+    >>> top_terms(["good dog", "good cat"], weights, top=1).row(0)[:3]
+    ('good', 3.0, 2)
+    """
+    terms = term_table(documents, weights.size.bit_length() - 1)
+    most = int(terms["documents"].to_numpy().max(initial=0))
+    least = min(_MIN_DOCUMENTS, most)
+    named = terms.group_by("bucket", maintain_order=True).agg(
+        pl.col("term").first(),
+        pl.col("documents").first(),
+        shares_bucket_with=pl.col("term").slice(1, 5),
+        terms_in_bucket=pl.len().cast(pl.Int64),
+    )
+    named = named.filter(pl.col("documents") >= least).with_columns(
+        weight=pl.Series(weights[named.filter(pl.col("documents") >= least)["bucket"].to_numpy()])
+    )
+    ranked = named.sort("weight", "term", descending=[True, False])
+    chosen = ranked if ranked.height <= 2 * top else pl.concat([ranked.head(top), ranked.tail(top)])
+    return chosen.select("term", "weight", "documents", "shares_bucket_with", "terms_in_bucket")
+
+
+def group_contributions(
+    documents: pl.DataFrame, weights: Floats, *, group: str, norm: str = "unit", top: int = 10
+) -> pl.DataFrame:
+    """Which terms lift or cost each group its score, against all other documents.
+
+    Args:
+        documents: `text` and the column `group` (String, not null); a sample is enough.
+        weights: One weight a bucket.
+        group: Column that names the group.
+        norm: `unit` or `share`, as the model was fitted.
+        top: Terms of either sign a group.
+
+    Returns:
+        `group`, `term`, `difference` (mean contribution to the decision value in the group minus
+        that in the rest; over all buckets these differences sum to the difference of the mean
+        decision values), `mean_difference` (that sum), `shares_bucket_with`. Groups in order of
+        name, in each from what lifts most to what costs most.
+
+    Raises:
+        ConfigError: No such column, or only one group.
+
+    >>> frame = pl.DataFrame({"text": ["good dog", "bad dog"], "source": ["a", "b"]})
+    >>> weights = np.zeros(2**18)
+    >>> weights[_term_buckets(["bad"], 18)] = -1.0
+    >>> found = group_contributions(frame, weights, group="source")
+    >>> found.filter(pl.col("difference").abs() > 0).select("group", "term").rows()
+    [('a', 'bad'), ('b', 'bad')]
+    """
+    if group not in documents.columns or documents[group].n_unique() < 2:
+        raise ConfigError(f"contributions per {group!r} need that column with two groups or more")
+    bits = weights.size.bit_length() - 1
+    texts = as_texts(documents).str.slice(0, _SAMPLE_CHARS)
+    features = counted(texts, bits, norm)
+    named = (
+        term_table(texts, bits)
+        .group_by("bucket", maintain_order=True)
+        .agg(pl.col("term").first(), shares_bucket_with=pl.col("term").slice(1, 5))
+    )
+    tables = []
+    for name in sorted(documents[group].unique()):
+        own = (documents[group] == name).to_numpy()
+        gap = np.asarray(features[own].mean(0) - features[~own].mean(0)).ravel() * weights
+        rows = named.with_columns(
+            group=pl.lit(name),
+            difference=pl.Series(gap[named["bucket"].to_numpy()]),
+            mean_difference=pl.lit(float(gap.sum())),
+        ).sort("difference", "term", descending=[True, False])
+        tables.append(
+            rows if rows.height <= 2 * top else pl.concat([rows.head(top), rows.tail(top)])
+        )
+    columns = ("group", "term", "difference", "mean_difference", "shares_bucket_with")
+    return pl.concat(tables).select(columns)
+
+
+def term_table(documents: Sequence[str] | pl.Series | pl.DataFrame, bits: int) -> pl.DataFrame:
+    """All terms of a sample: `term`, `bucket`, `documents`; most frequent first, ties by term."""
+    held: Counter[str] = Counter()
+    for text in as_texts(documents).str.slice(0, _SAMPLE_CHARS):
+        held.update(set(_terms(text)))
+    terms = sorted(held)
+    return pl.DataFrame(
+        {
+            "term": pl.Series(terms, dtype=pl.String),
+            "bucket": _term_buckets(terms, bits),
+            "documents": pl.Series([held[t] for t in terms], dtype=pl.Int64),
+        }
+    ).sort("documents", "term", descending=[True, False])
+
+
+def _terms(text: str) -> list[str]:
+    """Words and neighbouring pairs of one text, as the features count them."""
+    words = split_words(text)
+    return words + [f"{a} {b}" for a, b in pairwise(words)]
+
+
+def _term_buckets(terms: Sequence[str], bits: int) -> NDArray[np.int64]:
+    """Bucket of each term: the same hash as that of the features."""
+    found = np.empty(len(terms), np.int64)
+    paired = np.array([" " in term for term in terms], dtype=bool)
+    for n, chosen in ((1, ~paired), (2, paired)):
+        texts = pl.Series([t for t, own in zip(terms, chosen, strict=True) if own], dtype=pl.String)
+        found[chosen] = buckets(word_ngrams(texts, n=n)[0], bits)
+    return found
+
+
+def _scale(bucket: NDArray[np.int64], count: NDArray[np.int64], norm: str) -> float:
+    """What every count of one text is multiplied by."""
+    if norm == "share":
+        return SHARE_SCALE / max(1, int(count.sum()))
+    _, place = np.unique(bucket, return_inverse=True)
+    return 1.0 / (float(np.sqrt((np.bincount(place, count) ** 2).sum())) or 1.0)

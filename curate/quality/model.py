@@ -24,18 +24,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.corpus import file_digest, write_atomically, write_bytes_atomically
-from curate.errors import ConfigError, IntegrityError
+from curate.errors import ConfigError, IntegrityError, unknown_name
 from curate.quality._calibration import Calibration, fit_calibration
-from curate.quality._features import Texts, as_texts, counted, decisions, digests, hashed
-from curate.quality._folds import Folds, make_folds
+from curate.quality._features import NORMS, Texts, as_texts, counted, decisions, digests, hashed
+from curate.quality._fitting import checks, fit_linear, held_out_decisions, held_out_scores
+from curate.quality._folds import make_folds
 from curate.quality.evaluation import evaluate_scores
-from curate.quality.explanation import contributions
+from curate.quality.explanation import contributions, top_terms
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 MIN_DOCUMENTS = 20
-_REGULARISATION = 10.0  # C; best Brier among 1, 10, 100 on documentation against mixed text
+_FEATURES = 2  # of the hashed terms; a model of another number must be fitted again
 _FILES = ("weights.npz", "fitted.parquet")
 
 
@@ -52,6 +52,11 @@ class QualityConfig:
         max_documents: Largest sample of either side, drawn by a seeded hash of the ids.
         max_chars: A longer document is fitted on its first so many characters; all of it is
             scored.
+        norm: `unit`: count vectors of length 1. `share`: shares of terms; a long document then
+            has no larger decision value than a short one of the same words, where `unit` lets
+            it grow with the root of the number of different terms.
+        checks: Fit the learning curve and the plain train and test figure too (about three
+            fits more).
     """
 
     reference: str | tuple[str, ...] | None = None
@@ -60,10 +65,14 @@ class QualityConfig:
     folds: int = 5
     max_documents: int = 6_000
     max_chars: int = 10_000
+    norm: str = "unit"
+    checks: bool = True
 
     def __post_init__(self) -> None:
         if self.min is not None and not 0 <= self.min <= 1:
             raise ConfigError(f"quality.min is {self.min}; allowed: 0 to 1")
+        if self.norm not in NORMS:
+            raise ConfigError(unknown_name("quality.norm", self.norm, NORMS))
         for name, low, high in (("bits", 10, 24), ("folds", 2, 50), ("max_chars", 1, 10**9)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"quality.{name} is {getattr(self, name)}; allowed: {low}-{high}")
@@ -82,8 +91,9 @@ class QualityModel:
         intercept: Added to every decision value.
         calibration: Decision value to probability.
         out_of_fold: The documents fitted on: `id`, `label` (true = reference), `digest`
-            (UInt64, of the text), `unit` (kept together in a fold), `text_chars`, `score`.
-        facts: Seed and config of the fit.
+            (UInt64, of the text), `unit` (kept together in a fold), `source`, `text_chars`,
+            `score`.
+        facts: Seed and config of the fit, and the `checks` that were fitted beside it.
     """
 
     weights: Floats = field(repr=False)
@@ -114,15 +124,30 @@ class QualityModel:
 
     def decision(self, documents: Texts) -> Floats:
         """Decision values of the linear model, uncalibrated; batch by batch."""
-        return decisions(as_texts(documents), self.weights, self.intercept)
+        return decisions(as_texts(documents), self.weights, self.intercept, norm=self.norm)
+
+    @property
+    def norm(self) -> str:
+        """`unit` or `share`: what counts are divided by."""
+        return str(self.facts["norm"])
 
     def explain(self, text: str, *, top: int = 20) -> pl.DataFrame:
         """The `top` terms that move this text's decision value most; see `contributions`."""
-        return contributions(text, self.weights).head(top)
+        return contributions(text, self.weights, norm=self.norm).head(top)
 
-    def evaluate(self) -> dict[str, Any]:
-        """Figures on out-of-fold scores, as plain values for JSON; see `evaluate_scores`."""
-        return evaluate_scores(self.out_of_fold)
+    def terms(self, documents: Texts, *, top: int = 10) -> pl.DataFrame:
+        """The terms of highest and lowest weight among those of a sample; see `top_terms`."""
+        return top_terms(as_texts(documents), self.weights, top=top)
+
+    def evaluate(self, *, cut: float | None = None) -> dict[str, Any]:
+        """Figures on out-of-fold scores, and the checks of the fit; see `evaluate_scores`.
+
+        Args:
+            cut: Default: the config's `min`, or 0.5.
+        """
+        own = self.facts["min"]
+        chosen = cut if cut is not None else 0.5 if own is None else own
+        return {**evaluate_scores(self.out_of_fold, cut=chosen), **self.facts["checked"]}
 
     def save(self, folder: Path | str) -> None:
         """Write `weights.npz`, `fitted.parquet` and `model.json` with their digests; no pickle."""
@@ -135,6 +160,7 @@ class QualityModel:
             "intercept": self.intercept,
             "calibration": self.calibration._asdict(),
             "facts": self.facts,
+            "features": _FEATURES,
             "sha256": {name: file_digest(folder / name) for name in _FILES},
         }
         text = json.dumps(card, indent=2, sort_keys=True) + "\n"
@@ -160,6 +186,8 @@ def load_quality(folder: Path | str) -> QualityModel:
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no quality model in {str(folder)!r}: model.json is missing") from None
+    if card.get("features") != _FEATURES:
+        raise ConfigError(f"the model in {str(folder)!r} counts terms in an older way: fit it anew")
     for name, digest in card["sha256"].items():
         if not (folder / name).exists() or file_digest(folder / name) != digest:
             raise IntegrityError(
@@ -204,21 +232,23 @@ def fit_quality(
     """
     config = config or QualityConfig()
     documents = _training_documents(reference, background, config, seed)
-    features = counted(documents["text"].str.slice(0, config.max_chars), config.bits)
+    texts = documents["text"].str.slice(0, config.max_chars)
+    features = counted(texts, config.bits, config.norm)
     label = documents["label"].to_numpy()
     folds = make_folds(documents, config.folds, seed=seed)
-    held_out = _held_out_decisions(features, label, folds, config.folds)
-    weights, intercept = _fit_linear(features, label)
-    fitted = documents.select("id", "label", "digest", unit=folds.unit).with_columns(
+    held_out = held_out_decisions(features, label, folds, config.folds)
+    weights, intercept = fit_linear(features, label)
+    fitted = documents.select("id", "source", "label", "digest", unit=folds.unit).with_columns(
         text_chars=documents["text"].str.len_chars().cast(pl.Int64),
-        score=pl.Series(_held_out_scores(held_out, label, folds.fold)),
+        score=pl.Series(held_out_scores(held_out, label, folds.fold)),
     )
+    checked = checks(features, documents, folds, seed=seed) if config.checks else {}
     return QualityModel(
         weights=weights,
         intercept=intercept,
         calibration=fit_calibration(held_out, label),
         out_of_fold=fitted,
-        facts={"seed": seed, **asdict(config)},
+        facts={"seed": seed, **asdict(config), "checked": checked},
     )
 
 
@@ -267,41 +297,3 @@ def _sample(side: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
     side = side.unique("digest", keep="first", maintain_order=True)
     order = np.argsort(hashed(side["id"].to_list(), seed=seed), kind="stable")[:size]
     return side[np.sort(order)]
-
-
-def _held_out_decisions(features: Any, label: Bools, folds: Folds, count: int) -> Floats:  # noqa: ANN401
-    """Decision value of every document under a model that saw nothing of its fold."""
-    decision = np.zeros(label.size)
-    for fold in range(count):
-        train, scored = folds.split(fold)
-        if not scored.any():
-            continue
-        if not (label[train].any() and (~label[train]).any()):
-            continue  # one source is a whole side: nothing to learn from, decision 0
-        weights, intercept = _fit_linear(features[train], label[train])
-        decision[scored] = features[scored] @ weights + intercept
-    return decision
-
-
-def _held_out_scores(
-    decision: Floats, label: Bools, fold: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Probabilities by a calibration that did not see the fold either."""
-    scores = np.empty(decision.size, dtype=np.float32)
-    for k in np.unique(fold):
-        others = fold != k
-        enough = label[others].any() and (~label[others]).any()
-        chosen = others if enough else np.ones_like(others)
-        scores[~others] = fit_calibration(decision[chosen], label[chosen])(decision[~others])
-    return scores
-
-
-def _fit_linear(features: Any, label: Bools) -> tuple[Floats, float]:  # noqa: ANN401
-    """Weights and intercept of a logistic regression; both sides weigh the same."""
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
-
-    model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=500)
-    with threadpool_limits(limits=1):
-        model.fit(features, label)
-    return np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0])

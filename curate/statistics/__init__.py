@@ -33,6 +33,7 @@ from curate.statistics.intervals import (
     t_quantile,
     wilson,
 )
+from curate.statistics.paired import SignTest, equivalence_p, mean_shift, sign_test
 from curate.statistics.ranking import auc_interval
 from curate.statistics.ratios import (
     half_corrected_ratio,
@@ -60,6 +61,7 @@ __all__ = [
     "Interval",
     "RateComparison",
     "Share",
+    "SignTest",
     "Strata",
     "StratifiedRatio",
     "adjust_for_design",
@@ -71,6 +73,7 @@ __all__ = [
     "clustered_ratio",
     "clustered_share",
     "compare_rates",
+    "equivalence_p",
     "half_corrected_ratio",
     "heterogeneity_p",
     "holm",
@@ -78,10 +81,12 @@ __all__ = [
     "jackknife",
     "jackknife_interval",
     "mantel_haenszel",
+    "mean_shift",
     "odds_ratio",
     "removal_ratio",
     "satterthwaite",
     "score_ratio_bounds",
+    "sign_test",
     "smallest_detectable_ratio",
     "strata_of",
     "stratified_odds_ratio",
