@@ -31,6 +31,7 @@ __all__ = [
     "PARAMETERS",
     "FitOptions",
     "ScalingLaw",
+    "few_runs",
     "fit_points",
     "fit_scaling_law",
     "known_well",
@@ -260,7 +261,7 @@ def _parameter_table(
     rows = []
     for name in _reported(form):
         value, first, second, method = _both_intervals(name, evidence, options.confidence)
-        why = _why_not(name, points, form, fit) or _too_wide(first)
+        why = _why_not(name, points, form, (fit, evidence)) or _too_wide(first)
         shown = None if why else value
         rows.append(
             {
@@ -302,20 +303,38 @@ def _natural(name: str, value: float) -> float:
     return float(1 / (1 + np.exp(-min(max(value, -700.0), 700.0))))
 
 
-def _why_not(name: str, points: PointSet, form: LawForm, fit: Fit) -> str:
+def _why_not(name: str, points: PointSet, form: LawForm, found: tuple[Fit, Evidence]) -> str:
     """Reasons of design and of the fit itself; empty where there is none."""
-    levels = _levels(points)
+    levels, (fit, evidence) = _levels(points), found
     by_size = form.has_size and name != "beta"
     by_data = form.has_data and (name != "alpha")
     if by_size and levels["n_params"] < FEWEST_LEVELS:
         return f"{levels['n_params']} sizes; at least {FEWEST_LEVELS} are needed"
     if by_data and levels["n_tokens"] < FEWEST_LEVELS:
         return f"{levels['n_tokens']} token budgets; at least {FEWEST_LEVELS} are needed"
+    if name != "beta" and (why := few_runs(form, evidence)):
+        return why
     if name in fit.at_bounds or (name == "compute_optimal_exponent" and fit.at_bounds):
         return "the fit runs to the bound of what is allowed"
     if fit.second_basin < _CLOSE_BASIN:
         return f"another optimum is as good (objective {fit.second_basin:.1e} higher)"
     return ""
+
+
+def few_runs(form: LawForm, evidence: Evidence) -> str:
+    """Why runs cannot tell their own scatter from the law; empty where they can.
+
+    A run's noise moves all its points together, as does a size's place on the law: with the
+    form's numbers between runs (E, A, alpha; or a level alone) two more runs are the least.
+
+    >>> from curate.scaling.example import example_law
+    >>> few_runs(example_law().form, example_law().evidence)
+    ''
+    """
+    needed = FEWEST_LEVELS if form.has_size else 3
+    if evidence.fewest >= needed:
+        return ""
+    return f"{evidence.fewest} runs; at least {needed} are needed to know how runs scatter"
 
 
 def _too_wide(ends: Interval) -> str:

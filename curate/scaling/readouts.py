@@ -15,7 +15,7 @@ import polars as pl
 from curate.errors import ConfigError
 from curate.scaling import _readout_kernel as kernel
 from curate.scaling._fit_kernel import Floats
-from curate.scaling.law import ScalingLaw, known_well
+from curate.scaling.law import ScalingLaw, few_runs, known_well
 from curate.scaling.laws import predicted_loss
 from curate.scaling.uncertainty import (
     FEWEST_TRUNKS,
@@ -152,10 +152,9 @@ def law_multiplier(
     place = (math.log(n_params) - n0, math.log(n_tokens) - d0)
     what = Quantity(code=kernel.MULTIPLIER, args=(0, 1, *place))
     value = float(kernel.quantity(what.kernel, both.phi, both.law))
-    empty = replace(
-        _empty(law, "token multiplier", f"{n_params:.3g} parameters, {n_tokens:.3g} tokens"),
-        arm=f"{law.arm} → {against.arm}",
-    )
+    fewer = law if law.evidence.fewest <= against.evidence.fewest else against
+    at = f"{n_params:.3g} parameters, {n_tokens:.3g} tokens"
+    empty = replace(_empty(fewer, "token multiplier", at), arm=f"{law.arm} → {against.arm}")
     if not math.isfinite(value):
         return replace(empty, note=f"not reached: below the floor of {law.arm}")
     beyond = max(
@@ -195,8 +194,9 @@ def compute_optimal(
     beyond = _beyond(law, best[0], best[1])
     found = []
     for what, name, shift in zip(whats, names, shifts, strict=True):
-        empty = replace(_empty(law, name, at), extrapolation=beyond, note=why)
-        found.append(empty if why else _shown(what, evidence, empty, (shift, extrapolate)))
+        empty = replace(_empty(law, name, at), extrapolation=beyond)
+        empty = replace(empty, note=empty.note or why)
+        found.append(_shown(what, evidence, empty, (shift, extrapolate)))
     return found[0], found[1], found[2]
 
 
@@ -262,8 +262,16 @@ def loss_at(law: ScalingLaw, *, n_params: float, n_tokens: float) -> ReadOut:
 
 def _empty(law: ScalingLaw, quantity: str, at: str) -> ReadOut:
     method = f"{100 * law.options.confidence:g} %"
+    why = few_runs(law.form, law.evidence)
     return ReadOut(
-        quantity=quantity, arm=law.arm, at=at, estimate=None, low=None, high=None, method=method
+        quantity=quantity,
+        arm=law.arm,
+        at=at,
+        estimate=None,
+        low=None,
+        high=None,
+        method=method,
+        note=f"cannot tell: {why}" if why else "",
     )
 
 
@@ -284,6 +292,8 @@ def _shown(what: Quantity, evidence: Evidence, empty: ReadOut, how: tuple[float,
     """The read-out filled in, where it is measured (or asked for beyond) and pinned down."""
     shift, extrapolate = how
     outside = empty.extrapolation > 1
+    if empty.note:
+        return empty
     if outside and not extrapolate:
         times = f"{empty.extrapolation:.2g}"
         said = f"not reached (would be an extrapolation of × {times}; pass extrapolate=True)"
