@@ -16,7 +16,7 @@ from curate.report.findings import (
     flags_said,
     sentences,
 )
-from curate.report.numerals import NOTHING, count, interval, percent, short
+from curate.report.numerals import NOTHING, count, interval, percent, ratio, short
 from curate.report.tables import RunTables, read_run
 
 __all__ = ["markdown", "summary"]
@@ -48,6 +48,8 @@ def summary(run_folder: Path | str) -> RenderableType:
         parts.append(_table("The input's declared noise", _control_rows(run.declared), ""))
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
     parts += [_verdict(found) for found in sentences(run)]
+    if (sets := _set_rows(run)) is not None:
+        parts += [Text(""), _table("The first verdict on each evaluation set", sets, "")]
     page = folder / "report.html"
     parts.append(Text.assemble("\n", ("Report  ", "bold"), str(page)))
     return Group(*parts)
@@ -76,6 +78,8 @@ def markdown(run_folder: Path | str) -> str:
         f"## Audit: {flags_said(run.impact)}\n\n" + _pipe_table(_flag_rows(run), _no_flags(run)),
         f"Report: `{folder / 'report.html'}`",
     ]
+    if (sets := _set_rows(run)) is not None:
+        blocks.insert(1, "## The verdict on each evaluation set\n\n" + _pipe_table(sets, ""))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -117,6 +121,29 @@ def _control_rows(board: pl.DataFrame | None) -> Rows | None:
             row["expected"],
         )
         for row in board.iter_rows(named=True)
+    ]
+    return header, rows
+
+
+def _set_rows(run: RunTables) -> Rows | None:
+    """The headline on each evaluation set by itself; None where there is no headline."""
+    if run.multipliers is None:
+        return None
+    keys = ["contrast", "family", "size", "n_tokens", "quantity"]
+    head = run.multipliers.filter("headline", pl.col("n_tokens").is_not_null()).select(keys)
+    found = run.multipliers.join(head.unique(), on=keys, how="semi", maintain_order="left")
+    found = found.filter(pl.col("quantity") == "multiplier", pl.col("eval_set") != "all")
+    if found.is_empty():
+        return None
+    header = ("evaluation set", "multiplier", "interval", "conclusion")
+    rows: list[tuple[str, ...]] = [
+        (
+            row["eval_set"],
+            ratio(row["estimate"]),
+            interval(row["low"], row["high"]) or NOTHING,
+            row["conclusion"],
+        )
+        for row in found.iter_rows(named=True)
     ]
     return header, rows
 
