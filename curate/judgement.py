@@ -27,22 +27,29 @@ EXCERPT_CHARS = 280
 def decision_for(config: RunConfig, columns: pl.DataFrame) -> Decision:
     """The rules of a config, with thresholds from the corpus resolved, and the quality cut."""
     rules = load_rules(config.rules, columns)
-    if config.quality.min is not None:
-        if "quality" not in columns.columns:
-            raise ConfigError("quality.min is set, but quality.reference is not: no score exists")
-        source = "quality.min of the run config"
-        rules = [
-            *rules,
-            Rule(
-                name="quality.score",
-                signal="quality",
-                min=config.quality.min,
-                max=None,
-                source=source,
-            ),
-        ]
+    rules = [*rules, *_quality_rules(config, columns)]
     kinds = [k for k in ("exact", "near") if getattr(config.duplicates, k)]
     return Decision(rules=tuple(rules), duplicates=config.duplicates, kinds=tuple(kinds))
+
+
+def _quality_rules(config: RunConfig, columns: pl.DataFrame) -> list[Rule]:
+    """The quality cut and the selection, as intervals over columns like any other rule."""
+    low = config.quality.min
+    share = None if config.quality.select is None else config.quality.select.share
+    if (low, share) != (None, None) and "quality" not in columns.columns:
+        name = "min" if low is not None else "select"
+        raise ConfigError(
+            f"quality.{name} is set, but neither quality.reference nor quality.column is: "
+            "no score exists"
+        )
+    rules = []
+    if low is not None:
+        origin = "quality.min of the run config"
+        rules.append(Rule(name="quality.score", signal="quality", min=low, max=None, source=origin))
+    if share is not None:
+        origin, name = "quality.select of the run config", "quality.select"
+        rules.append(Rule(name=name, signal="quality_rank", min=None, max=share, source=origin))
+    return rules
 
 
 def stored_decision(folder: RunFolder, config: RunConfig) -> Decision:

@@ -119,7 +119,7 @@ STAGES = (
         homes=("quality",),
         after=("documents", "controls", "clean", "duplicates"),
         sections=("seed", "quality"),
-        modules=("clean", "quality"),
+        modules=("clean", "quality", "text"),
         inputs=_reference_files,
     ),
     Stage(

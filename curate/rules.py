@@ -37,7 +37,8 @@ __all__ = [
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 DIALECTS = ("datatrove",)  # whose reading of the published rules
-OTHER_COLUMNS = ("quality", "language_score")  # made by later stages, not by a signal
+# Made by later stages, not by a signal.
+OTHER_COLUMNS = ("quality", "quality_rank", "language_score")
 OWN_SET = "own"  # the set of the rules that a config adds
 FEWEST_NATIVE = 100  # documents; below, a bound from the corpus takes its loosest value
 _FOLDER = Path(__file__).with_name("rulesets")

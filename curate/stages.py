@@ -13,11 +13,18 @@ from pathlib import Path
 import polars as pl
 
 from curate.audits import check_gate, impact
-from curate.clean import clean
+from curate.clean import apply_edits, clean
 from curate.controls import plant
-from curate.corpus import InputConfig, find_files, ingest, write_atomically, write_curated
+from curate.corpus import (
+    InputConfig,
+    find_files,
+    ingest,
+    write_atomically,
+    write_bytes_atomically,
+    write_curated,
+)
 from curate.duplicates import clusters, find_pairs
-from curate.errors import GateError, InputError
+from curate.errors import ConfigError, GateError, InputError
 from curate.judgement import (
     carried_columns,
     decision_for,
@@ -27,7 +34,14 @@ from curate.judgement import (
     write_examples,
     write_judgement_tables,
 )
-from curate.quality import fit_quality
+from curate.quality import (
+    QualityModel,
+    apply_scorer,
+    describe,
+    fit_quality,
+    model_card,
+    selection_ranks,
+)
 from curate.report import write_report
 from curate.shards import (
     Context,
@@ -117,12 +131,31 @@ def find_duplicate_pairs(context: Context) -> Facts:
 
 
 def score_quality(context: Context) -> Facts:
-    """Reference, `documents/`, `duplicates/` → `quality/`: scores, model, evaluation."""
-    config = context.config.quality
-    if config.reference is None:
+    """Reference, `documents/`, `duplicates/` → `quality/`: scores, ranks, model, evaluation."""
+    config, folder = context.config.quality, context.folder
+    if config.reference is None and config.column is None:
         return {"scored": 0}
-    folder = context.folder
-    paths = (config.reference,) if isinstance(config.reference, str) else config.reference
+    if config.column is not None:
+        column = config.column
+        scores = [apply_scorer(frame, column) for frame in cleaned_parts(folder)]
+    else:
+        model = _fit_quality(context)
+        scores = [model.score(frame) for frame in cleaned_parts(folder)]
+    quality = pl.concat(scores)
+    ranks = _selection_ranks(context, quality)
+    offset = 0
+    for part in folder.parts("documents"):
+        ids = pl.read_parquet(part, columns=["id"])
+        columns = [c.slice(offset, ids.height) for c in (quality, *ranks)]
+        write_atomically(ids.with_columns(columns), folder.file(f"quality/{part.name}"))
+        offset += ids.height
+    return {"scored": quality.len()}
+
+
+def _fit_quality(context: Context) -> QualityModel:
+    """Fit on the reference and the native documents; write model, card and tables of it."""
+    folder, config, seed = context.folder, context.config.quality, context.config.seed
+    paths = (config.reference,) if isinstance(config.reference, str) else config.reference or ()
     ingest(InputConfig(path=tuple(paths)), folder.file("quality/reference"))
     reference = pl.concat(
         [pl.read_parquet(p) for p in sorted(folder.file("quality/reference/documents").glob("*"))]
@@ -130,13 +163,36 @@ def score_quality(context: Context) -> Facts:
     native = pl.concat([p.filter(pl.col("control").is_null()) for p in cleaned_parts(folder)])
     pairs = folder.read("duplicates/pairs.parquet")
     background = native.hstack(clusters(pairs, native["id"]).select("cluster_id"))
-    model = fit_quality(reference, background, config=config, seed=context.config.seed)
+    model = fit_quality(reference, background, config=config, seed=seed)
     model.save(folder.file("quality/model"))
     folder.write_json("quality/evaluation.json", model.evaluate())
-    for part, frame in zip(folder.parts("documents"), cleaned_parts(folder), strict=True):
-        scored = frame.select("id").with_columns(quality=model.score(frame))
-        write_atomically(scored, folder.file(f"quality/{part.name}"))
-    return {"reference": reference.height}
+    scored = native.select("id", "source", "text").with_columns(model.score(native))
+    tables = describe(model, scored, reference, seed=seed)
+    excerpts = tables["deciles"].rename({"excerpt": "text"})
+    masked = apply_edits(excerpts, clean(excerpts, ("mask_pii",))).alias("excerpt")
+    tables["deciles"] = excerpts.with_columns(masked).drop("text")
+    for name, table in tables.items():
+        write_atomically(table, folder.file(f"quality/{name}.parquet"))
+    card = model_card(model, tables["terms"]).encode()
+    write_bytes_atomically(card, folder.file("quality/model/card.md"))
+    return model
+
+
+def _selection_ranks(context: Context, quality: pl.Series) -> list[pl.Series]:
+    """The column that the rule `quality.select` reads, where a selection is asked for."""
+    select = context.config.quality.select
+    if select is None:
+        return []
+    wanted = dict.fromkeys(["id", "control", *([select.within] if select.within else [])])
+    frames = [pl.read_parquet(p) for p in context.folder.parts("documents")]
+    missing = [name for name in wanted if name not in frames[0].columns]
+    if missing:
+        raise ConfigError(
+            f"quality.select.within names {missing[0]!r}; the documents have: "
+            f"{', '.join(frames[0].columns)}"
+        )
+    documents = pl.concat([f.select(wanted) for f in frames]).with_columns(quality)
+    return [selection_ranks(documents, select, seed=context.config.seed)]
 
 
 def decide_verdicts(context: Context) -> Facts:

@@ -7,7 +7,7 @@ whole sources and duplicate clusters.
 
 from curate.quality.card import model_card
 from curate.quality.combination import agreement, mean_of_ranks
-from curate.quality.description import decile_examples, source_scores
+from curate.quality.description import decile_examples, describe, source_scores
 from curate.quality.evaluation import evaluate_scores
 from curate.quality.explanation import contributions, group_contributions, top_terms
 from curate.quality.importance import (
@@ -36,6 +36,7 @@ __all__ = [
     "apply_scorer",
     "contributions",
     "decile_examples",
+    "describe",
     "evaluate_scores",
     "fit_importance",
     "fit_labels",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from curate.quality._features import hashed
+from curate.quality.explanation import group_contributions
+from curate.quality.model import QualityModel
 
+_SAMPLE = 2_000
 _QUANTILES = {"p10": 0.1, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9}
 
 
@@ -66,3 +70,50 @@ def decile_examples(
         .sort("decile", "quality", "id")
         .select("decile", "id", "source", "quality", excerpt=pl.col("text").str.slice(0, chars))
     )
+
+
+def describe(
+    model: QualityModel, scored: pl.DataFrame, reference: pl.DataFrame, *, seed: int = 17
+) -> dict[str, pl.DataFrame]:
+    """Everything that a report shows of a fitted score beside its evaluation.
+
+    Args:
+        model: The fitted model.
+        scored: Native documents: `id`, `source`, `text` (personal data masked), `quality`.
+        reference: Texts of the reference: `id`, `text`.
+        seed: Of the samples.
+
+    Returns:
+        `sources` (see `source_scores`), `terms` (`top_terms` of 2,000 documents of either
+        side), `group_terms` (`group_contributions` per source of 2,000 documents, where there
+        are two sources), `deciles` (see `decile_examples`).
+
+    >>> from curate.quality import fit_quality
+    >>> sides = [
+    ...     pl.DataFrame({"id": [f"{word}{i}" for i in range(20)], "source": ["s"] * 20,
+    ...                   "text": [f"{word} text {i}" for i in range(20)]})
+    ...     for word in ("good", "bad")
+    ... ]
+    >>> model = fit_quality(*sides)
+    >>> scored = sides[1].with_columns(model.score(sides[1]))
+    >>> sorted(describe(model, scored, sides[0]))
+    ['deciles', 'sources', 'terms']
+    """
+    sample = _drawn(scored, seed)
+    both = pl.concat([sample["text"], _drawn(reference, seed)["text"]])
+    tables = {
+        "sources": source_scores(scored),
+        "terms": model.terms(both),
+        "deciles": decile_examples(scored, seed=seed),
+    }
+    if sample["source"].n_unique() > 1:
+        tables["group_terms"] = group_contributions(
+            sample, model.weights, group="source", norm=model.norm
+        )
+    return tables
+
+
+def _drawn(documents: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """The documents of lowest hash, in their order."""
+    order = np.argsort(hashed(documents["id"].to_list(), seed=seed), kind="stable")
+    return documents[np.sort(order[:_SAMPLE])]

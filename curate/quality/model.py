@@ -31,6 +31,7 @@ from curate.quality._fitting import checks, fit_linear, held_out_decisions, held
 from curate.quality._folds import make_folds
 from curate.quality.evaluation import evaluate_scores
 from curate.quality.explanation import contributions, top_terms
+from curate.quality.selection import SelectionConfig
 
 Floats = NDArray[np.float64]
 
@@ -45,8 +46,12 @@ class QualityConfig:
 
     Attributes:
         reference: Path or paths of texts of the wished quality; `None` = no quality score.
-        min: Documents scoring below it fail the rule `quality.score`, in [0, 1]; `None` only
-            scores.
+        column: A numeric column of the input that already holds a score, e.g. one that the data
+            set came with: nothing is fitted. Not together with `reference`.
+        min: Documents scoring below it fail the rule `quality.score`, in [0, 1] (with `column`:
+            any number); `None` only scores.
+        select: Which share of the documents the score selects; the others fail the rule
+            `quality.select`.
         bits: The vocabulary has 2**bits buckets.
         folds: Parts for out-of-fold scores.
         max_documents: Largest sample of either side, drawn by a seeded hash of the ids.
@@ -60,7 +65,9 @@ class QualityConfig:
     """
 
     reference: str | tuple[str, ...] | None = None
+    column: str | None = None
     min: float | None = None
+    select: SelectionConfig | None = None
     bits: int = 18
     folds: int = 5
     max_documents: int = 6_000
@@ -69,7 +76,12 @@ class QualityConfig:
     checks: bool = True
 
     def __post_init__(self) -> None:
-        if self.min is not None and not 0 <= self.min <= 1:
+        if self.reference is not None and self.column is not None:
+            raise ConfigError(
+                f"quality.reference and quality.column ({self.column!r}) are both set; a score "
+                "is either fitted or taken from a column"
+            )
+        if self.min is not None and self.column is None and not 0 <= self.min <= 1:
             raise ConfigError(f"quality.min is {self.min}; allowed: 0 to 1")
         if self.norm not in NORMS:
             raise ConfigError(unknown_name("quality.norm", self.norm, NORMS))
