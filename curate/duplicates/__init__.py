@@ -5,6 +5,7 @@ arm and every what-if, from the same pairs.
 """
 
 from curate.duplicates.find import Duplicates, find_duplicates
+from curate.duplicates.index import add_to_index, compare_with_index
 from curate.duplicates.pairs import PAIRS_SCHEMA, DuplicatesConfig, find_pairs
 from curate.duplicates.settings import PRESETS, NearDuplicates, choose_bands
 from curate.duplicates.survivors import SURVIVOR_POLICIES, clusters, resolve
@@ -16,8 +17,10 @@ __all__ = [
     "Duplicates",
     "DuplicatesConfig",
     "NearDuplicates",
+    "add_to_index",
     "choose_bands",
     "clusters",
+    "compare_with_index",
     "find_duplicates",
     "find_pairs",
     "resolve",

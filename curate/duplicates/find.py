@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
+from curate.duplicates.index import compare_with_index
 from curate.duplicates.pairs import DuplicatesConfig, find_pairs
 from curate.duplicates.settings import NearDuplicates
 from curate.duplicates.survivors import SURVIVOR_POLICIES, resolve
@@ -44,9 +46,9 @@ def find_duplicates(
     documents: pl.DataFrame | pl.LazyFrame,
     near: NearDuplicates | None = _DEFAULT,
     *,
-    exact: bool = True,
     survivor: str = "longest",
     sources: tuple[str, ...] = (),
+    against: str | Path | None = None,
 ) -> Duplicates:
     """Find exact and near duplicates and choose which documents stay.
 
@@ -56,12 +58,13 @@ def find_duplicates(
             never in memory as a whole.
         near: Threshold and effort; by default Jaccard 0.8 of word 5-grams. None looks for exact
             duplicates only.
-        exact: Look for exact duplicates apart; without it they count as near ones.
         survivor: `longest`, `best_quality`, `earliest` or `source_priority`.
         sources: Sources from the best to the worst, for `source_priority`.
+        against: Folder of an index (see `add_to_index`): its survivors come first, and `kept_id`
+            may name one of them. Needs `survivor="earliest"`; the index is not changed.
 
     Raises:
-        ConfigError: A column is missing, or an option is unknown.
+        ConfigError: A column is missing, an option is unknown, or the index has other parameters.
         InputError: An id occurs twice, or a text is null.
 
     >>> words = "a cluster of copies keeps one document and names it for all the others"
@@ -69,8 +72,10 @@ def find_duplicates(
     >>> find_duplicates(documents).removed.rows()
     [('a', 'b', 'near', 0.9090909090909091)]
     """
-    config = DuplicatesConfig(exact=exact, near=near, survivor=survivor, sources=sources)
+    config = DuplicatesConfig(near=near, survivor=survivor, sources=sources)
     _check_columns(documents.lazy(), survivor)
+    if against is not None:
+        return _against(documents, config, Path(against))
     pairs = find_pairs(lambda: _parts(documents), config)
     columns = _priority_columns(documents.lazy())
     resolved = resolve(pairs, columns, survivor, sources=sources)
@@ -81,6 +86,24 @@ def find_duplicates(
         pairs=pairs,
         removed=removed.select("id", "kept_id", "kind", "jaccard"),
         documents=columns.height,
+    )
+
+
+def _against(
+    documents: pl.DataFrame | pl.LazyFrame, config: DuplicatesConfig, index: Path
+) -> Duplicates:
+    if config.survivor != "earliest" or config.near is None:
+        raise ConfigError(
+            "against compares with documents that stay: pass survivor='earliest', and a `near`"
+        )
+    found = compare_with_index(index, lambda: _parts(documents), near=config.near)
+    removed = found.verdicts.filter(pl.col("duplicate_of").is_not_null())
+    return Duplicates(
+        pairs=found.pairs,
+        removed=removed.select("id", "kind", "jaccard", kept_id="duplicate_of").select(
+            "id", "kept_id", "kind", "jaccard"
+        ),
+        documents=found.verdicts.height,
     )
 
 

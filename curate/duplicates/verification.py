@@ -101,10 +101,18 @@ class _Classes:
         return pairs_frame(ids, "exact", (self.first[right], right), (ones, ones))
 
 
-def _read_again(
+def read_again(
     parts: Parts, wanted: NDArray[np.bool_]
 ) -> Iterator[tuple[NDArray[np.int64], pl.Series]]:
-    """Document numbers and text of the wanted documents, part by part."""
+    """Document numbers and text of the wanted documents, part by part.
+
+    Raises:
+        IntegrityError: The parts hold another number of documents than before.
+
+    >>> frame = pl.DataFrame({"id": ["a", "b"], "text": ["one", "two"]})
+    >>> [(r.tolist(), t.to_list()) for r, t in read_again(lambda: [frame], np.array([False, True]))]
+    [([1], ['two'])]
+    """
     seen = 0
     for part in parts():
         rows = np.flatnonzero(wanted[seen : seen + part.height])
@@ -145,7 +153,7 @@ def _near_pairs(
     shingled[ends[0]] = shingled[ends[1]] = True
     place = np.cumsum(shingled) - 1
     flats, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for rows, text in _read_again(parts, shingled | members):
+    for rows, text in read_again(parts, shingled | members):
         flat, offsets = shingle_sets(text.filter(pl.Series(shingled[rows])))
         flats.append(flat)
         sizes.append(np.diff(offsets))
