@@ -280,12 +280,11 @@ _CONTENT = {
         .otherwise(mojibake_chars(c("text")) / c("text").str.len_chars()),
         source="text",
     ),
-    "damped_latin_1_fraction": Signal(
-        meaning="characters U+0080 to U+00FF / (characters + 100); at most 0.22 in any language, "
-        "more in text of other scripts that was read as Latin-1 or Windows-1252",
-        expression=c("text").str.count_matches("[\u0080-\u00ff]")
-        / (c("text").str.len_chars() + 100),
-        source="text",
+    "damped_latin_1_fraction": _fraction(
+        "latin_1_chars",
+        c("text_chars") + 100,
+        "characters U+0080 to U+00FF / (characters + 100); at most 0.22 in any language, more in "
+        "text of other scripts that was read as Latin-1 or Windows-1252",
     ),
     "markup_fraction": Signal(
         meaning="characters of tags, comments, scripts and styles / characters",

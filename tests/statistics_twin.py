@@ -138,6 +138,7 @@ def count_characters(text):
         "space_chars": sum(map(is_space, text)),
         "punctuation_chars": sum(c[0] in "PS" for c in categories),
         "non_ascii_chars": sum(not c.isascii() for c in text),
+        "latin_1_chars": sum(0x80 <= ord(c) < 0x100 for c in text),
         "newlines": text.count("\n"),
         "hashes": text.count("#"),
         "ellipses": text.count("...") + text.count("…"),

@@ -141,3 +141,76 @@ def class_mask(_context: Llvm, source: Llvm) -> _Codegen:
         return context.make_tuple(builder, result, masks)
 
     return result(types.uint64), codegen
+
+
+def _between(builder: Llvm, block: Llvm, first: int, last: int) -> Llvm:
+    shifted = builder.sub(block, _all(first))
+    return builder.icmp_unsigned("<=", shifted, _all(last - first))
+
+
+def _equals(builder: Llvm, block: Llvm, character: str) -> Llvm:
+    return builder.icmp_unsigned("==", block, _all(ord(character)))
+
+
+@intrinsic
+def copy_block(_context: Llvm, source: Llvm, target: Llvm) -> _Codegen:
+    """Copy 64 bytes; returns a bit mask of the bytes >= 0x80."""
+
+    def codegen(_c: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        builder.store(block, builder.inttoptr(args[1], _BLOCK.as_pointer())).align = 1
+        return builder.bitcast(builder.icmp_signed("<", block, _all(0)), _I64)
+
+    return types.uint64(types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def word_masks(_context: Llvm, source: Llvm) -> _Codegen:
+    """Of the 64 bytes at `source`: the ASCII word characters, and the letters among them."""
+    result = types.UniTuple(types.uint64, 2)
+
+    def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        letter = _between(builder, builder.or_(block, _all(32)), ord("a"), ord("z"))
+        digit = _between(builder, block, ord("0"), ord("9"))
+        word = builder.or_(builder.or_(letter, digit), _equals(builder, block, "_"))
+        masks = [builder.bitcast(mask, _I64) for mask in (word, letter)]
+        return context.make_tuple(builder, result, masks)
+
+    return result(types.uint64), codegen
+
+
+@intrinsic
+def character_masks(_context: Llvm, source: Llvm) -> _Codegen:
+    r"""Of the 64 bytes at `source`, nine bit masks.
+
+    In order: ASCII letters, capitals, vowels, digits, white space, punctuation and symbols, full
+    stops, newlines, and the bytes that continue a character (0x80-0xBF).
+    """
+    result = types.UniTuple(types.uint64, 9)
+
+    def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        low = builder.or_(block, _all(32))
+        letter = _between(builder, low, ord("a"), ord("z"))
+        vowel = _equals(builder, low, "a")
+        for character in "eiouy":
+            vowel = builder.or_(vowel, _equals(builder, low, character))
+        digit = _between(builder, block, ord("0"), ord("9"))
+        space = builder.or_(_between(builder, block, 9, 13), _between(builder, block, 28, 32))
+        visible = _between(builder, block, 33, 126)
+        masks = (
+            letter,
+            _between(builder, block, ord("A"), ord("Z")),
+            vowel,
+            digit,
+            space,
+            builder.and_(visible, builder.not_(builder.or_(letter, digit))),
+            _equals(builder, block, "."),
+            _equals(builder, block, "\n"),
+            builder.icmp_signed("<", block, _all(-64)),
+        )
+        bits = [builder.bitcast(mask, _I64) for mask in masks]
+        return context.make_tuple(builder, result, bits)
+
+    return result(types.uint64), codegen

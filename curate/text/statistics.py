@@ -29,9 +29,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.errors import InputError
 from curate.text._characters import character_flags
 from curate.text._statistics_kernel import COUNTS, measure, stop_hash
+from curate.text._token_kernel import PADDING
+from curate.text.arrow import text_view
 
 STATISTICS = (*COUNTS, "letter_entropy_bits")
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -60,35 +61,16 @@ def text_statistics(text: pl.Series) -> pl.DataFrame:
     ... ).row(0)
     (25, 6, 4, 2, 1, 12)
     """
-    data, offsets = utf8_buffers(text)
+    view = text_view(text)
     counts = np.zeros((len(text), len(COUNTS)), np.int64)
     entropy = np.zeros(len(text), np.float64)
-    measure(data, offsets, character_flags(), _stop_hashes(), counts, entropy)
+    measure(view.address, view.length, character_flags(), _stop_hashes(), counts, entropy)
     columns = {name: counts[:, i] for i, name in enumerate(COUNTS)}
     return pl.DataFrame(columns | {"letter_entropy_bits": entropy})
 
 
-def utf8_buffers(text: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The bytes of all documents in one array, and the offsets of the documents in it.
-
-    >>> data, offsets = utf8_buffers(pl.Series(["é", "", "ab"]))
-    >>> bytes(data).decode(), offsets.tolist()
-    ('éab', [0, 2, 2, 4])
-    """
-    if text.dtype != pl.String:
-        raise InputError(f"column {text.name!r} is {text.dtype}; text must be String")
-    if text.null_count():
-        raise InputError(f"column {text.name!r} holds {text.null_count()} nulls; text must not")
-    array = text.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    _, offsets_buffer, data_buffer = array.buffers()
-    if len(array) == 0 or data_buffer is None:
-        return np.zeros(0, np.uint8), np.zeros(len(array) + 1, np.int64)
-    first = array.offset
-    offsets = np.frombuffer(offsets_buffer, np.int64)[first : first + len(array) + 1]
-    return np.frombuffer(data_buffer, np.uint8), offsets
-
-
 @cache
 def _stop_hashes() -> NDArray[np.uint64]:
-    words = [np.frombuffer(word.encode(), np.uint8) for word in STOP_WORDS]
-    return np.array([stop_hash(word) for word in words], np.uint64)
+    padded = [np.frombuffer(word.encode() + bytes(PADDING), np.uint8) for word in STOP_WORDS]
+    hashes = [stop_hash(word, len(word) - PADDING) for word in padded]
+    return np.array(hashes, np.uint64)
