@@ -14,6 +14,7 @@ from curate.report.findings import MISSING, flagged, flags_said, verdict_rows
 from curate.report.html import table_html
 from curate.report.loss_figures import loss_figure
 from curate.report.numerals import count, interval, percent, precise
+from curate.report.quality_figures import quality_figures, quality_tables
 from curate.report.removal_figures import (
     calibration_figure,
     controls_figure,
@@ -30,7 +31,8 @@ from curate.report.worth_figures import (
     sets_figure,
 )
 
-_DRAWN = ("calibration", "roc", "warnings")  # shown as a chart or as words, not as rows
+# Shown as a chart, as a table of its own or as words, not as rows.
+_DRAWN = ("calibration", "roc", "warnings", "keep_rates", "learning_curve", "sources")
 
 __all__ = ["Example", "Section", "sections"]
 
@@ -188,17 +190,23 @@ def _quality(run: RunTables) -> Section:
     figures = [] if run.quality_bins is None else [quality_figure(run.quality_bins)]
     if facts.get("calibration"):
         figures.append(calibration_figure(pl.DataFrame(facts["calibration"])))
+    figures += quality_figures(facts, run.quality_tables)
     told = {name: value for name, value in facts.items() if name not in _DRAWN}
     tables = (_facts_table(told, "On documents that the scoring model had not seen"),)
     unread = "No rule reads the score, so verdicts carry none and there is no histogram."
     return Section(
         key="quality",
         title=title,
-        lead=" ".join(facts.get("warnings", [])),
+        lead=" ".join(_sentence(words) for words in facts.get("warnings", [])),
         missing="" if run.quality_bins is not None else unread,
         figures=tuple(figures),
         tables=tables if told else (),
+        folded=tuple(quality_tables(facts, run.quality_tables)),
     )
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
 
 
 def _facts_table(facts: Any, caption: str) -> Markup:  # noqa: ANN401 - stored JSON

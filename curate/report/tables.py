@@ -15,6 +15,7 @@ from curate.errors import InputError
 __all__ = ["RunTables", "read_run"]
 
 _BINS = 20
+_QUALITY = ("sources", "terms", "group_terms", "deciles")
 _NATIVE = pl.col("control").is_null()
 
 
@@ -31,6 +32,8 @@ class RunTables:
         quarantine: `reason` String, `rows` Int64.
         quality_bins: `low`, `high` Float64, `kept`, `removed` Int64: native documents by
             quality score; `None` where no rule read the score.
+        quality_tables: What describes the score: `sources`, `terms`, `group_terms`, `deciles`;
+            those that there are.
     """
 
     name: str
@@ -49,6 +52,7 @@ class RunTables:
     verdicts: tuple[Mapping[str, Any], ...]
     quality: Mapping[str, Any] | None
     quality_bins: pl.DataFrame | None
+    quality_tables: Mapping[str, pl.DataFrame]
     examples: pl.DataFrame | None
     rules: pl.DataFrame | None
 
@@ -87,6 +91,7 @@ def read_run(folder: Path) -> RunTables:
         verdicts=tuple(_json(folder / "scaling" / "verdicts.json") or ()),
         quality=_json(folder / "quality" / "evaluation.json"),
         quality_bins=_quality_bins(verdicts),
+        quality_tables=_quality_tables(folder / "quality"),
         examples=_table(folder / "examples.parquet"),
         rules=_table(folder / "rules.parquet"),
     )
@@ -104,6 +109,11 @@ def _scan(home: Path) -> pl.LazyFrame | None:
 
 def _json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _quality_tables(home: Path) -> dict[str, pl.DataFrame]:
+    found = {name: _table(home / f"{name}.parquet") for name in _QUALITY}
+    return {name: table for name, table in found.items() if table is not None}
 
 
 def _words(path: Path) -> str:

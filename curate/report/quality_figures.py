@@ -1,0 +1,272 @@
+"""Figures of the quality score: who scores what, ranking, keep-rates, labels, terms, examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from curate.report.charts import forest, legend, lines
+from curate.report.figure import Drawings, Figure, drawn_twice, total
+from curate.report.html import table_html
+from curate.report.numerals import count, interval, precise
+from curate.report.scales import spread
+from curate.report.shapes import About, Axis, ForestRow, Line, Point, Reference
+
+__all__ = [
+    "keep_rate_figure",
+    "learning_figure",
+    "quality_figures",
+    "quality_tables",
+    "roc_figure",
+    "source_score_figure",
+    "terms_figure",
+]
+
+_MOST_SOURCES = 30
+_SHOWN_RATES = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+
+
+def quality_figures(
+    evaluation: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
+) -> list[Figure]:
+    """All figures of a fitted score that its evaluation and tables allow.
+
+    >>> quality_figures({}, {})
+    []
+    """
+    figures = []
+    if "sources" in tables:
+        figures.append(source_score_figure(tables["sources"]))
+    if "low" in evaluation.get("roc", {}):
+        figures.append(roc_figure(evaluation["roc"], evaluation["auc"]))
+    if evaluation.get("keep_rates"):
+        figures.append(keep_rate_figure(pl.DataFrame(evaluation["keep_rates"])))
+    if evaluation.get("learning_curve"):
+        figures.append(learning_figure(pl.DataFrame(evaluation["learning_curve"])))
+    if "terms" in tables and tables["terms"].height:
+        figures.append(terms_figure(tables["terms"]))
+    return figures
+
+
+def quality_tables(
+    evaluation: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
+) -> list[tuple[str, Markup]]:
+    """What is shown closed: texts at each tenth of the scores, terms and sources.
+
+    >>> quality_tables({"sources": [{"source": "a", "partial_correlation": 0.1}]}, {})[0][0]
+    'How far the score follows each source, length and label taken out'
+    """
+    found = []
+    if "deciles" in tables:
+        found.append(("Texts at each tenth of the scores", table_html(tables["deciles"])))
+    if "group_terms" in tables:
+        title = "Which words lift or cost each source its score"
+        found.append((title, table_html(tables["group_terms"], limit=600)))
+    if evaluation.get("sources"):
+        title = "How far the score follows each source, length and label taken out"
+        found.append((title, table_html(pl.DataFrame(evaluation["sources"]))))
+    return found
+
+
+def source_score_figure(sources: pl.DataFrame) -> Figure:
+    """Median and middle four fifths of the score per source.
+
+    Reads `group`, `documents`, `p10`, `median`, `p90`.
+
+    >>> row = {"group": ["a"], "documents": [5], "p10": [0.1], "median": [0.4], "p90": [0.8]}
+    >>> source_score_figure(pl.DataFrame(row)).title
+    'Quality score per source: medians from 0.4 to 0.4'
+    """
+    ends = [precise(float(sources["median"].to_numpy()[place])) for place in (-1, 0)]
+    title = f"Quality score per source: medians from {ends[0]} to {ends[1]}"
+    about = About(title=title, description="One row a source: median, tenth to ninetieth per cent.")
+    axis = Axis(label="quality score (calibrated probability)", low=0, high=1)
+    largest = sources.sort("documents", "group", descending=[True, False]).head(_MOST_SOURCES)
+    marks = [
+        ForestRow(
+            label=str(row["group"]),
+            estimate=row["median"],
+            low=row["p10"],
+            high=row["p90"],
+            note=f"{precise(row['median'])}  n = {count(row['documents'])}",
+        )
+        for row in largest.sort("median", "group", descending=[True, False]).iter_rows(named=True)
+    ]
+    caption = (
+        f"n = {count(total(sources['documents']))} native documents. Dot: median; whiskers: the "
+        "middle four fifths of the documents, not an interval of the median."
+        f"{_more(sources.height)}"
+    )
+    return Figure(
+        title=title,
+        caption=caption,
+        table=sources,
+        drawings=drawn_twice(lambda layout: forest(marks, axis=axis, about=about, layout=layout)),
+    )
+
+
+def roc_figure(roc: Mapping[str, list[float]], auc: Mapping[str, float]) -> Figure:
+    """True against false positive rate, out of fold, with pointwise intervals.
+
+    >>> roc = {"false_positive_rate": [0.0, 1.0], "true_positive_rate": [0.5, 1.0],
+    ...        "low": [0.3, 1.0], "high": [0.7, 1.0]}
+    >>> roc_figure(roc, {"estimate": 0.75, "low": 0.6, "high": 0.9}).title
+    'Reference told from background: AUC 0.75 [0.60, 0.90]'
+    """
+    said = f"{precise(auc['estimate'])} {interval(auc['low'], auc['high'])}"
+    title = f"Reference told from background: AUC {said}"
+    about = About(title=title, description="True positive rate per false positive rate.")
+    table = pl.DataFrame({name: roc[name] for name in roc})
+    shown = [place for place in _SHOWN_RATES if place < table.height]
+    points = tuple(
+        Point(x=x, y=y, low=low, high=high) for x, y, low, high in table[shown].iter_rows()
+    )
+    even = Line(label="no skill", style=0, points=(Point(x=0, y=0), Point(x=1, y=1)))
+    curves = [even, Line(label="out of fold", style=1, points=points)]
+    across = Axis(label="share of the background called reference", low=0, high=1)
+    up = Axis(label="share of the reference found", low=0, high=1)
+    caption = (
+        "Every document was scored by a model that had not seen it, its source or a copy of it. "
+        "Band: pointwise 95 % intervals that leave out whole sources."
+    )
+    return Figure(
+        title=title,
+        caption=caption,
+        table=table,
+        legend=legend([("no skill", 0), ("out of fold", 1)]),
+        drawings=_two_widths(curves, across, up, about),
+    )
+
+
+def keep_rate_figure(rates: pl.DataFrame) -> Figure:
+    """What a cut would keep of either side.
+
+    Reads `cut`, `reference`, `background`, `background_chars`.
+
+    >>> rates = pl.DataFrame({"cut": [0.0, 1.0], "reference": [1.0, 0.5],
+    ...                       "background": [1.0, 0.0], "background_chars": [1.0, 0.0]})
+    >>> keep_rate_figure(rates).title
+    'What a cut keeps of the reference and of the corpus'
+    """
+    title = "What a cut keeps of the reference and of the corpus"
+    about = About(title=title, description="Share kept per cut, for reference and background.")
+    names = {
+        "reference": "reference documents",
+        "background": "background documents",
+        "background_chars": "background characters",
+    }
+    curves = [
+        Line(
+            label=label,
+            style=style,
+            points=tuple(Point(x=x, y=y) for x, y in rates.select("cut", name).iter_rows()),
+        )
+        for style, (name, label) in enumerate(names.items())
+    ]
+    across = Axis(label="cut of the quality score", low=0, high=1)
+    up = Axis(label="share kept", low=0, high=1)
+    caption = (
+        "Out-of-fold scores of the fitted sample; a census of it, no interval. Where characters "
+        "lie above documents the cut keeps the longer ones."
+    )
+    return Figure(
+        title=title,
+        caption=caption,
+        table=rates,
+        legend=legend([(label, style) for style, label in enumerate(names.values())]),
+        drawings=_two_widths(curves, across, up, about),
+        folded=True,
+    )
+
+
+def learning_figure(curve: pl.DataFrame) -> Figure:
+    """AUC on held-out sources against the number of documents learnt from.
+
+    Reads `documents`, `estimate`, `low`, `high`.
+
+    >>> curve = pl.DataFrame({"documents": [10, 20], "estimate": [0.7, 0.8], "low": [0.6, 0.7],
+    ...                       "high": [0.8, 0.9]})
+    >>> learning_figure(curve).title
+    'From 10 to 20 documents the AUC goes from 0.7 to 0.8'
+    """
+    first, last = curve.row(0, named=True), curve.row(-1, named=True)
+    title = (
+        f"From {count(first['documents'])} to {count(last['documents'])} documents the AUC goes "
+        f"from {precise(first['estimate'])} to {precise(last['estimate'])}"
+    )
+    about = About(title=title, description="AUC per number of training documents.")
+    points = tuple(
+        Point(x=x, y=y, low=low, high=high)
+        for x, y, low, high in curve.select("documents", "estimate", "low", "high").iter_rows()
+    )
+    low, high = spread([float(value) for value in curve["documents"]], log=True)
+    across = Axis(label="documents learnt from (log scale)", low=low, high=high, log=True)
+    ends = spread([value for p in points for value in (p.y, p.low, p.high) if value is not None])
+    up = Axis(label="AUC", low=max(0.0, ends[0]), high=min(1.0, ends[1]))
+    caption = (
+        "One held-out fold of whole sources. Band: 95 % intervals that leave out whole sources. "
+        "A curve that still rises at its end asks for more documents."
+    )
+    curves = [Line(label="held out", style=1, points=points)]
+    drawings = _two_widths(curves, across, up, about)
+    return Figure(title=title, caption=caption, table=curve, drawings=drawings, folded=True)
+
+
+def terms_figure(terms: pl.DataFrame) -> Figure:
+    """The terms of highest and lowest weight.
+
+    Reads `term`, `weight`, `documents`, `terms_in_bucket`.
+
+    >>> terms = pl.DataFrame({"term": ["good", "bad"], "weight": [2.0, -1.0], "documents": [5, 6],
+    ...                       "terms_in_bucket": [1, 3]})
+    >>> terms_figure(terms).title
+    'Words that speak most for the reference ("good") and against it ("bad")'
+    """
+    best, worst = terms["term"][0], terms["term"][-1]
+    title = f'Words that speak most for the reference ("{best}") and against it ("{worst}")'
+    about = About(title=title, description="One row a term: its weight in the linear model.")
+    low, high = spread([0.0, *(float(value) for value in terms["weight"])])
+    zero = (Reference(value=0, label="no say"),)
+    axis = Axis(label="weight in the decision value", low=low, high=high, references=zero)
+    marks = [
+        ForestRow(
+            label=row["term"],
+            estimate=row["weight"],
+            low=min(0.0, row["weight"]),
+            high=max(0.0, row["weight"]),
+            note=_term_note(row),
+            tone="good" if row["weight"] > 0 else "bad",
+        )
+        for row in terms.iter_rows(named=True)
+    ]
+    caption = (
+        "The ten highest and ten lowest weights among the terms of a sample of both sides. Terms "
+        "are hashed: where others share the weight, the note counts them. Weights, no intervals."
+    )
+    return Figure(
+        title=title,
+        caption=caption,
+        table=terms,
+        drawings=drawn_twice(lambda layout: forest(marks, axis=axis, about=about, layout=layout)),
+    )
+
+
+def _term_note(row: Mapping[str, Any]) -> str:
+    shared = row["terms_in_bucket"] - 1
+    beside = f", {count(shared)} share it" if shared else ""
+    return f"in {count(row['documents'])} documents{beside}"
+
+
+def _two_widths(curves: list[Line], across: Axis, up: Axis, about: About) -> Drawings:
+    def draw(width: int) -> tuple[Markup, ...]:
+        return (lines(curves, across=across, up=up, about=about, size=(width, 300)),)
+
+    return Drawings(wide=draw(520), narrow=draw(340))
+
+
+def _more(rows: int) -> str:
+    left_out = rows - _MOST_SOURCES
+    return f" {left_out} smaller sources stand in the table only." if left_out > 0 else ""
