@@ -1,0 +1,92 @@
+"""Closed lists by which a text says whether "her" is "his" or "him"."""
+
+# A noun phrase begins with none of these.
+NO_NOUN_PHRASE = frozenset(
+    "a an the this that these those my your our their its he she him her his hers himself herself"
+    " it i we they you them us me one who whom whose which what when where why how if whether"
+    " because since although though while until unless so and or but nor yet than as for to of"
+    " in on at by with from into onto out up off over under about after before during"
+    " through between against without within toward towards around across behind near along"
+    " is are was were be been being am has have had do does did will would can could shall should"
+    " may might must not never always often also too very just even again then there here"
+    " now today yesterday tomorrow tonight soon later already still ever once twice yes no"
+    " some any each every both either neither anymore anyway anyways away instead alone"
+    " together less enough something anything everything nothing someone anyone everyone nobody"
+    " somebody anybody everybody somewhere anywhere everywhere nowhere".split()
+)
+# Nouns that are adverbs after a person ("called her back") and nouns after a preposition.
+NOUN_OR_ADVERB = frozenset("back home right left down past all well".split())
+BEFORE_NOUNS = frozenset(
+    "in on at by with from into onto to of for about over under behind through against toward"
+    " towards because and or but that if when while as than near across around off inside".split()
+)
+# After these a person stands, and the next noun is what the person gets, ...
+GIVING = frozenset(
+    "wish wishes wished wishing give gives gave given giving offer offers offered offering show"
+    " shows showed showing lend lends lent lending provide provides provided charge charges charged"
+    " tell tells told telling ask asks asked asking pay pays paid paying sell sells sold selling"
+    " teach teaches taught teaching hand hands handed send sends sent sending bring brings brought"
+    " buy buys bought buying cook cooks cooked bake bakes baked owe owes owed promise promised".split()
+)
+# ... unless it is somebody's own.
+OWN_NOUNS = frozenset(
+    "mother father mom dad parents parent mum pa sister brother sisters brothers son"
+    " daughter sons daughters wife husband wives husbands aunt uncle niece nephew cousin cousins"
+    " grandmother grandfather family child children kid kids baby friend friends girlfriend"
+    " boyfriend neighbor neighbour boss colleague colleagues coworker coworkers client clients"
+    " customer customers patient patients student students teacher doctor lawyer team staff"
+    " partner story life name face hand hands head heart mind"
+    " eyes hair body age side opinion consent own house car dog cat room phone number bill bills"
+    " rent debts debt taxes fine work job company shares share services way best love respects"
+    " word secret secrets thoughts ideas idea skills".split()
+)
+# After these a person stands before what is said of the person or what the person does.
+MAKING = frozenset(
+    "make makes made making keep keeps kept keeping leave leaves left leaving prove proves proved"
+    " treat treats treated treating find finds found drive drives drove help helps helped helping"
+    " let lets letting hope hoped see sees saw watch watches watched hear hears heard have has had"
+    " like likes liked feel feels felt".split()
+)
+SAID_OR_DONE = frozenset(
+    "safe angry mad right wrong happy sad satisfied bad badly sick alive free warm busy calm quiet"
+    " proud upset sorry crazy nervous afraid poor rich famous guilty innocent better worse more"
+    " feel win move identify settle find get go do be become understand enter leave come take make"
+    " see know think say tell cry laugh smile sleep eat enjoy learn fix fixed solve finish pass"
+    " carry clean cook build read write speak speaking talk talking crying working walking".split()
+)
+# Words in -ly are adverbs, so no noun phrase begins with them, but for these.
+NO_ADVERB = frozenset(
+    "ally anomaly assembly belly bodily bully butterfly costly curly cuddly daily deadly deathly"
+    " disorderly early elderly family fatherly fly friendly ghastly ghostly godly heavenly holy"
+    " homely hourly jelly jolly july kindly leisurely likely lily lively lonely lovely lowly manly"
+    " melancholy miserly monopoly monthly motherly nightly only orderly reply scholarly silly"
+    " sisterly sprightly stately supply surly tally timely ugly unfriendly unlikely wealthily"
+    " weekly wily womanly worldly yearly".split()
+)
+
+
+def noun_phrase_follows(before: str, after: str) -> bool:
+    """Whether a pronoun between two (lower-case) words is a possessive; "" = no word there.
+
+    No list tells a word from its partner in the other group, so that a text and its swapped
+    form are judged alike.
+    """
+    if not after or after in NO_NOUN_PHRASE:
+        return False
+    if after in NOUN_OR_ADVERB:
+        return before in BEFORE_NOUNS or not before
+    if after.endswith("ly") and after not in NO_ADVERB:
+        return False
+    if before in GIVING:
+        return after in OWN_NOUNS
+    return not (before in MAKING and after in SAID_OR_DONE)
+
+
+def judged_alike(word: str, other: str) -> bool:
+    """Whether no list tells the two words apart.
+
+    "his May" and "his Mark" would be read differently, so May and Mark cannot be exchanged.
+    """
+    lists = (NO_NOUN_PHRASE, NOUN_OR_ADVERB, BEFORE_NOUNS, GIVING, OWN_NOUNS, MAKING, SAID_OR_DONE)
+    adverbs = [w.endswith("ly") and w not in NO_ADVERB for w in (word, other)]
+    return adverbs[0] == adverbs[1] and all((word in x) == (other in x) for x in lists)
