@@ -26,6 +26,9 @@ lint: setup-test
 bench: setup-test ## speed and accuracy against the peers; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
+bench-%: setup-test ## one benchmark, e.g. `make bench-duplicates`
+	$(BIN)/python -m benchmarks.$*
+
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
 
