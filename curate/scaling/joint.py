@@ -19,7 +19,7 @@ from curate.scaling import _profile_kernel as profile
 from curate.scaling import _readout_kernel as readout
 from curate.scaling._fit_kernel import Floats, Law
 from curate.scaling.fitting import fit_form, fit_map
-from curate.scaling.law import FitOptions
+from curate.scaling.law import FEWEST_LEVELS, FitOptions
 from curate.scaling.laws import LawForm, law_form
 from curate.scaling.points import PointSet, point_set
 from curate.scaling.uncertainty import Evidence, Quantity, evidence_of, profile_interval
@@ -74,7 +74,7 @@ def fit_joint(
         options: Form and confidence; the intervals are profile likelihood.
 
     Raises:
-        ConfigError: An arm is missing, or the form has no data term.
+        ConfigError: An arm is missing, the form has no data term, or there are too few runs.
 
     >>> from curate.scaling.example import example_arms
     >>> from curate.scaling.points import check_points
@@ -91,6 +91,12 @@ def fit_joint(
     if not form.has_data:
         raise ConfigError(f"{form.formula} has no data term; a data factor needs one")
     both = _two_arms(points, reference, other)
+    needed = FEWEST_LEVELS + 1 if form.has_size else 4
+    if both.trunks < needed:
+        raise ConfigError(
+            f"{both.trunks} runs of {reference} and {other} together; at least {needed} are "
+            "needed to tell how runs scatter from how the arms differ"
+        )
     return _compared(both, form, (reference, other), options.confidence)
 
 

@@ -81,8 +81,8 @@ class Questions:
 
     Attributes:
         n_params: Model size of the read-outs; default the largest.
-        loss: Loss to reach; default what the reference arm reaches with its largest budget
-            there, rounded up to two decimals.
+        loss: Loss to reach; default what the reference arm reaches there with at most half
+            its largest budget, rounded up to two decimals.
         flops: Compute budget; default the geometric middle of the measured 6 N D.
         threshold: Share of the loss per doubling below which more data stops paying.
         reference: The arm the others are compared with; default "raw", else the first.
@@ -165,9 +165,9 @@ def scaling_report(
     reference = _reference(arms, questions.reference)
     laws, problems = _laws(points, arms, options)
     read = _read_outs(laws, reference, questions)
-    others = [arm for arm in arms if arm != reference and arm not in problems]
-    joint = [] if reference in problems else _joint(points, (reference, others), options)
-    prediction = _prediction(points, options.form)
+    others = [arm for arm in laws if arm != reference and reference in laws]
+    joint, apart = _joint(points, (reference, others), options)
+    prediction = _prediction(points.filter(pl.col("arm").is_in(list(laws))), options.form)
     return ScalingReport(
         laws=tuple(laws.values()),
         problems=problems,
@@ -176,7 +176,7 @@ def scaling_report(
         joint=tuple(joint),
         prediction=prediction,
         outliers=_stacked([law.outliers for law in laws.values()], list(laws)),
-        sentences=_sentences(problems, joint, read, prediction),
+        sentences=_sentences([*problems.values(), *apart], joint, read, prediction),
     )
 
 
@@ -202,11 +202,16 @@ def _laws(
 
 def _joint(
     points: pl.DataFrame, arms: tuple[str, list[str]], options: FitOptions
-) -> list[JointLaw]:
+) -> tuple[list[JointLaw], list[str]]:
+    """The pairs that can be compared, and why others cannot."""
     reference, others = arms
-    if options.form in ("size", "size_no_floor"):
-        return []
-    return [fit_joint(points, reference=reference, other=arm, options=options) for arm in others]
+    found, apart = [], []
+    for arm in others:
+        try:
+            found.append(fit_joint(points, reference=reference, other=arm, options=options))
+        except ConfigError as error:
+            apart.append(f"{reference} → {arm}: cannot tell: {error}")
+    return found, apart
 
 
 def _prediction(points: pl.DataFrame, form: str) -> PredictionCheck | None:
@@ -273,7 +278,9 @@ def _top(law: ScalingLaw, name: str) -> float:
 def _default_loss(law: ScalingLaw, size: float) -> float:
     nearest = law.points.frame.sort((pl.col("n_params") / size).log().abs(), "n_tokens")
     same = nearest.filter(n_params=nearest["n_params"][0])
-    return math.ceil(100 * same["loss"].to_numpy().min()) / 100
+    within = same.filter(pl.col("n_tokens") <= _top(law, "n_tokens") / 2)
+    best = (within if within.height else same)["loss"].to_numpy().min()
+    return math.ceil(100 * float(best)) / 100
 
 
 def _middle_flops(law: ScalingLaw) -> float:
@@ -282,12 +289,12 @@ def _middle_flops(law: ScalingLaw) -> float:
 
 
 def _sentences(
-    problems: dict[str, str],
+    problems: list[str],
     joint: list[JointLaw],
     read: list[ReadOut],
     prediction: PredictionCheck | None,
 ) -> tuple[str, ...]:
-    said = [*problems.values(), *(pair.sentence for pair in joint)]
+    said = [*problems, *(pair.sentence for pair in joint)]
     said += [_in_words(row) for row in read]
     return tuple([*said, *([prediction.sentence] if prediction else [])])
 
