@@ -117,7 +117,8 @@ def carried_columns(config: RunConfig, judged: pl.DataFrame, decision: Decision)
             raise ConfigError(f"audit.groups names {group!r}; the documents have: {known}")
     reads = [rule.signal for rule in decision.rules]
     scores = ["quality"] if "quality" in judged.columns else []
-    wanted = ["id", "source", "control", *config.audit.groups, *WEIGHTS, *reads, *scores]
+    strata = [name for name in config.audit.strata if name in judged.columns]
+    wanted = ["id", "source", "control", *config.audit.groups, *strata, *WEIGHTS, *reads, *scores]
     verdict = ["failed", "kept", "cluster_id", "duplicate_of", "jaccard"]
     return list(dict.fromkeys([*wanted, *verdict]))
 

@@ -234,7 +234,12 @@ def audit_impact(context: Context) -> Facts:
     verdicts = context.folder.table("verdicts").filter(pl.col("control").is_null())
     steps = steps_of(context)
     table = impact(
-        verdicts, steps=steps, group=list(config.groups), tokens="words", cluster="source"
+        verdicts,
+        steps=steps,
+        group=list(config.groups),
+        tokens="words",
+        cluster="source",
+        strata=[name for name in config.strata if name in verdicts.columns],
     )
     write_atomically(table, context.folder.file("audit/impact.parquet"))
     return {"rows": table.height, "flags": table.filter(pl.col("state") == "flag").height}

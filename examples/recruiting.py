@@ -1,8 +1,9 @@
-"""Case study: a recruiting corpus whose labels punish women's words. Run: python examples/recruiting.py
+"""Case study: a recruiting corpus whose labels punish women's words.
 
-The CVs are synthetic. Skill is the same in both groups; with a penalty the label "hired" loses
-that many logits for women. The audit trains on the texts alone and must find the penalty, and
-must find nothing where there is none. Reweighing is shown as a remedy to compare with.
+Run it with `python examples/recruiting.py`. The CVs are synthetic. Skill is the same in both
+groups; with a penalty the label "hired" loses that many logits for women. The audit trains on the
+texts alone and must find the penalty, and must find nothing where there is none. Reweighing is
+shown as a remedy to compare with.
 """
 
 import numpy as np
@@ -46,15 +47,15 @@ def make_cvs(n: int, *, penalty: float, seed: int, women: float = 0.4) -> pl.Dat
 
 
 def main() -> None:
+    """Print the audit with, without and despite the penalty."""
     cases = (("no penalty", 0.0, False), ("penalty", 1.0, False), ("penalty, reweighed", 1.0, True))
     for name, penalty, reweighed in cases:
-        design = ClassifierDesign(
-            group="group", audited="women", swaps=SWAPS, reweighed=reweighed
-        )
+        design = ClassifierDesign(group="group", audited="women", swaps=SWAPS, reweighed=reweighed)
         found = audit_classifier(make_cvs(10_000, penalty=penalty, seed=1), design)
         ratio, shift = found.selection_ratio, found.swap_shift
-        print(
-            f"{name:20} selected women / men {ratio.estimate:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+        print(  # noqa: T201 - an example prints
+            f"{name:20} selected women / men {ratio.estimate:.2f}"
+            f" [{ratio.low:.2f}, {ratio.high:.2f}]"
             f"  swap {shift.estimate:+.2f} [{shift.low:+.2f}, {shift.high:+.2f}]"
             f"  amplification {found.amplification.estimate:+.3f}"
             f"  {'FLAG' if found.flagged else 'no flag'}"

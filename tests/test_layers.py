@@ -15,7 +15,7 @@ LAYERS = [
     ("corpus",),
     ("controls", "clean", "signals"),
     ("rules", "duplicates", "quality", "audits", "subsets", "proxies", "scaling"),
-    ("experiment", "verdicts"),
+    ("experiment", "verdicts", "file_audit"),
     ("report",),
     ("config",),
     ("run_folder",),

@@ -1,6 +1,68 @@
-"""Audits of the pipeline itself: whom does each step take more from, and is that certain?"""
+"""Audits of the pipeline itself: whom does each step take more from, and is that certain?
 
-from curate.audits.gate import Audit, AuditConfig, Gate, audit, check_gate
+`impact` compares removals of groups, `add_lexicon_groups` and `add_topics` find groups in text,
+`swap_test` asks a scorer, `association` and `distinctive_words` the corpus, `audit_classifier` a
+model trained on it, `representation` what is left of whom.
+"""
+
+from curate.audits.amplification import (
+    ClassifierAudit,
+    ClassifierDesign,
+    audit_classifier,
+    directional_amplification,
+    group_metrics,
+    reweigh,
+    zhao_amplification,
+)
+from curate.audits.association import association, distinctive_words, log_odds_z, npmi
+from curate.audits.counterfactual import SwapDesign, SwapTest, swap_test
+from curate.audits.difference import audit_difference
+from curate.audits.gate import STRATA, Audit, AuditConfig, Gate, audit, check_gate, explained
 from curate.audits.impact import impact
+from curate.audits.lexicons import Entry, Lexicon, add_lexicon_groups, load_lexicon
+from curate.audits.representation import Representation, representation
+from curate.audits.statements import responsible_ai_fields, tidy
+from curate.audits.swaps import Swaps, load_swaps, swap
+from curate.audits.topics import add_topics
+from curate.audits.weat import Weat, resampled_weat, weat
 
-__all__ = ["Audit", "AuditConfig", "Gate", "audit", "check_gate", "impact"]
+__all__ = [
+    "STRATA",
+    "Audit",
+    "AuditConfig",
+    "ClassifierAudit",
+    "ClassifierDesign",
+    "Entry",
+    "Gate",
+    "Lexicon",
+    "Representation",
+    "SwapDesign",
+    "SwapTest",
+    "Swaps",
+    "Weat",
+    "add_lexicon_groups",
+    "add_topics",
+    "association",
+    "audit",
+    "audit_classifier",
+    "audit_difference",
+    "check_gate",
+    "directional_amplification",
+    "distinctive_words",
+    "explained",
+    "group_metrics",
+    "impact",
+    "load_lexicon",
+    "load_swaps",
+    "log_odds_z",
+    "npmi",
+    "representation",
+    "resampled_weat",
+    "responsible_ai_fields",
+    "reweigh",
+    "swap",
+    "swap_test",
+    "tidy",
+    "weat",
+    "zhao_amplification",
+]

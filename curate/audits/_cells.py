@@ -131,7 +131,7 @@ def _spread_of_rest(
     by_cluster = [_sums(layout.cell_cluster, v, layout.clusters) for v in cells]
     N = by_cluster[0]
     few = layout.clusters <= _EXACT_CLUSTERS
-    large = np.flatnonzero((N > N.sum() / _EXACT_CLUSTERS) | few)
+    large = np.flatnonzero((N.sum() / _EXACT_CLUSTERS < N) | few)
     place = np.full(layout.clusters, -1)
     place[large] = np.arange(large.size)
     chosen = place[layout.cell_cluster] >= 0

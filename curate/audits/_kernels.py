@@ -65,7 +65,7 @@ def small_cluster_sums(  # noqa: PLR0913 - a kernel takes flat arrays
 
 
 @numba.njit(cache=True, nogil=True)
-def clustered_influence(  # noqa: PLR0913 - a kernel takes flat arrays
+def clustered_influence(
     stratum: NDArray[np.int32],
     own: NDArray[np.bool_],
     hit: NDArray[np.bool_],

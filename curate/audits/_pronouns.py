@@ -1,7 +1,14 @@
 """Closed lists by which a text says whether "her" is "his" or "him"."""
 
+from __future__ import annotations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # A noun phrase begins with none of these.
-NO_NOUN_PHRASE = frozenset(
+NO_NOUN_PHRASE = _words(
     "a an the this that these those my your our their its he she him her his hers himself herself"
     " it i we they you them us me one who whom whose which what when where why how if whether"
     " because since although though while until unless so and or but nor yet than as for to of"
@@ -12,24 +19,24 @@ NO_NOUN_PHRASE = frozenset(
     " now today yesterday tomorrow tonight soon later already still ever once twice yes no"
     " some any each every both either neither anymore anyway anyways away instead alone"
     " together less enough something anything everything nothing someone anyone everyone nobody"
-    " somebody anybody everybody somewhere anywhere everywhere nowhere".split()
+    " somebody anybody everybody somewhere anywhere everywhere nowhere"
 )
 # Nouns that are adverbs after a person ("called her back") and nouns after a preposition.
-NOUN_OR_ADVERB = frozenset("back home right left down past all well".split())
-BEFORE_NOUNS = frozenset(
+NOUN_OR_ADVERB = _words("back home right left down past all well")
+BEFORE_NOUNS = _words(
     "in on at by with from into onto to of for about over under behind through against toward"
-    " towards because and or but that if when while as than near across around off inside".split()
+    " towards because and or but that if when while as than near across around off inside"
 )
 # After these a person stands, and the next noun is what the person gets, ...
-GIVING = frozenset(
+GIVING = _words(
     "wish wishes wished wishing give gives gave given giving offer offers offered offering show"
     " shows showed showing lend lends lent lending provide provides provided charge charges charged"
     " tell tells told telling ask asks asked asking pay pays paid paying sell sells sold selling"
     " teach teaches taught teaching hand hands handed send sends sent sending bring brings brought"
-    " buy buys bought buying cook cooks cooked bake bakes baked owe owes owed promise promised".split()
+    " buy buys bought buying cook cooks cooked bake bakes baked owe owes owed promised"
 )
 # ... unless it is somebody's own.
-OWN_NOUNS = frozenset(
+OWN_NOUNS = _words(
     "mother father mom dad parents parent mum pa sister brother sisters brothers son"
     " daughter sons daughters wife husband wives husbands aunt uncle niece nephew cousin cousins"
     " grandmother grandfather family child children kid kids baby friend friends girlfriend"
@@ -38,30 +45,30 @@ OWN_NOUNS = frozenset(
     " partner story life name face hand hands head heart mind"
     " eyes hair body age side opinion consent own house car dog cat room phone number bill bills"
     " rent debts debt taxes fine work job company shares share services way best love respects"
-    " word secret secrets thoughts ideas idea skills".split()
+    " word secret secrets thoughts ideas idea skills"
 )
 # After these a person stands before what is said of the person or what the person does.
-MAKING = frozenset(
+MAKING = _words(
     "make makes made making keep keeps kept keeping leave leaves left leaving prove proves proved"
     " treat treats treated treating find finds found drive drives drove help helps helped helping"
     " let lets letting hope hoped see sees saw watch watches watched hear hears heard have has had"
-    " like likes liked feel feels felt".split()
+    " like likes liked feel feels felt"
 )
-SAID_OR_DONE = frozenset(
+SAID_OR_DONE = _words(
     "safe angry mad right wrong happy sad satisfied bad badly sick alive free warm busy calm quiet"
     " proud upset sorry crazy nervous afraid poor rich famous guilty innocent better worse more"
     " feel win move identify settle find get go do be become understand enter leave come take make"
     " see know think say tell cry laugh smile sleep eat enjoy learn fix fixed solve finish pass"
-    " carry clean cook build read write speak speaking talk talking crying working walking".split()
+    " carry clean cook build read write speak speaking talk talking crying working walking"
 )
 # Words in -ly are adverbs, so no noun phrase begins with them, but for these.
-NO_ADVERB = frozenset(
+NO_ADVERB = _words(
     "ally anomaly assembly belly bodily bully butterfly costly curly cuddly daily deadly deathly"
     " disorderly early elderly family fatherly fly friendly ghastly ghostly godly heavenly holy"
     " homely hourly jelly jolly july kindly leisurely likely lily lively lonely lovely lowly manly"
     " melancholy miserly monopoly monthly motherly nightly only orderly reply scholarly silly"
     " sisterly sprightly stately supply surly tally timely ugly unfriendly unlikely wealthily"
-    " weekly wily womanly worldly yearly".split()
+    " weekly wily womanly worldly yearly"
 )
 
 

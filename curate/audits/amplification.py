@@ -91,11 +91,20 @@ def audit_classifier(documents: pl.DataFrame, design: ClassifierDesign) -> Class
 
     Raises:
         ConfigError: A column or the group is missing, or a part is too small to train on.
+
+    >>> texts = ["she codes", "he codes", "she rests", "he rests"] * 50
+    >>> documents = pl.DataFrame({"text": texts, "group": ["w", "m"] * 100,
+    ...                           "label": [False, True, False, False] * 50})
+    >>> design = ClassifierDesign(group="group", audited="w", parts=2)
+    >>> audit_classifier(documents, design).swap_shift.estimate < 0
+    True
     """
     _check(documents, design)
     rng = np.random.default_rng(design.seed)
     part = rng.permutation(documents.height) % design.parts
-    judged = [_judge_part(documents.filter(pl.Series(part == k)), design) for k in range(design.parts)]
+    judged = [
+        _judge_part(documents.filter(pl.Series(part == k)), design) for k in range(design.parts)
+    ]
     rows = pl.DataFrame([row for row, _ in judged])
     means = {name: t_interval(rows[name].to_numpy()) for name in rows.columns}
     p = _two_sided(means, ("log_selection_ratio", "swap_shift"))

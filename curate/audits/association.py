@@ -51,7 +51,8 @@ def association(
     ...                                   + ["he"] * 40})
     >>> nurse = Entry(axis="work", group="nurse", terms=("nurse",))
     >>> women = Entry(axis="gender", group="women", terms=("she",))
-    >>> association(documents, [women], [nurse]).select("n_both", pl.col("log_odds").round(3)).row(0)
+    >>> found = association(documents, [women], [nurse]).row(0, named=True)
+    >>> found["n_both"], round(found["log_odds"], 3)
     (30, 1.792)
     """
     if not groups or not attributes or documents.is_empty():
@@ -62,8 +63,8 @@ def association(
     )
     codes = np.arange(documents.height)
     if cluster is not None:
-        codes = documents[cluster].cast(pl.String).rank("dense").fill_null(0).to_numpy() - 0
-        codes = np.unique(codes, return_inverse=True)[1]
+        ranks = documents[cluster].cast(pl.String).rank("dense").fill_null(0).to_numpy()
+        codes = np.unique(ranks, return_inverse=True)[1]
     rows = [
         {"group": g.group, "attribute": a.group}
         | _pair(has[f"g{i}"].to_numpy(), has[f"a{j}"].to_numpy(), codes)

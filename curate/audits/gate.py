@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from curate.audits.impact import impact
+from curate.audits.impact import MIN_RATIO, impact
 from curate.errors import ConfigError, GateError
 
 POPULATION = (
     "Rates are a census of this corpus. Intervals, p and q speak of documents to come: from like"
     " sources or duplicate clusters where these are known, otherwise document by document."
 )
-_SHOWN = ("step", "group_column", "group", "n", "removal_ratio", "excess_removal", "q")
+STRATA = ("words", "source", "language")
+_SHOWN = (
+    *("step", "group_column", "group", "n", "removal_ratio", "excess_removal", "q"),
+    *("adjusted_removal_ratio", "adjusted_for"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,9 +50,12 @@ class AuditConfig:
     Attributes:
         groups: Columns whose values are the groups, e.g. `("source", "language")`.
         gate: Harm that makes the run fail; `None` only reports.
+        strata: Columns that may explain a difference; those that the documents lack are left
+            out, and a group column is never its own stratum.
     """
 
     groups: tuple[str, ...] = ("source",)
+    strata: tuple[str, ...] = STRATA
     gate: Gate | None = None
 
 
@@ -99,6 +106,22 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def explained(rows: pl.DataFrame) -> pl.DataFrame:
+    """The flagged rows whose harm mostly goes once like is compared with like.
+
+    Their adjusted removal ratio lies below the least effect of a flag, and the logarithm of the
+    ratio has at least halved. The harm is real; the group as such is not its reason.
+
+    >>> rows = pl.DataFrame({"state": ["flag", "flag"], "removal_ratio": [1.6, 1.6],
+    ...                      "adjusted_removal_ratio": [1.0, 1.5]})
+    >>> explained(rows).height
+    1
+    """
+    adjusted = pl.col("adjusted_removal_ratio")
+    halved = adjusted.log().abs() <= pl.col("removal_ratio").log().abs() / 2
+    return rows.filter((pl.col("state") == "flag") & (adjusted < MIN_RATIO) & halved)
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
     """What the audit found; `table` is `impact`'s table."""
@@ -118,9 +141,13 @@ class Audit:
         tested = states.get("flag", 0) + states.get("no flag", 0)
         return (
             f"{states.get('flag', 0)} of {tested} tested (step, group) pairs lose clearly more"
-            f" than the rest of the corpus; {states.get('not enough documents', 0)} have not"
-            " enough documents to tell."
+            f" than the rest of the corpus{self._explanation()};"
+            f" {states.get('not enough documents', 0)} have not enough documents to tell."
         )
+
+    def _explanation(self) -> str:
+        by = explained(self.flagged).group_by("adjusted_for").len().sort("adjusted_for").rows()
+        return "".join(f" ({n} of them explained by {names})" for names, n in by)
 
     def _repr_html_(self) -> str:
         shown = self.flagged.select(_SHOWN)
@@ -133,6 +160,7 @@ def audit(
     groups: str | Sequence[str] = ("source",),
     tokens: str | None = None,
     cluster: str | None = "source",
+    strata: Sequence[str] = STRATA,
 ) -> Audit:
     """Audit judged documents: which groups does each step take more from?
 
@@ -142,6 +170,7 @@ def audit(
         groups: Column or columns to audit.
         tokens: Numeric column that weighs documents, e.g. `text_chars`.
         cluster: Column within which documents are alike; ignored where it is missing.
+        strata: Columns that may explain a difference; missing ones are ignored.
 
     Raises:
         ConfigError: A column is missing, or no document failed any rule.
@@ -157,7 +186,7 @@ def audit(
     known = judged.lazy().collect_schema().names()
     if "failed" not in known:
         raise ConfigError("no column 'failed': judge the documents before the audit")
-    wanted = (*named, tokens, cluster, "failed", "control", "cluster_id")
+    wanted = (*named, tokens, cluster, *strata, "failed", "control", "cluster_id")
     # One pass over what may be a long lazy plan, and never the texts.
     columns = [c for c in dict.fromkeys(wanted) if c in known]
     frame = judged.lazy().select(columns).collect()
@@ -167,5 +196,12 @@ def audit(
     if not steps:
         raise ConfigError("no document failed a rule: there is no removal to audit")
     within = cluster if cluster in frame.columns else None
-    table = impact(frame, steps=steps, group=named, tokens=tokens, cluster=within)
+    table = impact(
+        frame,
+        steps=steps,
+        group=named,
+        tokens=tokens,
+        cluster=within,
+        strata=[name for name in strata if name in frame.columns],
+    )
     return Audit(table)

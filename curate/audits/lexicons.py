@@ -102,14 +102,14 @@ def load_lexicon(name: str | Path) -> Lexicon:
     ('curate-identity-en-1', 64, 'gender: women')
     """
     raw, table = read_lexicon_file(name)
-    common = {k: table[k] for k in ("language", "source", "licence") if k in table}
+    common: dict[str, Any] = {k: table[k] for k in ("language", "source", "licence") if k in table}
     entries = table.get("entry", [])
     if not isinstance(table.get("id"), str) or not isinstance(entries, list) or not entries:
         raise ConfigError(f"lexicon {name}: 'id' and at least one [[entry]] are needed")
     known = tuple(Entry.__dataclass_fields__)
     made = []
     for place, given in enumerate(entries):
-        fields = common | dict(given)
+        fields: dict[str, Any] = common | dict(given)
         if "term" in fields:
             fields["terms"] = [fields.pop("term")]
         for key in fields:
@@ -176,8 +176,8 @@ def holds(entry: Entry) -> pl.Expr:
     """Whether the column `text` holds enough different terms of the entry.
 
     >>> entry = Entry(axis="a", group="b", terms=("wee", "aye"), least=2)
-    >>> pl.DataFrame({"text": ["Aye, wee man", "wee wee"]}).select(holds(entry)).to_series().to_list()
-    [True, False]
+    >>> pl.DataFrame({"text": ["Aye, wee man", "wee wee"]}).select(held=holds(entry)).rows()
+    [(True,), (False,)]
     """
     text = pl.col("text")
     if entry.least == 1:

@@ -73,7 +73,9 @@ class Swaps:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """Any word of the list, standing alone."""
-        words = sorted({*self.partner, *(_PRONOUNS if self.pronouns else ())}, key=lambda w: -len(w))
+        words = sorted(
+            {*self.partner, *(_PRONOUNS if self.pronouns else ())}, key=lambda w: -len(w)
+        )
         return re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE)
 
     @cached_property
@@ -83,9 +85,7 @@ class Swaps:
         return frozenset([*(first for first, _ in self.pairs), *own])
 
 
-def load_swaps(
-    name: str | Path = "gender_swaps", names: Sequence[tuple[str, str]] = ()
-) -> Swaps:
+def load_swaps(name: str | Path = "gender_swaps", names: Sequence[tuple[str, str]] = ()) -> Swaps:
     """Read a list of swaps, packaged or a TOML file, and add pairs of names.
 
     Args:

@@ -129,7 +129,7 @@ def breslow_day(strata: Strata, ratio: Floats) -> Heterogeneity:
     >>> strata = strata_of([[10, 20, 5, 30], [8, 8, 9, 9]])
     >>> found = breslow_day(strata, stratified_odds_ratio(strata).ratio)
     >>> round(float(found.statistic[0]), 3), float(found.df[0])
-    (1.463, 1.0)
+    (1.423, 1.0)
     """
     expected = _expected_hits(strata, ratio[strata.owner])
     own, hits = strata.hit + strata.missed, strata.hit + strata.hit_rest
