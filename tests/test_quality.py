@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -20,7 +19,6 @@ from curate.quality._calibration import fit_calibration
 from curate.quality._folds import make_folds
 from curate.statistics import auc_interval, binomial_band
 
-SHARED = Path(__file__).parents[1].parent / "shared" / "corpora"
 SMALL = QualityConfig(bits=12, folds=3)
 
 
@@ -353,20 +351,3 @@ def test_too_few_documents_are_named():
 def test_a_frame_without_text_is_named(model):
     with pytest.raises(ConfigError, match="no column 'text'"):
         model.score(pl.DataFrame({"txt": ["a"]}))
-
-
-# ── real text ────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.slow
-def test_clickbait_is_told_from_headlines():
-    path = SHARED / "quality_clickbait" / "headlines.parquet"
-    if not path.exists():
-        pytest.skip("needs ../shared/corpora/quality_clickbait, not found: skipped")
-    frame = pl.read_parquet(path)
-    bait = frame.filter(label=1).drop("label")
-    plain = frame.filter(label=0).drop("label")
-    found = fit_quality(plain, bait).evaluate()
-
-    assert found["auc"]["low"] > 0.98
-    assert found["calibration_error"]["estimate"] < 0.03

@@ -24,13 +24,18 @@ _TEST_SHARE = 5
 
 def fit_linear(features: Any, label: Bools) -> tuple[Floats, float]:  # noqa: ANN401
     """Weights and intercept of a logistic regression on one thread; the sides weigh the same."""
+    from scipy.sparse import csr_matrix
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
+    used, place = np.unique(features.indices, return_inverse=True)
+    met = csr_matrix((features.data, place, features.indptr), (features.shape[0], used.size))
     model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=500)
     with threadpool_limits(limits=1):
-        model.fit(features, label)
-    return np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0])
+        model.fit(met, label)
+    weights = np.zeros(features.shape[1])
+    weights[used] = model.coef_[0]  # a bucket that no document meets has no weight
+    return weights, float(model.intercept_[0])
 
 
 def held_out_decisions(features: Any, label: Bools, folds: Folds, count: int) -> Floats:  # noqa: ANN401
