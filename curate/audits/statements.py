@@ -30,10 +30,6 @@ def tidy(table: pl.DataFrame) -> pl.DataFrame:
     rows = table.filter(population="marginal", weight="documents")
     axis = pl.col("group_column").alias("group_axis")
     common: list[pl.Expr] = [pl.col("step"), axis, pl.col("group")]
-        pl.col("step"),
-        pl.col("group_column").alias("group_axis"),
-        pl.col("group"),
-    ]
     end = [pl.col("n"), pl.col("q"), (pl.col("state") == "flag").alias("flag")]
     parts = []
     for name in (*_METRICS, *_ADJUSTED):
