@@ -7,6 +7,7 @@ import pytest
 
 import curate.corpus.decontamination
 from curate.corpus import decontaminate
+from curate.errors import ConfigError
 
 THIRTEEN = " ".join(f"w{i}" for i in range(13))
 
@@ -71,3 +72,35 @@ def test_nothing_shares_nothing(documents, evaluation):
         table(*documents) if documents else empty, table(*evaluation) if evaluation else empty
     )
     assert found.is_empty()
+
+
+def test_phrases_that_many_documents_hold_are_left_out():
+    common, rare = THIRTEEN, THIRTEEN.replace("w", "v")
+    documents = table(f"{common} x", f"y {common}", f"z {common} {rare}", rare)
+    evaluation = table(f"{common} {rare}")
+
+    def shared(**options):
+        return decontaminate(documents, evaluation, **options).rows()
+
+    assert [name for name, _ in shared()] == ["d0", "d1", "d2", "d3"]
+    assert [name for name, _ in shared(most_documents=3)] == ["d0", "d1", "d2", "d3"]
+    assert [name for name, _ in shared(most_documents=2)] == ["d2", "d3"]
+    assert shared(most_documents=1) == [("d2", 12)]  # grams across the two, in d2 alone
+
+
+def test_each_set_is_looked_at_alone():
+    other = THIRTEEN.replace("w", "v")
+    documents = table(other, "none of it", f"{THIRTEEN} {other}")
+    evaluation = table(THIRTEEN, other, other).with_columns(set=pl.Series(["b", "a", "b"]))
+
+    found = decontaminate(documents, evaluation, by="set")
+
+    assert found.rows() == [("d0", "b", 1), ("d0", "a", 1), ("d2", "b", 2), ("d2", "a", 1)]
+    assert found.columns == ["id", "set", "shared_ngrams"]
+
+
+def test_misuse_is_named():
+    with pytest.raises(ConfigError, match="evaluation has no column 'set'; it has"):
+        decontaminate(table("a"), table("a"), by="set")
+    with pytest.raises(ConfigError, match="most_documents = 0"):
+        decontaminate(table("a"), table("a"), most_documents=0)

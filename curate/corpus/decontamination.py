@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.corpus.schema import ID, TEXT
+from curate.errors import ConfigError
 from curate.text import word_ngrams
 
 #: Words that must agree in a row (Brown et al. 2020, "Language Models are Few-Shot Learners",
@@ -17,7 +18,12 @@ _FILTER_BITS = 24
 
 
 def decontaminate(
-    documents: pl.DataFrame, evaluation: pl.DataFrame, *, n: int = NGRAM_WORDS
+    documents: pl.DataFrame,
+    evaluation: pl.DataFrame,
+    *,
+    n: int = NGRAM_WORDS,
+    most_documents: int | None = None,
+    by: str | None = None,
 ) -> pl.DataFrame:
     """Documents that have a word n-gram in common with the evaluation set.
 
@@ -27,23 +33,90 @@ def decontaminate(
 
     Args:
         documents: `id` String, `text` String.
-        evaluation: `text` String; further columns are not read.
+        evaluation: `text` String, and the column `by`; further columns are not read.
         n: Words in a row that count as shared.
+        most_documents: An n-gram that more documents than this hold is a common phrase (a
+            licence, a prayer, a list of months) and counts for none of them. None counts all.
+        by: Column that names the evaluation set of each text; each set is then looked at alone.
 
     Returns:
-        `id` String, `shared_ngrams` Int64 (distinct shared n-grams, at least 1), one row for
-        each document that shares any, in document order.
+        `id` String, the column `by` where it is given, and `shared_ngrams` Int64 (distinct shared
+        n-grams, at least 1): one row for each document that shares any, in document order; with
+        `by` one for each document and set, sets in the order of their first text.
+
+    Raises:
+        ConfigError: The evaluation has no column `by`, or `most_documents` is below 1.
 
     >>> line = "one two three four five six seven eight nine ten eleven twelve thirteen"
     >>> documents = pl.DataFrame({"id": ["a", "b"], "text": [f"So: {line.upper()}!", "one two"]})
     >>> decontaminate(documents, pl.DataFrame({"text": [line]})).rows()
     [('a', 1)]
+    >>> sets = pl.DataFrame({"set": ["numbers", "words"], "text": [line, "One, two!"]})
+    >>> decontaminate(documents, sets, by="set").rows()
+    [('a', 'numbers', 1), ('b', 'words', 1)]
     """
-    wanted = np.unique(word_ngrams(evaluation[TEXT], n=n)[0])
-    counts = [_shared(part, wanted, n) for part in _slices(documents[TEXT])]
-    shared = np.concatenate([np.empty(0, np.int64), *counts])
-    found = pl.DataFrame({ID: documents[ID], "shared_ngrams": shared})
-    return found.filter(pl.col("shared_ngrams") > 0)
+    if most_documents is not None and most_documents < 1:
+        raise ConfigError(f"most_documents = {most_documents}; allowed: 1 or more, or nothing")
+    if by is not None and by not in evaluation.columns:
+        raise ConfigError(f"evaluation has no column {by!r}; it has: {evaluation.columns}")
+    grams = _grams_of_sets(evaluation, n, by)
+    wanted = np.unique(np.concatenate([np.empty(0, np.uint64), *grams.values()]))
+    rows, shared = _occurrences(documents[TEXT], wanted, n)
+    if most_documents is not None:
+        counts = np.bincount(shared, minlength=len(wanted))  # documents that hold each gram
+        rare = counts[shared] <= most_documents
+        rows, shared = rows[rare], shared[rare]
+    frames = [_HITS.to_frame()]
+    for place, (name, own) in enumerate(grams.items()):
+        held = np.zeros(len(wanted), np.bool_)
+        held[np.searchsorted(wanted, own)] = True
+        frames.append(_hits(rows[held[shared]], name, place))
+    return _named(pl.concat(frames), documents[ID], by)
+
+
+_HITS = pl.Schema(
+    {"row": pl.Int64(), "set": pl.String(), "place": pl.Int32(), "shared_ngrams": pl.Int64()}
+)
+
+
+def _hits(rows: NDArray[np.int64], name: str, place: int) -> pl.DataFrame:
+    row, count = np.unique(rows, return_counts=True)
+    frame = pl.DataFrame({"row": row, "shared_ngrams": count})
+    return frame.select(
+        "row", pl.lit(name).alias("set"), place=place, shared_ngrams="shared_ngrams"
+    ).cast(_HITS)
+
+
+def _named(hits: pl.DataFrame, ids: pl.Series, by: str | None) -> pl.DataFrame:
+    hits = hits.sort("row", "place")
+    named = hits.with_columns(ids.gather(hits["row"]).alias(ID))
+    return named.select(ID, *([pl.col("set").alias(by)] if by else []), "shared_ngrams")
+
+
+def _grams_of_sets(
+    evaluation: pl.DataFrame, n: int, by: str | None
+) -> dict[str, NDArray[np.uint64]]:
+    """Distinct n-grams of each evaluation set."""
+    if by is None:
+        return {"": np.unique(word_ngrams(evaluation[TEXT], n=n)[0])}
+    return {
+        str(name): np.unique(word_ngrams(texts[TEXT], n=n)[0])
+        for (name,), texts in evaluation.group_by(by, maintain_order=True)
+    }
+
+
+def _occurrences(
+    text: pl.Series, wanted: NDArray[np.uint64], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Document and place in `wanted` of each distinct n-gram of each document that is wanted."""
+    rows, shared, seen = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+    bits = _filter(wanted)
+    for piece in _slices(text):
+        row, gram = _shared(piece, wanted, bits, n)
+        rows.append(row + seen)
+        shared.append(np.searchsorted(wanted, gram))
+        seen += len(piece)
+    return np.concatenate(rows), np.concatenate(shared)
 
 
 def _slices(text: pl.Series) -> list[pl.Series]:
@@ -57,14 +130,16 @@ def _slices(text: pl.Series) -> list[pl.Series]:
     return [text[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
-def _shared(text: pl.Series, wanted: NDArray[np.uint64], n: int) -> NDArray[np.int64]:
-    """Number of distinct n-grams of each text that are among `wanted` (sorted)."""
+def _shared(
+    text: pl.Series, wanted: NDArray[np.uint64], bits: NDArray[np.bool_], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Row and hash of the distinct n-grams of each text that are among `wanted` (sorted)."""
     grams, offsets = word_ngrams(text, n=n)
-    places = np.flatnonzero(_filter(wanted)[grams >> np.uint64(64 - _FILTER_BITS)])
+    places = np.flatnonzero(bits[grams >> np.uint64(64 - _FILTER_BITS)])
     places = places[_among(grams[places], wanted)]
     rows = np.searchsorted(offsets, places, side="right") - 1
     pairs = np.unique(np.stack([rows.astype(np.uint64), grams[places]], axis=1), axis=0)
-    return np.bincount(pairs[:, 0].astype(np.int64), minlength=len(text))
+    return pairs[:, 0].astype(np.int64), pairs[:, 1]
 
 
 def _filter(wanted: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -4,9 +4,23 @@ Pairs are evidence and are found once; who survives is decided by `resolve`, aga
 arm and every what-if, from the same pairs.
 """
 
+from curate.duplicates.evidence import (
+    FalseRemovals,
+    WipeOutGuard,
+    check_wipe_out,
+    false_removal_rate,
+    removal_evidence,
+    seed_stability,
+)
 from curate.duplicates.find import Duplicates, find_duplicates
 from curate.duplicates.index import add_to_index, compare_with_index
 from curate.duplicates.pairs import PAIRS_SCHEMA, DuplicatesConfig, find_pairs
+from curate.duplicates.passages import (
+    PassagesConfig,
+    find_passages,
+    find_repeated_units,
+    passage_edits,
+)
 from curate.duplicates.settings import PRESETS, NearDuplicates, choose_bands
 from curate.duplicates.survivors import SURVIVOR_POLICIES, clusters, resolve
 
@@ -16,12 +30,22 @@ __all__ = [
     "SURVIVOR_POLICIES",
     "Duplicates",
     "DuplicatesConfig",
+    "FalseRemovals",
     "NearDuplicates",
+    "PassagesConfig",
+    "WipeOutGuard",
     "add_to_index",
+    "check_wipe_out",
     "choose_bands",
     "clusters",
     "compare_with_index",
+    "false_removal_rate",
     "find_duplicates",
     "find_pairs",
+    "find_passages",
+    "find_repeated_units",
+    "passage_edits",
+    "removal_evidence",
     "resolve",
+    "seed_stability",
 ]

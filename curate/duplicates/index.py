@@ -198,7 +198,7 @@ _SKETCHES = pl.Schema(
         ("text_digest", pl.Binary()),
     ]
 )
-_BANDS = pl.Schema({"earlier": pl.Int64(), "later": pl.Int64})
+_BANDS = pl.Schema({"earlier": pl.Int64(), "later": pl.Int64()})
 
 
 def _places_of(files: Sequence[Path], increment: Increment, folder: Path) -> pl.DataFrame:

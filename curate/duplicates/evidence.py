@@ -1,0 +1,263 @@
+"""What speaks for removals, and guards against removals that nobody meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from curate.duplicates.pairs import DuplicatesConfig, find_pairs
+from curate.duplicates.survivors import resolve
+from curate.duplicates.verification import Parts
+from curate.errors import ConfigError, GateError, IntegrityError
+from curate.statistics import wilson
+from curate.text import split_words, text_similarity
+
+_SHOWN_WORDS = 20
+
+
+def removal_evidence(parts: Parts, removed: pl.DataFrame) -> pl.DataFrame:
+    """Both texts behind each removal, compared anew.
+
+    Args:
+        parts: Gives frames with `id` and `text`, anew each time it is called.
+        removed: `id` and `kept_id` String (or `duplicate_of`); further columns are carried. Rows
+            are held in memory with both texts: give a sample of a large table.
+
+    Returns:
+        The rows of `removed` with `jaccard`, `containment` Float64 recomputed from the texts,
+        `new_words` Int64 (distinct words of the removed text that the kept one has not) and
+        `new_words_shown` List[String] (the first 20 of them).
+
+    Raises:
+        IntegrityError: A document is not among the parts.
+
+    >>> frame = pl.DataFrame({"id": ["a", "b"], "text": ["one two three", "One two four"]})
+    >>> removed = pl.DataFrame({"id": ["b"], "kept_id": ["a"]})
+    >>> removal_evidence(lambda: [frame], removed).row(0)
+    ('b', 'a', 0.0, 0.0, 1, ['four'])
+    """
+    pairs = removed.rename({"duplicate_of": "kept_id"} if "duplicate_of" in removed.columns else {})
+    texts = _texts(parts, pl.concat([pairs["id"], pairs["kept_id"].alias("id")]).unique())
+    gone, kept = (
+        pairs.select(id=column).join(texts, on="id", how="left", maintain_order="left")["text"]
+        for column in ("id", "kept_id")
+    )
+    new = [_new_words(a, b) for a, b in zip(gone, kept, strict=True)]
+    return pairs.drop("jaccard", "containment", strict=False).with_columns(
+        *text_similarity(gone, kept),
+        pl.Series("new_words", [len(words) for words in new], pl.Int64),
+        pl.Series("new_words_shown", [w[:_SHOWN_WORDS] for w in new], pl.List(pl.String)),
+    )
+
+
+def _texts(parts: Parts, ids: pl.Series) -> pl.DataFrame:
+    wanted = ids.implode()
+    found = [part.select("id", "text").filter(pl.col("id").is_in(wanted)) for part in parts()]
+    texts = pl.concat([pl.DataFrame(schema={"id": pl.String, "text": pl.String}), *found])
+    missing = ids.filter(~ids.is_in(texts["id"].implode())).sort()
+    if len(missing):
+        raise IntegrityError(f"document {missing[0]!r} of a removal is not among the parts")
+    return texts
+
+
+def _new_words(removed: str, kept: str) -> list[str]:
+    there = set(split_words(kept))
+    return list(dict.fromkeys(word for word in split_words(removed) if word not in there))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FalseRemovals:
+    """Share of removals whose two texts are below the threshold, in a random sample.
+
+    Attributes:
+        sampled: Removals looked at.
+        false: Of these, the ones below the threshold.
+        rate: Their share; NaN where nothing was sampled.
+        low: Lower end of the Wilson interval of the share in all removals.
+        high: Upper end.
+        confidence: Of the interval.
+    """
+
+    sampled: int
+    false: int
+    rate: float
+    low: float
+    high: float
+    confidence: float
+
+
+def false_removal_rate(
+    parts: Parts,
+    removed: pl.DataFrame,
+    *,
+    jaccard: float = 0.8,
+    sample: int = 500,
+    seed: int = 1,
+) -> FalseRemovals:
+    r"""Recompute a random sample of removals by a count that shares no code with the search.
+
+    Words are Python's lower-cased `\w+` runs and shingles are tuples, not hashes. Where the
+    scripts of a corpus are written without spaces the two kinds of words differ, and this count
+    is the coarser one.
+
+    Args:
+        parts: Gives frames with `id` and `text`, anew each time it is called.
+        removed: `id`, `kept_id` (or `duplicate_of`), and `kind`, of which "exact" counts as true
+            if the words are the same.
+        jaccard: Threshold of the search.
+        sample: Most removals to look at.
+        seed: Of the sample.
+
+    >>> frame = pl.DataFrame({"id": ["a", "b"], "text": ["one two three", "One, two, three"]})
+    >>> removed = pl.DataFrame({"id": ["b"], "kept_id": ["a"], "kind": ["exact"]})
+    >>> result = false_removal_rate(lambda: [frame], removed)
+    >>> result.sampled, result.false, round(result.high, 2)
+    (1, 0, 0.79)
+    """
+    pairs = removed.rename({"duplicate_of": "kept_id"} if "duplicate_of" in removed.columns else {})
+    pairs = pairs.sort("id")
+    if pairs.height > sample:
+        rows = np.random.default_rng(seed).choice(pairs.height, sample, replace=False)
+        pairs = pairs[np.sort(rows)]
+    ids = pl.concat([pairs["id"], pairs["kept_id"].alias("id")]).unique()
+    texts = dict(_texts(parts, ids).iter_rows())
+    false = sum(
+        _slow_jaccard(texts[gone], texts[kept]) < jaccard
+        for gone, kept in pairs.select("id", "kept_id").iter_rows()
+    )
+    low, high = wilson(false, pairs.height) if pairs.height else (0.0, 1.0)
+    rate = false / pairs.height if pairs.height else float("nan")
+    return FalseRemovals(
+        sampled=pairs.height, false=false, rate=rate, low=low, high=high, confidence=0.95
+    )
+
+
+def _slow_jaccard(one: str, other: str) -> float:
+    a, b = _shingles(one), _shingles(other)
+    if not a and not b:
+        return float(one == other)
+    return len(a & b) / len(a | b)
+
+
+def _shingles(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + 5]) for i in range(max(1, len(words) - 4))} if words else set()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WipeOutGuard:
+    """When removals as duplicates look like an accident.
+
+    Attributes:
+        source_share: Most of a source that may go as duplicates, in (0, 1].
+        source_documents: Sources with fewer documents are not looked at.
+        cluster_documents: Most documents of one cluster.
+
+    >>> WipeOutGuard(source_share=1.5)
+    Traceback (most recent call last):
+    curate.errors.ConfigError: source_share = 1.5; allowed: (0, 1]
+    """
+
+    source_share: float = 0.9
+    source_documents: int = 100
+    cluster_documents: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.source_share <= 1:
+            raise ConfigError(f"source_share = {self.source_share}; allowed: (0, 1]")
+        for name in ("source_documents", "cluster_documents"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}; allowed: 1 or more")
+
+
+def check_wipe_out(verdicts: pl.DataFrame, guard: WipeOutGuard) -> None:
+    """Stop a run whose duplicates take a source, or hang together in one cluster.
+
+    Args:
+        verdicts: `source` String, `duplicate_of` String (null = no duplicate), `cluster_id`
+            String; where there is a `control`, native documents alone count.
+        guard: Limits.
+
+    Raises:
+        GateError: A limit is passed; the message names each source and cluster.
+
+    >>> verdicts = pl.DataFrame({"source": "web", "duplicate_of": ["a"] * 150 + [None] * 9,
+    ...                          "cluster_id": ["a"] * 151 + [None] * 8})
+    >>> check_wipe_out(verdicts, WipeOutGuard())
+    Traceback (most recent call last):
+    curate.errors.GateError: duplicates look like an accident: source 'web' loses 94% of its
+    159 documents, more than 90%
+    """
+    native = verdicts.filter(pl.col("control").is_null()) if "control" in verdicts else verdicts
+    sources = native.group_by("source").agg(
+        documents=pl.len(), share=pl.col("duplicate_of").is_not_null().mean()
+    )
+    lost = sources.filter(
+        pl.col("documents") >= guard.source_documents, pl.col("share") > guard.source_share
+    ).sort("source")
+    clusters = native.drop_nulls("cluster_id").group_by("cluster_id").agg(documents=pl.len())
+    large = clusters.filter(pl.col("documents") > guard.cluster_documents).sort("cluster_id")
+    found = [
+        f"source {source!r} loses {share:.0%} of its {documents:,} documents, "
+        f"more than {guard.source_share:.0%}"
+        for source, documents, share in lost.iter_rows()
+    ] + [
+        f"cluster {cluster!r} holds {documents:,} documents, more than {guard.cluster_documents:,}"
+        for cluster, documents in large.iter_rows()
+    ]
+    if found:
+        raise GateError(f"duplicates look like an accident: {'; '.join(found)}")
+
+
+def seed_stability(
+    parts: Parts, config: DuplicatesConfig, *, seeds: Sequence[int] = (2,)
+) -> pl.DataFrame:
+    """How many removals another seed of the permutations would have changed.
+
+    Args:
+        parts: Gives frames with `id`, `text` and what the policy reads, anew each time.
+        config: The search; its own seed is what the others are compared with.
+        seeds: Other seeds; each costs one more search.
+
+    Returns:
+        A row a seed: `seed`, `removed` Int64 (with that seed), `only_first`, `only_other` Int64
+        (removed with one of the two alone), `moved` Float64 (both, as a share of the removals
+        with the config's seed; 0 where there are none).
+
+    >>> frame = pl.DataFrame({"id": ["a", "b"], "text": ["one two three", "One, two, three"]})
+    >>> seed_stability(lambda: [frame], DuplicatesConfig()).row(0)
+    (2, 1, 0, 0, 0.0)
+    """
+    if config.near is None:
+        raise ConfigError("seed_stability needs near-duplicates: exact ones have no seed")
+    first = _removed(parts, config)
+    rows = []
+    for seed in seeds:
+        other = _removed(parts, replace(config, near=replace(config.near, seed=seed)))
+        alone = len(first - other), len(other - first)
+        rows.append((seed, len(other), *alone, sum(alone) / max(len(first), 1)))
+    schema = {
+        "seed": pl.Int64,
+        "removed": pl.Int64,
+        "only_first": pl.Int64,
+        "only_other": pl.Int64,
+        "moved": pl.Float64,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _removed(parts: Parts, config: DuplicatesConfig) -> set[str]:
+    pairs = find_pairs(parts, config)
+    named = pl.concat([pairs["id_a"].alias("id"), pairs["id_b"].alias("id")]).unique().implode()
+    found = [part.filter(pl.col("id").is_in(named)) for part in parts()]
+    if not found:
+        return set()
+    known = pl.concat(found).with_columns(
+        text_chars=pl.col("text").str.len_chars(), eligible=pl.lit(True)
+    )
+    resolved = resolve(pairs, known, config.survivor, sources=config.sources)
+    return set(resolved.drop_nulls("duplicate_of")["id"])
