@@ -8,6 +8,7 @@ an arm that leaves a cleaning step out replays the other edits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 import polars as pl
@@ -22,10 +23,11 @@ from curate.run_folder import RunFolder
 from curate.shards import Context, Facts, evaluation_documents, native_parts
 from curate.subsets import id_hashes, pool_mask
 from curate.tokens import save_tokenizer
-from curate.verdicts import decide
+from curate.verdicts import Decision, decide
 
 POOL_BYTES = 256_000_000  # hash-drawn; far more than the budgets of a proxy model can read
 FILLER_DOCUMENTS = 12_000
+GROUPS = {"without": "leave_one_out", "only": "only_one"}  # arm's prefix → group of arms
 VERDICT_COLUMNS = ("failed", "kept", "cluster_id", "duplicate_of", "jaccard")
 
 
@@ -54,6 +56,7 @@ def measure_arms(context: Context) -> Facts:
     for name in ("runs", "losses", "evaluation"):
         write_atomically(getattr(result, name), folder.file(f"proxies/{name}.parquet"))
     write_atomically(result.multipliers, folder.file("scaling/multipliers.parquet"))
+    write_atomically(result.matrix, folder.file("scaling/matrix.parquet"))
     folder.write_json("scaling/verdicts.json", result.verdicts)
     return facts | {"proxy_runs": result.runs.height}
 
@@ -65,7 +68,8 @@ def _pool(
     folder = context.folder
     masks = arm_masks(context, config)
     sample = _sample(folder, masks, context.config.seed)
-    left_out = context.config.clean.steps if "leave_one_out" in config.arms else ()
+    cleaning = context.config.clean.steps
+    arms = [(w, s) for w in ("without", "only") if GROUPS[w] in config.arms for s in cleaning]
     parts, contaminated = [], 0
     for part in native_parts(folder):
         documents = pl.read_parquet(part, columns=["id", "text"])
@@ -73,7 +77,7 @@ def _pool(
         overlaps = _overlapping(documents, evaluation)
         contaminated += len(overlaps)
         documents = documents.filter(~pl.col("id").is_in(overlaps.implode()))
-        parts.append(_with_versions(folder.file(f"edits/{part.name}"), documents, left_out))
+        parts.append(_with_versions(folder.file(f"edits/{part.name}"), documents, arms))
     pool = pl.concat(parts)
     return pool, {
         "pool_documents": pool.height,
@@ -83,7 +87,10 @@ def _pool(
 
 
 def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
-    """Which native documents each arm keeps: `id`, `cluster`, `curated`, `oracle`, `without_*`.
+    """Which native documents each arm keeps, and what the experiment's own arms need.
+
+    `id`, `source`, `cluster`, `curated`, and where wanted `oracle`, `without_*`, `only_*` and
+    `quality`, the score that the arm of the worst documents goes by.
 
     Raises:
         ConfigError: The file named by `truth` lacks `id` or `kind`.
@@ -91,19 +98,33 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     folder = context.folder
     verdicts = folder.table("verdicts")
     native = pl.col("control").is_null()
-    table = verdicts.filter(native).select("id", "text_bytes", cluster="cluster_id", curated="kept")
-    if "leave_one_out" in config.arms:
-        columns = verdicts.drop(VERDICT_COLUMNS)
-        pairs = folder.read("duplicates/pairs.parquet")
-        decision = stored_decision(folder, context.config)
-        for step in decision.steps():
-            judged = decide(columns, pairs, decision.without(step)).filter(native)
-            table = table.with_columns(judged["kept"].alias(f"without_{step}"))
+    scores = [name for name in ("quality",) if name in verdicts.columns]
+    table = verdicts.filter(native).select(
+        "id", "source", "text_bytes", *scores, cluster="cluster_id", curated="kept"
+    )
+    columns = verdicts.drop(VERDICT_COLUMNS)
+    pairs = folder.read("duplicates/pairs.parquet")
+    for name, decision in _decisions(stored_decision(folder, context.config), config).items():
+        judged = decide(columns, pairs, decision).filter(native)
+        table = table.with_columns(judged["kept"].alias(name))
     if "oracle" in config.arms and context.config.truth is not None:
         table = table.join(
             _oracle(context.config.truth), on="id", how="left", maintain_order="left"
         )
     return table
+
+
+def _decisions(whole: Decision, config: MeasureConfig) -> dict[str, Decision]:
+    """The decision without each step, and with each step alone."""
+    steps = list(whole.steps())
+    found = {}
+    if GROUPS["without"] in config.arms:
+        found = {f"without_{step}": whole.without(step) for step in steps}
+    if GROUPS["only"] in config.arms:
+        for step in steps:
+            others = (other for other in steps if other != step)
+            found[f"only_{step}"] = reduce(Decision.without, others, whole)
+    return found
 
 
 def _oracle(path: str) -> pl.DataFrame:
@@ -127,14 +148,16 @@ def _overlapping(documents: pl.DataFrame, evaluation: pl.DataFrame | None) -> pl
 
 
 def _with_versions(
-    edits_path: Path, documents: pl.DataFrame, left_out: Sequence[str]
+    edits_path: Path, documents: pl.DataFrame, arms: Sequence[tuple[str, str]]
 ) -> pl.DataFrame:
-    """The texts after all edits, and after all edits but those of each cleaning step."""
+    """The texts after all edits, and after all but those, or only those, of a cleaning step."""
     edits = pl.read_parquet(edits_path)
     edits = edits.filter(pl.col("id").is_in(documents["id"].implode()))
     versions = {"curated_text": edits}
-    for step in left_out:
-        versions[f"without_{step}_text"] = edits.filter(pl.col("step") != step)
-        documents = documents.with_columns(pl.col("curated").alias(f"without_{step}"))
+    for what, step in arms:
+        own = pl.col("step") == step
+        versions[f"{what}_{step}_text"] = edits.filter(~own if what == "without" else own)
+        keeps = pl.col("curated") if what == "without" else pl.lit(value=True)
+        documents = documents.with_columns(keeps.alias(f"{what}_{step}"))
     texts = {name: apply_edits(documents, changes) for name, changes in versions.items()}
     return documents.with_columns(**texts)

@@ -28,6 +28,7 @@ Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 Tokens = NDArray[np.uint16]
+Weights = NDArray[np.float64]
 
 __all__ = [
     "Encoded",
@@ -43,6 +44,8 @@ __all__ = [
     "random_filter",
     "repeat_rate",
     "replace_documents",
+    "source_held_order",
+    "token_slice",
 ]
 
 
@@ -137,11 +140,15 @@ def pool_mask(hashes: Keys, lengths: Counts, *, limit: int, seed: int) -> Mask:
     20
     """
     keys = draw_keys(hashes, seed=seed, salt="pool")
-    return _token_slice(keys, lengths, start=0, stop=limit)
+    return token_slice(keys, lengths, start=0, stop=limit)
 
 
-def _token_slice(keys: Keys, lengths: Counts, *, start: float, stop: float) -> Mask:
-    """Documents whose cumulative tokens before them, in key order, lie in [start, stop)."""
+def token_slice(keys: Keys, lengths: Counts, *, start: float, stop: float) -> Mask:
+    """Documents whose cumulative tokens before them, in key order, lie in [start, stop).
+
+    >>> token_slice(np.array([3, 1, 2], np.uint64), np.array([5, 5, 5]), start=0, stop=6).tolist()
+    [False, True, True]
+    """
     order = np.argsort(keys, kind="stable")
     before = np.cumsum(lengths[order]) - lengths[order]
     mask = np.zeros(len(keys), dtype=np.bool_)
@@ -159,7 +166,7 @@ def random_filter(
     np.float64(0.6)
     """
     keys = draw_keys(hashes, seed=seed, replicate=replicate, salt="random")
-    return _token_slice(keys, lengths, start=0, stop=_checked(share) * float(lengths.sum()))
+    return token_slice(keys, lengths, start=0, stop=_checked(share) * float(lengths.sum()))
 
 
 def null_filters(
@@ -174,8 +181,8 @@ def null_filters(
     """
     keys = draw_keys(hashes, seed=seed, replicate=replicate, salt="null")
     size = min(_checked(share), 0.5) * float(lengths.sum())
-    first = _token_slice(keys, lengths, start=0, stop=size)
-    return first, _token_slice(keys, lengths, start=size, stop=2 * size)
+    first = token_slice(keys, lengths, start=0, stop=size)
+    return first, token_slice(keys, lengths, start=size, stop=2 * size)
 
 
 def _checked(share: float) -> float:
@@ -205,6 +212,40 @@ def arm_tokens(order: Counts, mask: Mask, encoded: Encoded, *, budget: int) -> T
 def _gather(documents: Iterable[tuple[Encoded, np.int64]], budget: int) -> Tokens:
     pieces = [e.flat[e.offsets[i] : e.offsets[i + 1]] for e, i in documents]
     return np.concatenate(pieces)[:budget] if pieces else np.zeros(0, dtype=np.uint16)
+
+
+def source_held_order(drawn: Counts, encoded: Encoded, sources: Counts, weights: Weights) -> Counts:
+    """The same documents in an order whose every prefix has given shares of the sources.
+
+    Within a source the order stays. A document's place is the tokens of its source so far (up to
+    a random point of its own) over the source's weight; a source that ends leaves a gap.
+
+    Args:
+        drawn: Rows of the arm's documents in draw order.
+        encoded: Their tokens.
+        sources: Number of every document's source.
+        weights: Wanted share of tokens of each source; where it is 0 nothing is drawn.
+
+    >>> encoded = Encoded(flat=np.zeros(8, np.uint16), offsets=np.arange(0, 9, 2))
+    >>> drawn, sources = np.array([0, 1, 2, 3]), np.array([0, 0, 1, 1])
+    >>> source_held_order(drawn, encoded, sources, np.array([0.5, 0.5])).tolist()
+    [2, 0, 3, 1]
+    """
+    groups = sources[drawn]
+    drawn = drawn[weights[groups] > 0]
+    groups, lengths = sources[drawn], encoded.lengths[drawn]
+    order = np.argsort(groups, kind="stable")
+    running = np.cumsum(lengths[order])
+    first = np.concatenate([[True], np.diff(groups[order]) != 0])
+    base = np.maximum.accumulate(np.where(first, running - lengths[order], 0))
+    # One point a source, the same for all of its documents: even a source of one document
+    # then stands anywhere with equal chance.
+    points = _mix(np.arange(len(weights), dtype=np.uint64) + np.uint64(drawn[0]))
+    shift = points[groups[order]] / 2.0**64 * lengths[order]
+    before = running - lengths[order] - base
+    place = np.empty(len(drawn))
+    place[order] = (before + shift) / weights[groups[order]]
+    return np.asarray(drawn[np.argsort(place, kind="stable")])
 
 
 def prefix_tokens(

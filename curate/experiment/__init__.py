@@ -9,19 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from curate.errors import ConfigError
 from curate.executors import Executor, threads
 from curate.experiment.arms import Draws, make_draws
 from curate.experiment.config import ARM_GROUPS, MeasureConfig
+from curate.experiment.contrasts import Contrast
+from curate.experiment.encoding import evaluation_sets, measure_inputs
 from curate.experiment.estimates import estimate
-from curate.experiment.inputs import (
-    EvaluationSet,
-    MeasureInputs,
-    evaluation_sets,
-    measure_inputs,
-    merged_evaluation,
-)
-from curate.experiment.plan import Contrast, FamilyPlan, Plan, make_plan
+from curate.experiment.inputs import EvaluationSet, MeasureInputs, merged_evaluation
+from curate.experiment.matrix import MATRIX_SCHEMA, loss_matrix
+from curate.experiment.plan import FamilyPlan, Plan, make_plan
 from curate.progress import Advance, progress
 from curate.proxies import FAMILIES, Evaluation, KneserNey, ProxyFamily
 from curate.scaling import MULTIPLIER_SCHEMA, NO_EVALUATION, sentences
@@ -66,6 +62,8 @@ class ExperimentResult:
         multipliers: As `curate.scaling.MULTIPLIER_SCHEMA`.
         plan: Plain values for `plan.json`.
         verdicts: Sentences, the headline first; see `curate.scaling.sentences`.
+        matrix: Arms × evaluation sets, those held out of the corpus itself included; see
+            `curate.experiment.matrix`.
     """
 
     runs: pl.DataFrame
@@ -74,12 +72,15 @@ class ExperimentResult:
     multipliers: pl.DataFrame
     plan: dict[str, Any]
     verdicts: list[dict[str, Any]]
+    matrix: pl.DataFrame
 
 
 class _Job(NamedTuple):
     """One sequence to build, the ladders to climb on it, and the arms that it stands for."""
 
     family: ProxyFamily
+    evaluation: Evaluation
+    documents: tuple[int, ...]  # of each evaluation set
     replicate: int
     ladders: dict[str, tuple[int, ...]]  # size → rungs
     arms: dict[tuple[str, str], tuple[int, ...]]  # (size, arm) → the rungs it asked for
@@ -114,11 +115,12 @@ def run_experiment(
     if not inputs.evaluation:
         return _without_evaluation(config)
     plan = make_plan(inputs, config, seed=seed)
-    draws = make_draws(inputs, share=plan.share, seed=seed)
-    evaluation = merged_evaluation(inputs)
+    draws = make_draws(inputs, share=plan.share, seed=seed, pool=plan.pool_tokens)
     jobs = [job for name in plan.families for job in _jobs(draws, plan, name)]
-    results = _train(draws, jobs, evaluation, executor or threads(2))
-    losses = _losses(inputs, jobs, results)
+    results = _train(draws, jobs, executor or threads(2))
+    everything = _losses(inputs, jobs, results)
+    # Text of the corpus itself favours one side: it is shown in the matrix and decides nothing.
+    losses = everything.filter(pl.col("eval_set").is_in(list(inputs.evaluation)))
     table = _evaluation_table(inputs)
     multipliers = estimate(draws, plan, losses, table)
     return ExperimentResult(
@@ -128,6 +130,7 @@ def run_experiment(
         multipliers=multipliers,
         plan=plan.to_dict(),
         verdicts=sentences(multipliers),
+        matrix=loss_matrix(everything, neutral=list(inputs.evaluation)),
     )
 
 
@@ -156,13 +159,15 @@ def _without_evaluation(config: MeasureConfig) -> ExperimentResult:
         multipliers=table,
         plan={},
         verdicts=sentences(table),
+        matrix=pl.DataFrame(schema=dict(MATRIX_SCHEMA)),
     )
 
 
 def _jobs(draws: Draws, plan: Plan, name: str) -> Iterator[_Job]:
     family, planned = FAMILIES[name], plan.families[name]
-    if not family.available():
-        raise ConfigError(f"proxy family {name!r} is not installed; try the extra 'train'")
+    limit = planned.evaluation_limit
+    evaluation = merged_evaluation(draws.inputs, limit)
+    documents = tuple(each.first(limit) for each in _sets(draws.inputs).values())
     rungs = [r for arms in planned.ladders.values() for ladder in arms.values() for r in ladder]
     budgets = sorted(set(rungs))
     prepared = family.prepare(
@@ -176,7 +181,19 @@ def _jobs(draws: Draws, plan: Plan, name: str) -> Iterator[_Job]:
     sequences = [_sequence_ladders(planned, arms) for arms in _twins(draws, planned)]
     for replicate in range(planned.replicates):
         for ladders, arms in sequences:
-            yield _Job(family=prepared, replicate=replicate, ladders=ladders, arms=arms)
+            yield _Job(
+                family=prepared,
+                evaluation=evaluation,
+                documents=documents,
+                replicate=replicate,
+                ladders=ladders,
+                arms=arms,
+            )
+
+
+def _sets(inputs: MeasureInputs) -> dict[str, EvaluationSet]:
+    """Neutral sets, then those held out of the pool: the order of `merged_evaluation`."""
+    return {**inputs.evaluation, **inputs.held_out}
 
 
 def _one_for_all_budgets(family: KneserNey, budgets: Sequence[int]) -> KneserNey:
@@ -220,25 +237,21 @@ def _sequence_ladders(
     return {size: rungs for size, rungs in together.items() if rungs}, asked
 
 
-def _train(
-    draws: Draws, jobs: Sequence[_Job], evaluation: Evaluation, executor: Executor
-) -> list[list[tuple[str, Any]]]:
+def _train(draws: Draws, jobs: Sequence[_Job], executor: Executor) -> list[list[tuple[str, Any]]]:
     """Results in the order of the jobs, whatever finishes first."""
     total = sum(rungs[-1] for job in jobs for rungs in job.ladders.values()) / 1e6
     with progress("measure", total=total, unit="Mtokens") as advance:
-        return executor(lambda job: _climb(draws, job, evaluation, advance), jobs)
+        return executor(lambda job: _climb(draws, job, advance), jobs)
 
 
-def _climb(
-    draws: Draws, job: _Job, evaluation: Evaluation, advance: Advance
-) -> list[tuple[str, Any]]:
+def _climb(draws: Draws, job: _Job, advance: Advance) -> list[tuple[str, Any]]:
     tokens = draws.tokens(job.arm, job.replicate, max(rungs[-1] for rungs in job.ladders.values()))
     points = []
     for size, rungs in job.ladders.items():
         budgets = [rung for rung in rungs if rung <= len(tokens)]
         seed = draws.seed * 1_000 + job.replicate
         ladder = job.family.ladder(
-            tokens, budgets=budgets, size=size, seed=seed, evaluation=evaluation
+            tokens, budgets=budgets, size=size, seed=seed, evaluation=job.evaluation
         )
         points += [(size, point) for point in ladder]
         advance(rungs[-1] / 1e6)
@@ -248,17 +261,16 @@ def _climb(
 def _losses(
     inputs: MeasureInputs, jobs: Sequence[_Job], results: Sequence[list[tuple[str, Any]]]
 ) -> pl.DataFrame:
-    counts = [len(each.ids) for each in inputs.evaluation.values()]
-    ends = np.cumsum([0, *counts])
     rows = []
     for job, points in zip(jobs, results, strict=True):
+        ends = np.cumsum([0, *job.documents])
         for size, point in points:
             arms = [
                 arm for (s, arm), asked in job.arms.items() if s == size and point.n_tokens in asked
             ]
-            for s, (name, each) in enumerate(inputs.evaluation.items()):
+            for s, (name, each) in enumerate(_sets(inputs).items()):
                 bits = point.document_bits[ends[s] : ends[s + 1]]
-                loss = float(bits.sum() / each.bytes.sum())
+                loss = float(bits.sum() / each.bytes[: job.documents[s]].sum())
                 fixed = (job.family.name, size, point.n_params, point.n_tokens, job.replicate)
                 rows += [(arm, *fixed, name, loss, bits) for arm in arms]
     schema = RUN_SCHEMA | {"document_bits": pl.List(pl.Float64)}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.errors import ConfigError
+from curate.experiment.contrasts import Contrast, text_of
 from curate.experiment.inputs import MeasureInputs
-from curate.experiment.plan import Contrast, text_of
 from curate.subsets import (
     Counts,
     Diluted,
@@ -24,6 +25,7 @@ from curate.subsets import (
     prefix_tokens,
     random_filter,
     repeat_rate,
+    source_held_order,
 )
 
 STRICT = 0.005  # of B's tokens may lie outside A where the two count as nested
@@ -40,12 +42,14 @@ class Draws:
         hashes: Of the ids.
         share: Tokens that curation keeps: what random filters keep too.
         seed: Of the run.
+        pool: Raw tokens of the fixed pool, 0 = no arm reads one.
     """
 
     inputs: MeasureInputs
     hashes: Keys
     share: float
     seed: int
+    pool: int = 0
 
     def order(self, replicate: int, *, salt: str = "order") -> Counts:
         """Draw order; the calibrator and the pooled sequence have their own salts."""
@@ -61,16 +65,15 @@ class Draws:
         masks = self.inputs.masks
         if arm in ("random", "null_a", "null_b"):
             return self._random_mask(arm, replicate)
-        if arm == "raw":
-            return np.ones(len(self.hashes), np.bool_)
+        if arm in ("raw", "raw_pool"):
+            return self.inputs.native
         if arm == "curated_oracle":
             return masks["curated"] & masks["oracle"]
-        return masks["curated" if arm.startswith("calibrator") else arm]
+        return masks["curated" if arm.startswith(("calibrator", "curated_")) else arm]
 
     def same(self, arm: str, other: str) -> bool:
         """Whether two arms read the same text in the same order, in every replicate."""
-        drawn_apart = ("random", "null_", "calibrator")
-        if arm.startswith(drawn_apart) or other.startswith(drawn_apart):
+        if _drawn_apart(arm) or _drawn_apart(other):
             return False
         mask = self.mask(arm, 0)
         if not np.array_equal(mask, self.mask(other, 0)):
@@ -87,22 +90,57 @@ class Draws:
         )
 
     def _random_mask(self, arm: str, replicate: int) -> Mask:
-        lengths = self.inputs.texts["raw"].lengths
+        native = self.inputs.native
+        lengths = np.where(native, self.inputs.texts["raw"].lengths, 0)
         share = min(self.share, 1.0)
         if arm == "random":
-            return random_filter(
+            chosen = random_filter(
                 self.hashes, lengths, share=share, seed=self.seed, replicate=replicate
             )
+            return chosen & native
         pair = null_filters(self.hashes, lengths, share=share, seed=self.seed, replicate=replicate)
-        return pair[arm == "null_b"]
+        return pair[arm == "null_b"] & native
 
     def tokens(self, arm: str, replicate: int, budget: int) -> Tokens:
         """The arm's sequence, up to `budget` tokens."""
         if arm == "calibrator_diluted":
             return self._diluted(replicate, budget).tokens
+        if arm.endswith("_pool"):
+            return self._passes(arm, replicate, budget)
         salt = "calibrator" if arm == "calibrator_clean" else "order"
         order = self.order(replicate, salt=salt)
+        if arm == "curated_mixture":
+            order = self._mixed(order)
         return arm_tokens(order, self.mask(arm, replicate), self.text(arm), budget=budget)
+
+    def _mixed(self, order: Counts) -> Counts:
+        """Curated documents in raw's shares of the sources; those with nothing left are out."""
+        sources = self.inputs.sources
+        if sources is None:
+            raise ConfigError("the mixture-held arm needs the documents' sources")
+        lengths = self.inputs.texts["raw"].lengths[self.inputs.native]
+        weights = np.bincount(sources[self.inputs.native], weights=lengths)
+        kept = self.inputs.masks["curated"]
+        drawn = order[kept[order]]
+        return source_held_order(drawn, self.text("curated"), sources, weights / weights.sum())
+
+    def _passes(self, arm: str, replicate: int, budget: int) -> Tokens:
+        """One pool again and again, each pass in an order of its own."""
+        native, order = self.inputs.native, self.order(replicate)
+        lengths = self.inputs.texts["raw"].lengths
+        drawn = order[native[order]]
+        inside = np.zeros(len(native), np.bool_)
+        inside[drawn[np.cumsum(lengths[drawn]) <= self.pool]] = True
+        mask = inside & self.mask(arm, replicate)
+        once = int(self.text(arm).lengths[mask].sum())
+        if once == 0:
+            raise ConfigError(f"the fixed pool of {self.pool} tokens holds no text of {arm}")
+        passes, left = [], budget
+        while left > 0:
+            passes.append(arm_tokens(order, mask, self.text(arm), budget=left))
+            left -= once
+            order = self.order(replicate, salt=f"pass {len(passes)}")
+        return np.concatenate(passes)
 
     def _diluted(self, replicate: int, budget: int) -> Diluted:
         order = self.order(replicate, salt="calibrator")
@@ -115,6 +153,7 @@ class Draws:
     def pooled(self, budget: int) -> Tokens:
         """Raw text without repeats, in an order of its own: what all arms share."""
         order = self.order(0, salt="pooled")
+        order = order[self.inputs.native[order]]
         fresh = first_of_cluster(order, self.inputs.clusters)
         return arm_tokens(order, fresh, self.inputs.texts["raw"], budget=budget)
 
@@ -129,7 +168,7 @@ class Draws:
 
     def nested(self, contrast: Contrast) -> bool:
         """Whether A holds (all but .5 % of the tokens of) B's documents."""
-        if contrast.arm_a == "null_a":
+        if not contrast.shares_order:
             return False
         b = self.mask(contrast.arm_b, 0)
         lengths = self.text(contrast.arm_b).lengths
@@ -143,7 +182,12 @@ class Draws:
         return repeat_rate(order, mask, self.text(arm), fresh=fresh, budget=budget)
 
 
-def make_draws(inputs: MeasureInputs, *, share: float, seed: int) -> Draws:
+def _drawn_apart(arm: str) -> bool:
+    """Whether an arm has an order or documents of its own."""
+    return arm.startswith(("random", "null_", "calibrator")) or arm.endswith(("_pool", "_mixture"))
+
+
+def make_draws(inputs: MeasureInputs, *, share: float, seed: int, pool: int = 0) -> Draws:
     """Hash the ids once for all arms and replicates.
 
     >>> from curate.experiment.example import example_inputs
@@ -152,4 +196,4 @@ def make_draws(inputs: MeasureInputs, *, share: float, seed: int) -> Draws:
     >>> len(raw), len(curated), bool((raw > 900).any()), bool((curated > 900).any())
     (500, 500, True, False)
     """
-    return Draws(inputs=inputs, hashes=id_hashes(inputs.ids), share=share, seed=seed)
+    return Draws(inputs=inputs, hashes=id_hashes(inputs.ids), share=share, seed=seed, pool=pool)

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from curate.errors import ConfigError, unknown_name
 from curate.proxies import FAMILIES
 
-ARM_GROUPS = ("raw", "curated", "oracle", "leave_one_out", "random", "null", "calibrator")
+DEFAULT_ARMS = ("raw", "curated", "oracle", "leave_one_out", "random", "null", "calibrator")
+ARM_GROUPS = (
+    *DEFAULT_ARMS,
+    "only_one",
+    "mixture",
+    "inverse_quality",
+    "degraded",
+    "duplicated",
+    "fixed_pool",
+    "shapley",
+)
 ARROW = " → "
 
-__all__ = ["ARM_GROUPS", "ARROW", "MeasureConfig"]
+__all__ = ["ARM_GROUPS", "ARROW", "DEFAULT_ARMS", "MeasureConfig"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,12 +35,15 @@ class MeasureConfig:
         evaluation_column: Column that names the evaluation set of a row; `None` = its file.
         evaluation_tokens: Tokens read of each evaluation set, a hash-drawn sample of documents.
         evaluation_document_bytes: Bytes read of each evaluation document, from its beginning.
-        arms: Groups of arms; "oracle" is left out where no truth is known.
-        families: Kinds of proxy models, the first one carries the headline.
+        arms: Groups of arms; those whose masks are not given are left out ("oracle" where no
+            truth is known). By default the first seven of `ARM_GROUPS`.
+        families: Kinds of proxy models, the first one carries the headline. One that is not
+            installed, or that the minutes are too few for, is left out, and the plan says so.
         sizes: Their sizes; empty = all that the families have.
         primary_size: Size of the headline; `None` = "order3" where measured, else the first.
         budgets: Tokens of the smaller arm, rising; `None` = four doublings planned from the pool.
-        replicates: Paired draws.
+        replicates: Paired draws; `None` = as many as `detect` asks for (3 to 24).
+        detect: Multiplier that is to be seen with 80 % power; the plan states what will be.
         vocabulary: Token ids of the run's own byte-pair encoding.
         headline: The one contrast that is tested without correction.
 
@@ -47,12 +60,13 @@ class MeasureConfig:
     evaluation_column: str | None = None
     evaluation_tokens: int = 60_000
     evaluation_document_bytes: int = 4_000
-    arms: tuple[str, ...] = ARM_GROUPS
+    arms: tuple[str, ...] = DEFAULT_ARMS
     families: tuple[str, ...] = ("kneser_ney",)
     sizes: tuple[str, ...] = ()
     primary_size: str | None = None
     budgets: tuple[int, ...] | None = None
-    replicates: int = 8
+    replicates: int | None = 8
+    detect: float = 1.10
     vocabulary: int = 1024
     headline: str = f"raw{ARROW}curated"
 
@@ -67,11 +81,7 @@ class MeasureConfig:
                     raise ConfigError(unknown_name(what, name, known))
         if not self.families:
             raise ConfigError("measure.families is empty; at least one proxy family is needed")
-        if self.minutes <= 0 or self.replicates < 1 or self.evaluation_tokens < 1:
-            raise ConfigError(
-                f"measure: minutes {self.minutes}, replicates {self.replicates} and "
-                f"evaluation_tokens {self.evaluation_tokens} must be positive"
-            )
+        self._check_amounts()
         budgets = self.budgets or ()
         if any(b <= a for a, b in zip((0, *budgets), budgets, strict=False)):
             raise ConfigError(
@@ -79,6 +89,16 @@ class MeasureConfig:
             )
         if ARROW not in self.headline:
             raise ConfigError(f"measure.headline is {self.headline!r}; write 'raw{ARROW}curated'")
+
+    def _check_amounts(self) -> None:
+        draws = 1 if self.replicates is None else self.replicates
+        if self.minutes <= 0 or draws < 1 or self.evaluation_tokens < 1:
+            raise ConfigError(
+                f"measure: minutes {self.minutes}, replicates {self.replicates} and "
+                f"evaluation_tokens {self.evaluation_tokens} must be positive"
+            )
+        if self.detect <= 1:
+            raise ConfigError(f"measure.detect is {self.detect}; it must be above 1, e.g. 1.10")
 
     def sizes_of(self, family: str) -> tuple[str, ...]:
         """Sizes to measure in a family, the primary one first."""

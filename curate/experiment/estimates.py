@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from curate.experiment.arms import Draws
-from curate.experiment.plan import Contrast, Plan, measured
+from curate.experiment.contrasts import Contrast
+from curate.experiment.plan import Plan, measured
 from curate.scaling import arm_curve, contrast_rows, decide, multiplier_cells
 
 FEW = 0.05  # of the pool: below this repeats hardly meet, and nothing can be said of them
@@ -86,8 +88,9 @@ def _annotate(
     draws: Draws, contrast: Contrast, rows: list[dict[str, Any]], replicates: range
 ) -> list[dict[str, Any]]:
     """Notes; and where a step removes duplicates, why its cells may say nothing."""
-    if "duplicates" not in contrast.arm_a:
-        return [row | {"note": None, "muted": None} for row in rows]
+    if "duplicate" not in contrast.arm_a:
+        note = _crossover(rows) if contrast.repeats else None
+        return [row | {"note": note, "muted": None} for row in rows]
     notes = {}
     for n in {row["n_tokens"] for row in rows} - {None}:
         rate = np.mean([draws.repeats(contrast.arm_a, r, n) for r in replicates])
@@ -107,3 +110,28 @@ def _duplicate_note(
     if row["family"] == "kneser_ney":
         return {"note": note, "muted": "cannot tell: Kneser–Ney gives no verdict on repeated text"}
     return {"note": note, "muted": None}
+
+
+def _crossover(rows: list[dict[str, Any]]) -> str:
+    """Where a smaller pool, read more often, stops being worth more than a larger one.
+
+    Point estimates, joined by straight lines in ln(tokens).
+
+    >>> fixed = {"quantity": "multiplier", "eval_set": "all", "reached": True}
+    >>> _crossover([fixed | {"n_tokens": 100, "log_estimate": 0.1},
+    ...             fixed | {"n_tokens": 400, "log_estimate": -0.1}])
+    'fixed pool: curated text is ahead up to 200 tokens, then behind'
+    """
+    cells = sorted(
+        (row["n_tokens"], row["log_estimate"])
+        for row in rows
+        if row["quantity"] == "multiplier" and row["eval_set"] == "all" and row["reached"]
+    )
+    for (n, before), (m, after) in pairwise(cells):
+        if before > 0 >= after:
+            at = n * (m / n) ** (before / (before - after))
+            return f"fixed pool: curated text is ahead up to {at:,.0f} tokens, then behind"
+    if not cells:
+        return "fixed pool: no budget is reached"
+    side = "ahead" if cells[-1][1] > 0 else "not ahead"
+    return f"fixed pool: no crossover up to {cells[-1][0]:,} tokens, where curated text is {side}"

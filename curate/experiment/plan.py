@@ -1,78 +1,53 @@
 """The plan: which arms meet, on which budgets; settled before anything is trained.
 
 Budgets come from the sizes of the pool and from stated speeds, never from a clock: the same
-inputs, config and seed give the same plan on every machine.
+inputs, config and seed give the same plan on every machine. What a family costs does not depend
+on whether another one is installed, so neither do its tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from curate.errors import ConfigError, unknown_name
-from curate.experiment.config import ARROW, MeasureConfig
-from curate.experiment.inputs import WITHOUT, MeasureInputs
+from curate.errors import ConfigError
+from curate.experiment.config import MeasureConfig
+from curate.experiment.contrasts import Contrast, find_contrasts, tokens_of
+from curate.experiment.inputs import MeasureInputs
+from curate.experiment.power import (
+    OTHER_SPREAD,
+    SPREADS,
+    Design,
+    draws_needed,
+    power,
+    smallest_detectable,
+)
+from curate.proxies import FAMILIES
 
 # Tokens a second of one core: trained, scored. Below what a free machine does, so plans hold.
 SPEEDS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("kneser_ney", "order2"): (1.2e7, 8e6),
     ("kneser_ney", "order3"): (6e6, 6e6),
     ("kneser_ney", "order5"): (1.8e6, 3e6),
-    ("gpt", "width32"): (3e4, 3e5),
-    ("gpt", "width64"): (1.5e4, 1.5e5),
+    ("gpt", "width32"): (3.5e4, 7e4),
+    ("gpt", "width64"): (2.4e4, 5e4),
 }
-OTHER_SPEED = (1e4, 1e5)
+OTHER_SPEED = (1e4, 3e4)
 LIGHT = ("kneser_ney",)  # families that can afford every contrast and every replicate
 HEAVY_REPLICATES = 3
+HEAVY_DOUBLINGS = 2
+HEAVY_TOP = 100_000  # tokens of the smaller arm, where the minutes allow
+HEAVY_LEAST = 40_000  # below it a transformer has too few steps to be limited by data
+HEAVY_EVALUATION = 10_000  # tokens of each evaluation set: scoring is dear
+DECAYED = 0.25  # of each rung is trained twice: once in the trunk, once in its branch
 CORES = 2
 USED = 0.85  # of the minutes; the rest is for encoding and interpolation
 DOUBLINGS = 4
-REACH = 1.5  # A's ladder goes on this far beyond D / (1 − r)
-NULL_REACH = 3.0  # two disjoint draws differ far more than two paired ones
+POOL_PASSES = 4
 SMALLEST = 64  # tokens; below this no plan is worth making
-HALF = 0.5  # the calibrator's share of filler
 
-__all__ = ["Contrast", "FamilyPlan", "Plan", "make_plan"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Contrast:
-    """Two arms that are compared.
-
-    Attributes:
-        arm_a: Whose curve is read (the larger one).
-        arm_b: Whose losses are looked up on it.
-        kind: "headline", "secondary", "control" or "calibrator".
-        removed: Share r of A's tokens that B lacks.
-        everywhere: Measured at all sizes, or only at the primary one.
-        available: Tokens of A and of B in the pool.
-    """
-
-    arm_a: str
-    arm_b: str
-    kind: str
-    removed: float
-    everywhere: bool
-    available: tuple[float, float]
-
-    @property
-    def name(self) -> str:
-        """As in tables: "raw → curated"."""
-        return f"{self.arm_a}{ARROW}{self.arm_b}"
-
-    @property
-    def largest_budget(self) -> float:
-        """B's largest budget at which A's ladder still reaches as far as it must."""
-        a, b = self.available
-        return min(b, a * (1 - self.removed) / self.reach)
-
-    @property
-    def reach(self) -> float:
-        """How far A's ladder goes on beyond D / (1 − r)."""
-        return NULL_REACH if self.arm_a == "null_a" else REACH
+__all__ = ["Contrast", "FamilyPlan", "Plan", "make_plan", "measured"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +60,7 @@ class FamilyPlan:
         ladders: By size and arm, its rungs.
         replicates: Paired draws of every arm.
         seconds: Planned, of all cores together.
+        evaluation_limit: Tokens scored of each evaluation set; `None` = all of them.
     """
 
     sizes: tuple[str, ...]
@@ -92,6 +68,26 @@ class FamilyPlan:
     budgets: tuple[int, ...]
     ladders: Mapping[str, Mapping[str, tuple[int, ...]]]
     seconds: float
+    evaluation_limit: int | None = None
+
+    @property
+    def pool_tokens(self) -> int:
+        """Raw tokens of a fixed pool, of which the top budget makes several passes."""
+        return self.budgets[-1] // POOL_PASSES
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "sizes": list(self.sizes),
+            "replicates": self.replicates,
+            "budgets": list(self.budgets),
+            "planned_core_seconds": round(self.seconds, 1),
+            "evaluation_tokens_of_each_set": self.evaluation_limit,
+            "ladders": {
+                size: {arm: list(rungs) for arm, rungs in arms.items()}
+                for size, arms in self.ladders.items()
+            },
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +100,8 @@ class Plan:
         contrasts: Headline first.
         families: By name.
         evaluation_tokens: Scored at every rung.
+        left_out: Families that the config names and this run does without: why.
+        detect: Multiplier that the config wants to see.
     """
 
     seed: int
@@ -111,6 +109,15 @@ class Plan:
     contrasts: tuple[Contrast, ...]
     families: Mapping[str, FamilyPlan]
     evaluation_tokens: int
+    left_out: Mapping[str, str]
+    detect: float
+
+    @property
+    def pool_tokens(self) -> int:
+        """Raw tokens of the fixed pool, 0 where none is read."""
+        if not any(c.repeats for c in self.contrasts):
+            return 0
+        return max(f.pool_tokens for f in self.families.values())
 
     def budgets_of(self, contrast: Contrast, family: str) -> tuple[int, ...]:
         """Budgets that the pool of this contrast can hold."""
@@ -123,6 +130,7 @@ class Plan:
             "curated_share_of_tokens": self.share,
             "evaluation_tokens": self.evaluation_tokens,
             "cores_assumed": CORES,
+            "left_out": [f"left out: {name} {why}" for name, why in self.left_out.items()],
             "contrasts": [
                 {
                     "contrast": c.name,
@@ -133,146 +141,69 @@ class Plan:
                 }
                 for c in self.contrasts
             ],
-            "families": {
-                name: {
-                    "sizes": list(family.sizes),
-                    "replicates": family.replicates,
-                    "budgets": list(family.budgets),
-                    "planned_core_seconds": round(family.seconds, 1),
-                    "ladders": {
-                        size: {arm: list(rungs) for arm, rungs in arms.items()}
-                        for size, arms in family.ladders.items()
-                    },
-                }
-                for name, family in self.families.items()
-            },
+            "power": {name: self._power(name) for name in self.families},
+            "families": {name: family.to_dict() for name, family in self.families.items()},
         }
+
+    def _power(self, family: str) -> dict[str, Any]:
+        """What the headline and the strictest secondary contrast can see, said beforehand."""
+        secondary = [c for c in self.contrasts if c.kind == "secondary"]
+        tests = {"headline": 1, "strictest secondary contrast": max(1, len(secondary))}
+        spread = SPREADS.get(family, OTHER_SPREAD)
+        found: dict[str, Any] = {"assumed_spread_of_ln_m": spread, "wanted": self.detect}
+        for name, count in tests.items():
+            draws = self.families[family].replicates
+            design = Design(draws=draws, spread=spread, level=0.05 / count)
+            seen = smallest_detectable(design)
+            found[name] = {
+                "level": design.level,
+                "power_at_wanted": round(power(self.detect, design), 3),
+                "seen_with_80_percent_power": round(seen, 3) if seen < 1e3 else None,
+            }
+        return found
 
 
 def make_plan(inputs: MeasureInputs, config: MeasureConfig, *, seed: int) -> Plan:
     """Plan arms and budgets from the pool's sizes and the minutes.
 
+    A family that is not installed, or that the minutes are too few for, is left out.
+
     Raises:
-        ConfigError: The headline names arms that are not measured, or the pool is too small.
+        ConfigError: The headline names arms that are not measured, no family is left, or the
+            pool is too small.
 
     >>> from curate.experiment.example import example_inputs
     >>> plan = make_plan(example_inputs(), MeasureConfig(sizes=("order2",)), seed=1)
     >>> plan.contrasts[0].name, len(plan.families["kneser_ney"].budgets)
     ('raw → curated', 4)
     """
-    share = _tokens(inputs, "curated") / max(1, inputs.texts["raw"].flat.size)
-    contrasts = _contrasts(inputs, config, share)
-    scored = sum(each.encoded.flat.size for each in inputs.evaluation.values())
+    share = tokens_of(inputs, "curated") / max(1, tokens_of(inputs, "raw"))
     draft = Plan(
         seed=seed,
         share=share,
-        contrasts=contrasts,
+        contrasts=find_contrasts(inputs, config, share),
         families={},
-        evaluation_tokens=scored,
+        evaluation_tokens=_scored(inputs, None),
+        left_out={},
+        detect=config.detect,
     )
-    seconds = config.minutes * 60 * CORES * USED / len(config.families)
-    families = {name: _family_plan(draft, config, name, seconds) for name in config.families}
-    return Plan(
-        seed=seed,
-        share=share,
-        contrasts=contrasts,
-        families=families,
-        evaluation_tokens=scored,
-    )
+    families: dict[str, FamilyPlan] = {}
+    left_out: dict[str, str] = {}
+    for name in config.families:
+        planned = _family_plan(draft, config, name, inputs)
+        if isinstance(planned, str):
+            left_out[name] = planned
+        else:
+            families[name] = planned
+    if not families:
+        raise ConfigError("; ".join(f"proxy family {n!r} {why}" for n, why in left_out.items()))
+    return replace(draft, families=families, left_out=left_out)
 
 
-def _tokens(inputs: MeasureInputs, arm: str, *, also: str | None = None) -> int:
-    """Tokens of an arm; with `also`, only of the documents that this mask keeps too."""
-    text = inputs.texts[arm if arm in inputs.texts else text_of(arm)]
-    mask = np.ones(len(inputs.ids), np.bool_) if arm == "raw" else inputs.masks[arm].copy()
-    if also is not None:
-        mask &= inputs.masks[also]
-    return int(text.lengths[mask].sum())
-
-
-def text_of(arm: str) -> str:
-    """The text version of an arm that brings none of its own.
-
-    >>> text_of("without_mask_pii"), text_of("oracle")
-    ('curated', 'raw')
-    """
-    return "curated" if arm.startswith(("curated", "calibrator", WITHOUT)) else "raw"
-
-
-def _contrasts(inputs: MeasureInputs, config: MeasureConfig, share: float) -> tuple[Contrast, ...]:
-    raw, curated = inputs.texts["raw"].flat.size, _tokens(inputs, "curated")
-    if curated == 0:
-        raise ConfigError("the curated arm has no tokens; nothing can be measured")
-    found = [_contrast(("raw", "curated"), "secondary", (raw, curated), everywhere=True)]
-    if "oracle" in config.arms and "oracle" in inputs.masks:
-        oracle = _tokens(inputs, "oracle")
-        both = int(
-            inputs.texts["curated"].lengths[inputs.masks["oracle"] & inputs.masks["curated"]].sum()
-        )
-        found.append(_contrast(("raw", "oracle"), "secondary", (raw, oracle), everywhere=False))
-        found.append(
-            _contrast(("oracle", "curated_oracle"), "secondary", (oracle, both), everywhere=True)
-        )
-    if "leave_one_out" in config.arms:
-        for arm in (name for name in inputs.masks if name.startswith(WITHOUT)):
-            common = int(
-                inputs.texts["curated"].lengths[inputs.masks[arm] & inputs.masks["curated"]].sum()
-            )
-            sizes = (_tokens(inputs, arm), common)
-            found.append(_contrast((arm, "curated"), "secondary", sizes, everywhere=False))
-    kept = min(share, 1.0) * raw * 0.99  # whole documents: a filter may end a little early
-    if "random" in config.arms:
-        found.append(_random_contrast(raw, kept, share))
-    if "null" in config.arms:
-        half = min(kept, 0.5 * raw * 0.99)
-        found.append(_contrast(("null_a", "null_b"), "control", (half, half), everywhere=False))
-    if "calibrator" in config.arms:
-        pair = ("calibrator_diluted", "calibrator_clean")
-        found.append(_contrast(pair, "calibrator", (curated / HALF, curated), everywhere=True))
-    return _with_headline(found, config.headline)
-
-
-def _random_contrast(raw: int, kept: float, share: float) -> Contrast:
-    """Random filtering removes what curation removes: the two share their rungs on raw."""
-    return Contrast(
-        arm_a="raw",
-        arm_b="random",
-        kind="control",
-        removed=max(0.0, 1 - share),
-        everywhere=False,
-        available=(raw, kept),
-    )
-
-
-def _contrast(
-    arms: tuple[str, str], kind: str, available: tuple[float, float], *, everywhere: bool
-) -> Contrast:
-    # The null pair is disjoint: neither side lacks what the other has.
-    removed = 0.0 if arms[0] == "null_a" else max(0.0, 1 - available[1] / max(available[0], 1))
-    return Contrast(
-        arm_a=arms[0],
-        arm_b=arms[1],
-        kind=kind,
-        removed=removed,
-        everywhere=everywhere,
-        available=available,
-    )
-
-
-def _with_headline(found: Sequence[Contrast], headline: str) -> tuple[Contrast, ...]:
-    names = [c.name for c in found]
-    if headline not in names:
-        raise ConfigError(unknown_name("contrast measure.headline", headline, names))
-    chosen = found[names.index(headline)]
-    first = Contrast(
-        arm_a=chosen.arm_a,
-        arm_b=chosen.arm_b,
-        kind="headline",
-        removed=chosen.removed,
-        everywhere=True,
-        available=chosen.available,
-    )
-    return (first, *(c for c in found if c.name != headline))
+def _scored(inputs: MeasureInputs, limit: int | None) -> int:
+    """Tokens that are scored at every rung."""
+    sets = [*inputs.evaluation.values(), *inputs.held_out.values()]
+    return sum(int(each.encoded.offsets[each.first(limit)]) for each in sets)
 
 
 def _held(contrast: Contrast, budgets: Sequence[int]) -> tuple[int, ...]:
@@ -282,27 +213,34 @@ def _held(contrast: Contrast, budgets: Sequence[int]) -> tuple[int, ...]:
 def measured(contrast: Contrast, family: str, *, primary: bool) -> bool:
     """Whether a family measures a contrast at a size.
 
-    >>> null = _contrast(("null_a", "null_b"), "control", (9, 9), everywhere=False)
-    >>> measured(null, "kneser_ney", primary=True), measured(null, "kneser_ney", primary=False)
-    (True, False)
+    >>> from curate.experiment.example import example_inputs
+    >>> found = find_contrasts(example_inputs(), MeasureConfig(arms=("null",)), 0.6)
+    >>> [measured(found[1], "kneser_ney", primary=primary) for primary in (True, False)]
+    [True, False]
     """
+    if contrast.repeats:
+        return primary and family not in LIGHT
     if family not in LIGHT and contrast.kind not in ("headline", "calibrator"):
         return False
     return primary or contrast.everywhere
 
 
-def _family_plan(draft: Plan, config: MeasureConfig, family: str, seconds: float) -> FamilyPlan:
+def _family_plan(
+    draft: Plan, config: MeasureConfig, family: str, inputs: MeasureInputs
+) -> FamilyPlan | str:
+    """The plan of a family, or why it is left out."""
     limit = min(c.largest_budget for c in draft.contrasts if c.kind in ("headline", "calibrator"))
     if limit < SMALLEST:
         raise ConfigError(
             f"the smaller arm of {draft.contrasts[0].name} can be given {int(limit)} tokens; "
             f"at least {SMALLEST} are needed to measure anything"
         )
+    if not FAMILIES[family].available():
+        return "needs torch" if family == "gpt" else "is not installed"
+    if family not in LIGHT:
+        draft = replace(draft, evaluation_tokens=_scored(inputs, HEAVY_EVALUATION))
     if config.budgets is None:
-        plan = _attempt(draft, config, family, _budgets(limit))
-        while plan.seconds > seconds and plan.budgets[-1] > 8 * SMALLEST:
-            plan = _attempt(draft, config, family, _budgets(plan.budgets[-1] * 0.9))
-        return plan
+        return _within_minutes(draft, config, family, limit)
     budgets = tuple(b for b in config.budgets if b <= limit)
     if not budgets:
         raise ConfigError(
@@ -311,38 +249,67 @@ def _family_plan(draft: Plan, config: MeasureConfig, family: str, seconds: float
     return _attempt(draft, config, family, budgets)
 
 
-def _budgets(top: float) -> tuple[int, ...]:
+def _within_minutes(
+    draft: Plan, config: MeasureConfig, family: str, limit: float
+) -> FamilyPlan | str:
+    """The largest budgets that the family's share of the minutes pays for."""
+    seconds = config.minutes * 60 * CORES * USED / len(config.families)
+    light = family in LIGHT
+    least, doublings = (
+        (8 * SMALLEST, DOUBLINGS) if light else (min(HEAVY_LEAST, limit), HEAVY_DOUBLINGS)
+    )
+    top = limit if light else min(limit, HEAVY_TOP)
+    plan = _attempt(draft, config, family, _budgets(top, doublings))
+    while plan.seconds > seconds and plan.budgets[-1] * 0.9 >= least:
+        plan = _attempt(draft, config, family, _budgets(plan.budgets[-1] * 0.9, doublings))
+    if plan.seconds > seconds and not light:
+        minutes = plan.seconds * len(config.families) / (60 * CORES * USED)
+        return f"needs minutes = {minutes:.2g} or more"
+    return plan
+
+
+def _budgets(top: float, doublings: int = DOUBLINGS) -> tuple[int, ...]:
     """Doublings up to `top`, in thousands where there is room for them.
 
     >>> _budgets(850_000), _budgets(999)
     ((106000, 212000, 424000, 848000), (124, 248, 496, 992))
     """
-    smallest = int(top) // 2 ** (DOUBLINGS - 1)
+    smallest = int(top) // 2 ** (doublings - 1)
     if smallest >= 10_000:
         smallest = smallest // 1000 * 1000
-    return tuple(smallest * 2**k for k in range(DOUBLINGS))
+    return tuple(smallest * 2**k for k in range(doublings))
 
 
 def _attempt(
     draft: Plan, config: MeasureConfig, family: str, budgets: tuple[int, ...]
 ) -> FamilyPlan:
-    sizes = config.sizes_of(family)
+    sizes, light = config.sizes_of(family), family in LIGHT
     ladders = {size: _ladders(draft, family, budgets, primary=size == sizes[0]) for size in sizes}
-    replicates = config.replicates
-    if family not in LIGHT:
-        replicates = min(replicates, HEAVY_REPLICATES)
+    replicates = _replicates(draft, config, family)
     seconds = 0.0
     for size, arms in ladders.items():
         train, score = SPEEDS.get((family, size), OTHER_SPEED)
         for rungs in arms.values():
-            seconds += rungs[-1] / train + len(rungs) * draft.evaluation_tokens / score
+            read = rungs[-1] if light else rungs[-1] + DECAYED * sum(rungs[:-1])
+            seconds += read / train + len(rungs) * draft.evaluation_tokens / score
     return FamilyPlan(
         sizes=sizes,
         replicates=replicates,
         budgets=budgets,
         ladders=ladders,
         seconds=seconds * replicates,
+        evaluation_limit=None if light else HEAVY_EVALUATION,
     )
+
+
+def _replicates(draft: Plan, config: MeasureConfig, family: str) -> int:
+    """As many as are asked for, or as the wanted multiplier needs at the strictest level."""
+    wanted = config.replicates
+    if wanted is None:
+        tests = max(1, sum(c.kind == "secondary" for c in draft.contrasts))
+        spread = SPREADS.get(family, OTHER_SPREAD)
+        wanted = draws_needed(draft.detect, spread=spread, level=0.05 / tests)
+    return wanted if family in LIGHT else min(wanted, HEAVY_REPLICATES)
 
 
 def _ladders(
@@ -354,7 +321,8 @@ def _ladders(
         if own and measured(contrast, family, primary=primary):
             rungs.setdefault(contrast.arm_b, set()).update(own)
             rungs.setdefault(contrast.arm_a, set()).update(_curve_rungs(contrast, own))
-    return {arm: tuple(sorted(found)) for arm, found in rungs.items()}
+    lowest = 0 if family in LIGHT else budgets[0] // 2  # a short ladder's first rungs are unused
+    return {arm: tuple(sorted(r for r in found if r >= lowest)) for arm, found in rungs.items()}
 
 
 def _curve_rungs(contrast: Contrast, budgets: Sequence[int]) -> list[int]:
@@ -364,5 +332,5 @@ def _curve_rungs(contrast: Contrast, budgets: Sequence[int]) -> list[int]:
     if grown > 1.04:  # closer than this to the rung at D, another one adds nothing
         rungs += [round(b * grown) for b in budgets]
     if contrast.reach > 2:
-        rungs.append(2 * budgets[-1])
+        rungs.append(round(1.5 * grown * budgets[-1]))
     return [*rungs, int(contrast.reach * budgets[-1] * grown)]

@@ -40,6 +40,7 @@ class GptSettings:
         decay_fraction: Share of a budget's steps in which the rate falls to zero.
         weight_decay: Decoupled (AdamW), on matrices and not on gains.
         clip_norm: Largest norm of a step's gradient.
+        second_moment: AdamW's β2: how long squared gradients are remembered.
 
     Raises:
         ConfigError: A number that cannot be.
@@ -59,6 +60,7 @@ class GptSettings:
     decay_fraction: float = 0.25
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+    second_moment: float = 0.99
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""

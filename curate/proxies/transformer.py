@@ -128,7 +128,7 @@ def _assemble(settings: GptSettings, vocabulary: int, flat: Tensor) -> Model:
         vocabulary=vocabulary,
         flat=flat,
         weights=weights,
-        optimiser=torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True),
+        optimiser=torch.optim.AdamW(groups, betas=(0.9, settings.second_moment), fused=True),
         gradient=gradient,
     )
 

@@ -189,5 +189,7 @@ def _document_bits(
         rows = runs.filter(pl.col("eval_set") == name)["document_bits"]
         flat = rows.explode().to_numpy().astype(np.float64)
         bits.append(flat.reshape(len(axes[0]), len(axes[2]), -1))
-        sizes.append(int(evaluation.filter(pl.col("eval_set") == name)["bytes"].sum()))
+        # A family may have been scored on the first documents of a set only.
+        counted = evaluation.filter(pl.col("eval_set") == name)["bytes"].head(bits[-1].shape[2])
+        sizes.append(int(counted.sum()))
     return tuple(bits), tuple(sizes)

@@ -1,0 +1,95 @@
+"""What a plan can see, before it starts: power of the t test on ln m over paired draws.
+
+The spread of ln m from draw to draw is assumed here, measured in the run, and both are written
+down. Documents of the evaluation sets add their own error, which more draws do not shrink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from curate.statistics import t_quantile
+
+# Spread of ln m between paired draws: demonstration corpus, 100 k to 2 M tokens (.06 to .11).
+SPREADS: Mapping[str, float] = {"kneser_ney": 0.10, "gpt": 0.10}
+OTHER_SPREAD = 0.15
+DOCUMENT_ERROR = 0.015  # standard error of ln m from some 400 evaluation documents
+POWER = 0.8
+FEWEST, MOST = 3, 24  # draws
+
+__all__ = ["Design", "draws_needed", "power", "smallest_detectable"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Design:
+    """The noise of one contrast.
+
+    Attributes:
+        draws: Replicates.
+        spread: Standard deviation of ln m between draws.
+        document_error: Standard error of ln m from the evaluation documents.
+        level: Error rate of the two-sided test.
+    """
+
+    draws: int
+    spread: float
+    document_error: float = DOCUMENT_ERROR
+    level: float = 0.05
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean of ln m."""
+        return float(np.hypot(self.spread / np.sqrt(self.draws), self.document_error))
+
+    @property
+    def freedom(self) -> float:
+        """Satterthwaite's, the documents' part being known well."""
+        drawn = self.spread**2 / self.draws
+        return float((self.draws - 1) * (1 + self.document_error**2 / drawn) ** 2)
+
+
+def power(multiplier: float, design: Design) -> float:
+    """Chance to call a true multiplier "worth" or "harms" (noncentral t).
+
+    >>> round(power(1.10, Design(draws=8, spread=0.06)), 2)
+    0.93
+    >>> round(power(1.0, Design(draws=8, spread=0.06)), 3)
+    0.05
+    """
+    if design.draws < 2:
+        return 0.0
+    limit = float(t_quantile(1 - design.level, design.freedom))
+    shift = abs(np.log(multiplier)) / design.standard_error
+    below = special.nctdtr(design.freedom, shift, [limit, -limit])
+    return float(1 - below[0] + below[1])
+
+
+def smallest_detectable(design: Design) -> float:
+    """The multiplier that is seen with 80 % power; infinite where one draw gives no interval.
+
+    >>> round(smallest_detectable(Design(draws=8, spread=0.06)), 2)
+    1.08
+    """
+    if design.draws < 2:
+        return float("inf")
+    low, high = 0.0, 8.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if power(np.exp(middle), design) < POWER else (low, middle)
+    return float(np.exp(high))
+
+
+def draws_needed(multiplier: float, *, spread: float, level: float) -> int:
+    """Draws for 80 % power, between 3 and 24.
+
+    >>> draws_needed(1.10, spread=0.10, level=0.05), draws_needed(1.5, spread=0.10, level=0.05)
+    (13, 3)
+    """
+    for draws in range(FEWEST, MOST):
+        if power(multiplier, Design(draws=draws, spread=spread, level=level)) >= POWER:
+            return draws
+    return MOST

@@ -1,0 +1,232 @@
+"""Arms that an experiment makes itself, families that are left out, and what a plan promises."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from curate.errors import ConfigError
+from curate.experiment import MeasureConfig, make_plan, measure_inputs, run_experiment
+from curate.experiment.additions import hold_out, with_controls, worst_by_quality
+from curate.experiment.arms import make_draws
+from curate.experiment.example import example_inputs
+from curate.experiment.power import Design, draws_needed, power, smallest_detectable
+from curate.proxies import Gpt
+from curate.subsets import draw_order, source_held_order
+
+SMALL = MeasureConfig(sizes=("order2",), arms=("calibrator",), budgets=(4_000, 8_000), replicates=6)
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return example_inputs(1_500)
+
+
+def multiplier(result, contrast):
+    rows = result.multipliers.filter(
+        contrast=contrast, quantity="multiplier", eval_set="all", n_tokens=8_000
+    )
+    return rows.row(0, named=True)
+
+
+# ── families that are left out ───────────────────────────────────────────────────────────────
+
+
+def test_without_torch_the_transformers_are_left_out_and_nothing_else_changes(inputs, monkeypatch):
+    """The tables are those of a run that never asked for them with the same minutes."""
+    config = replace(SMALL, families=("kneser_ney", "gpt"), sizes=("order2", "width32"))
+    with_torch = make_plan(inputs, replace(config, minutes=60), seed=1)
+    monkeypatch.setattr(Gpt, "available", lambda _: False)
+    result = run_experiment(inputs, config, seed=1)
+    alone = run_experiment(inputs, SMALL, seed=1)
+
+    assert result.plan["left_out"] == ["left out: gpt needs torch"]
+    assert result.multipliers.equals(alone.multipliers)
+    without_torch = make_plan(inputs, replace(config, minutes=60), seed=1)
+    assert without_torch.families["kneser_ney"] == with_torch.families["kneser_ney"]
+
+
+def test_too_few_minutes_leave_the_transformers_out_and_say_how_many_they_need(inputs, monkeypatch):
+    """Rather than a model that is too small to say anything."""
+    monkeypatch.setattr(Gpt, "available", lambda _: True)
+    config = MeasureConfig(minutes=0.5, arms=("calibrator",), families=("kneser_ney", "gpt"))
+    plan = make_plan(inputs, config, seed=1)
+
+    assert list(plan.families) == ["kneser_ney"]
+    assert plan.left_out["gpt"].startswith("needs minutes = ")
+
+
+def test_no_family_left_is_an_error(inputs, monkeypatch):
+    """Nothing would be measured."""
+    monkeypatch.setattr(Gpt, "available", lambda _: False)
+    with pytest.raises(ConfigError, match="'gpt' needs torch"):
+        make_plan(inputs, replace(SMALL, families=("gpt",), sizes=("width32",)), seed=1)
+
+
+# ── arms ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_degraded_text_hurts_and_copies_cost_little_far_from_the_pool(inputs):
+    """All that a Markov chain can teach is which word follows which: shuffled, it misleads."""
+    config = replace(SMALL, arms=("calibrator", "degraded", "duplicated"))
+    result = run_experiment(with_controls(inputs, config.arms, seed=1), config, seed=1)
+
+    degraded = multiplier(result, "degraded → curated")
+    copies = multiplier(result, "duplicated → curated")
+
+    assert degraded["low"] > 1.5
+    assert copies["estimate"] < 1.2
+    assert copies["conclusion"].startswith("cannot tell")  # Kneser–Ney on repeated text
+
+
+def test_controls_are_in_no_other_arm(inputs):
+    """What raw, curated and random filters hold is as without them."""
+    more = with_controls(inputs, ("degraded", "duplicated"), seed=1)
+    for arm in ("raw", "curated", "random"):
+        ours, theirs = (
+            make_draws(each, share=0.6, seed=1).tokens(arm, 0, 9_000) for each in (more, inputs)
+        )
+        assert np.array_equal(ours, theirs), arm
+
+
+def test_text_that_curation_wrongly_keeps_the_worst_of_harms(inputs):
+    """Inverse selection: the lowest scores are the filler."""
+    scores = inputs.masks["curated"].astype(float)
+    masks = inputs.masks | {"inverse_quality": worst_by_quality(inputs, scores)}
+    config = replace(SMALL, arms=("calibrator", "inverse_quality"))
+    result = run_experiment(replace(inputs, masks=masks), config, seed=1)
+
+    assert multiplier(result, "raw → inverse_quality")["estimate"] < 0.9
+
+
+def test_one_step_alone_is_compared_with_raw(inputs):
+    """A step that removes half of the filler is worth part of the whole."""
+    half = inputs.masks["curated"] | (np.arange(len(inputs.ids)) % 2 == 0)
+    config = replace(SMALL, arms=("calibrator", "only_one"))
+    result = run_experiment(
+        replace(inputs, masks=inputs.masks | {"only_menu": half}), config, seed=1
+    )
+
+    alone, all_steps = (multiplier(result, f"raw → {arm}") for arm in ("only_menu", "curated"))
+    assert 1.05 < alone["estimate"] < all_steps["estimate"]
+
+
+def test_the_mixture_held_arm_has_the_shares_of_raw(inputs):
+    """In every prefix, within a document, whatever curation did to the shares."""
+    sources = np.arange(len(inputs.ids)) % 3
+    masks = {"curated": inputs.masks["curated"] & ~((sources == 1) & (np.arange(1_500) % 2 == 0))}
+    lengths = inputs.texts["raw"].lengths
+    weights = np.bincount(sources, weights=lengths) / lengths.sum()
+    order = draw_order(inputs.ids, seed=1, replicate=0)
+    drawn = order[masks["curated"][order]]
+    held = source_held_order(drawn, inputs.texts["raw"], sources, weights)
+
+    assert sorted(held) == sorted(drawn)
+    for stop in (100, 200, 300):
+        read = np.bincount(sources[held[:stop]], weights=lengths[held[:stop]], minlength=3)
+        assert read / read.sum() == pytest.approx(weights, abs=200 / read.sum())
+    config = replace(SMALL, arms=("calibrator", "mixture"))
+    result = run_experiment(replace(inputs, masks=masks, sources=sources), config, seed=1)
+    assert multiplier(result, "raw → curated_mixture")["estimate"] == pytest.approx(1.5, abs=0.25)
+
+
+def test_a_fixed_pool_is_read_again_in_a_new_order(inputs):
+    """Curated reads its smaller part of the same pool more often."""
+    draws = make_draws(inputs, share=0.6, seed=1, pool=6_000)
+    raw, curated = (draws.tokens(arm, 0, 16_000) for arm in ("raw_pool", "curated_pool"))
+    once = draws.tokens("raw", 0, 5_000)
+
+    assert len(raw) == len(curated) == 16_000
+    assert np.array_equal(raw[:5_000], once)
+    counts = np.bincount(raw[:5_900], minlength=961), np.bincount(raw[5_900:11_800], minlength=961)
+    assert np.abs(counts[0] - counts[1]).sum() < 0.1 * 5_900
+    assert not np.array_equal(raw[:5_000], raw[5_900:10_900])
+    assert not (curated > 900).any()
+
+
+def test_n_gram_models_are_not_asked_about_a_fixed_pool(inputs):
+    """They learn repeats by heart: only transformers measure it."""
+    plan = make_plan(inputs, replace(SMALL, arms=("calibrator", "fixed_pool")), seed=1)
+
+    assert "raw_pool → curated_pool" in [c.name for c in plan.contrasts]
+    assert "raw_pool" not in plan.families["kneser_ney"].ladders["order2"]
+
+
+# ── evaluation ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_corpus_wins_its_own_held_out_text_and_that_decides_nothing():
+    """Held out of all arms, in the matrix, in no verdict."""
+    inputs = hold_out(example_inputs(3_000), seed=1)
+    result = run_experiment(inputs, SMALL, seed=1)
+
+    matrix = result.matrix.filter(pl.col("arm").is_in(["raw", "curated"]))
+    winners = {
+        row["eval_set"]: row["arm"]
+        for row in matrix.sort("loss", descending=True).iter_rows(named=True)
+    }
+    assert winners["held_out_raw"] == "raw"
+    assert winners["held_out_curated"] == winners["held_out_0"] == "curated"
+    assert dict(matrix.select("eval_set", "neutral").rows())["held_out_raw"] is False
+    assert set(result.multipliers["eval_set"]) == {"all", "held_out_0", "held_out_1"}
+    taken = {i for each in inputs.held_out.values() for i in each.ids}
+    kept = np.flatnonzero(inputs.native | inputs.masks["curated"])
+    assert not taken & {inputs.ids[i] for i in kept}
+
+
+def test_a_cluster_leaves_the_arms_together():
+    """Else a copy of a held-out document would be trained on."""
+    inputs = example_inputs(3_000)
+    clusters = np.arange(3_000) // 3
+    found = hold_out(replace(inputs, clusters=clusters), seed=1)
+
+    out = set(clusters[~found.native])
+    assert out
+    assert not out & set(clusters[found.native])
+
+
+def test_columns_become_arms():
+    """Source, quality and masks of single steps reach the experiment."""
+    rng = np.random.default_rng(1)
+    words = rng.choice(["alpha", "beta", "gamma", "delta"], size=(60, 30))
+    frame = pl.DataFrame(
+        {
+            "id": [f"d{i}" for i in range(60)],
+            "text": [" ".join(row) for row in words],
+            "curated": [i % 4 != 0 for i in range(60)],
+            "only_words": [i % 8 != 0 for i in range(60)],
+            "source": ["a", "b", None] * 20,
+            "quality": [float(i) for i in range(60)],
+        }
+    )
+    config = MeasureConfig(arms=("inverse_quality", "duplicated"))
+    found = measure_inputs(frame, evaluation=None, filler=["menu"], config=config, seed=1)
+
+    assert {"only_words", "inverse_quality", "duplicated", "native"} <= set(found.masks)
+    assert found.masks["inverse_quality"][:40].all()
+    assert sorted(set(found.sources.tolist())) == [-1, 0, 1]
+
+
+# ── what a plan promises ─────────────────────────────────────────────────────────────────────
+
+
+def test_more_draws_see_more_and_stricter_levels_less():
+    """And the smallest multiplier seen has just the promised power."""
+    design = Design(draws=8, spread=0.1)
+
+    assert power(1.1, replace(design, draws=16)) > power(1.1, design)
+    assert power(1.1, replace(design, level=0.01)) < power(1.1, design)
+    assert power(smallest_detectable(design), design) == pytest.approx(0.8, abs=1e-6)
+    assert power(smallest_detectable(design) ** -1, design) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_draws_follow_the_wanted_multiplier(inputs):
+    """`replicates = None`: as many as the strictest contrast needs."""
+    config = replace(SMALL, replicates=None, detect=1.10)
+    plan = make_plan(inputs, config, seed=1)
+
+    assert plan.families["kneser_ney"].replicates == draws_needed(1.10, spread=0.1, level=0.05)
+    promised = plan.to_dict()["power"]["kneser_ney"]["headline"]
+    assert promised["power_at_wanted"] >= 0.8
+    assert promised["seen_with_80_percent_power"] <= 1.10
