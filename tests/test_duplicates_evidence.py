@@ -110,13 +110,12 @@ def test_seed_stability_counts_what_moves():
     table = seed_stability(lambda: [documents], config, seeds=(2, 3))
     assert table["moved"].to_list() == [0.0, 0.0]
     assert table["removed"].to_list() == [59, 59]
-    pairs = templates(pages=60, shared=2, own=250)
-    pairs = pairs.vstack(pairs.select(id="x" + pl.col("id"), text="text", source="source"))
-    pairs = pairs.with_columns(
-        text=pl.when(pl.col("id").str.starts_with("x"))
-        .then(pl.col("text") + " " + pl.col("id") + pl.col("text").str.slice(0, 300).str.reverse())
-        .otherwise("text")
-    )
+    rng = np.random.default_rng(3)
+    words = rng.integers(0, 10**6, (80, 150)).astype(str)
+    edited = words.copy()
+    edited[:, [20, 70, 120]] = "edited"
+    texts = [" ".join(row) for row in (*words, *edited)]
+    pairs = pl.DataFrame({"id": [f"d{i:03}" for i in range(160)], "text": texts})
     hasty = DuplicatesConfig(near=NearDuplicates(jaccard=0.7, recall=0.3))
     row = seed_stability(lambda: [pairs], hasty).row(0, named=True)
     assert row["only_first"] > 0 < row["only_other"]
