@@ -38,7 +38,6 @@ BARS = [
     ("end_to_end", "datatrove", 150),
 ]
 MARK = "## Near-duplicates against the peers"
-END = "<!-- end: near-duplicates -->"
 
 
 def environment(tool: str, folder: Path) -> str | None:
@@ -148,8 +147,6 @@ def ratio_rows(name: str, speeds: dict[str, dict[str, float]]) -> Iterator[str]:
 
 def table(rows: list[str], ratios: list[str], missing: list[str]) -> str:
     lines = [
-        MARK,
-        "",
         f"`python -m benchmarks.duplicates` on {platform.machine()}, {os.cpu_count()} cores.",
         "14 bands × 8 rows, word 5-grams; MB of UTF-8 text a CPU second, medians of "
         "runs in turns. *signature*: shingles and 112 permutations (ours with the 128-bit hash "
@@ -164,19 +161,19 @@ def table(rows: list[str], ratios: list[str], missing: list[str]) -> str:
         "|---|---|---|---|---|---|",
         *ratios,
         *([f"\nNot installed here: {', '.join(missing)}."] if missing else []),
-        END,
     ]
     return "\n".join(lines) + "\n"
 
 
-def save(text: str) -> None:
-    """Put the section into RESULTS.md, in place of its last form."""
+def save_section(heading: str, text: str) -> None:
+    """Put a section into RESULTS.md, in place of its last form."""
     path = HERE / "RESULTS.md"
     old = path.read_text("utf-8") if path.exists() else "# Benchmark results\n"
-    if MARK in old:
-        before, _, rest = old.partition(MARK)
-        old = before.rstrip() + "\n" + rest.partition(END)[2]
-    path.write_text(old.rstrip() + "\n\n" + text, "utf-8")
+    end = f"<!-- end: {heading.strip('# ')} -->"
+    if heading in old:
+        before, _, rest = old.partition(heading)
+        old = before.rstrip() + "\n" + rest.partition(end)[2]
+    path.write_text(f"{old.rstrip()}\n\n{heading}\n\n{text.rstrip()}\n\n{end}\n", "utf-8")
 
 
 def main() -> None:
@@ -187,7 +184,7 @@ def main() -> None:
         found = {tool: environment(tool, folder) for tool in PEERS}
         pythons = {"curate": sys.executable} | {t: p for t, p in found.items() if p}
         text = table(*measure(pythons, folder), [t for t, p in found.items() if not p])
-    save(text)
+    save_section(MARK, text)
     print(text)
 
 
