@@ -10,7 +10,31 @@ import polars as pl
 
 from curate.errors import ConfigError, unknown_name
 from curate.scaling.curves import ArmCurve, Reading, arm_curve, read_curve
+from curate.scaling.joint import JointLaw, fit_joint
+from curate.scaling.law import FitOptions, ScalingLaw, fit_scaling_law
+from curate.scaling.law_report import (
+    Cost,
+    Questions,
+    Rates,
+    ScalingReport,
+    run_points,
+    scaling_report,
+    training_cost,
+)
+from curate.scaling.laws import FORMS
 from curate.scaling.multiplier import Cells, contrast_rows, crossed_interval, multiplier_cells
+from curate.scaling.points import Columns, check_points, read_points
+from curate.scaling.prediction import PredictionCheck, check_prediction
+from curate.scaling.readouts import (
+    ReadOut,
+    compute_optimal,
+    gain_per_doubling,
+    knee,
+    law_multiplier,
+    loss_at,
+    tokens_needed,
+)
+from curate.scaling.repeats import RepeatLaw, fit_repeats
 from curate.scaling.sentences import NO_EVALUATION, sentences
 from curate.scaling.verdict import (
     MULTIPLIER_SCHEMA,
@@ -22,24 +46,51 @@ from curate.scaling.verdict import (
 )
 
 __all__ = [
+    "FORMS",
     "MULTIPLIER_SCHEMA",
     "NO_EVALUATION",
     "ArmCurve",
     "Cells",
+    "Columns",
+    "Cost",
+    "FitOptions",
+    "JointLaw",
+    "PredictionCheck",
+    "Questions",
+    "Rates",
+    "ReadOut",
     "Reading",
+    "RepeatLaw",
+    "ScalingLaw",
+    "ScalingReport",
     "TokenMultiplier",
     "arm_curve",
     "calibrator_vote",
+    "check_points",
+    "check_prediction",
+    "compute_optimal",
     "conclude",
     "conditional_on",
     "contrast_rows",
     "crossed_interval",
     "decide",
     "detectable",
+    "fit_joint",
+    "fit_repeats",
+    "fit_scaling_law",
+    "gain_per_doubling",
+    "knee",
+    "law_multiplier",
+    "loss_at",
     "multiplier_cells",
     "read_curve",
+    "read_points",
+    "run_points",
+    "scaling_report",
     "sentences",
     "token_multiplier",
+    "tokens_needed",
+    "training_cost",
 ]
 
 

@@ -85,11 +85,12 @@ def mixed_fit(
 @compiled
 def degrees_of_freedom(
     gradient: Floats, phi: Floats, law: Law, data: Data, noise: tuple[float, float]
-) -> tuple[float, float]:
-    """Satterthwaite's degrees of freedom of a linear quantity, and its standard error.
+) -> tuple[float, float, float]:
+    """Of a linear quantity: Satterthwaite's degrees of freedom, standard error, inflation.
 
     The two variances' uncertainty is the inverse of the restricted likelihood's expected
-    information, as in mixed-model t tests.
+    information, as in mixed-model t tests. Inflation is by how much the variance is larger than
+    the weighted fit says, because its weights are estimated (Kenward & Roger 1997).
     """
     variance, ratio = noise
     trunks = int(data[4].max()) + 1
@@ -111,8 +112,8 @@ def degrees_of_freedom(
     pulled = bread @ gradient
     error = np.dot(gradient, pulled)
     free = size.sum() - k
-    if size.max() < 2 or ratio <= 0:
-        return float(free), np.sqrt(variance * error)
+    if size.max() < 2:
+        return float(free), np.sqrt(variance * error), 1.0
     by_point, by_trunk = np.dot(pulled, twice @ pulled), ((turned @ pulled) ** 2).sum()
     inner = turned @ bread @ turned.T
     mixed = bread @ twice
@@ -124,9 +125,17 @@ def degrees_of_freedom(
     pp, pt, tt = 0.5 * pp, 0.5 * pt, 0.5 * tt
     det = pp * tt - pt * pt
     if not det > 0:
-        return 0.0, np.sqrt(variance * error)
+        return 0.0, np.sqrt(variance * error), 1.0
     doubt = (tt * by_point**2 - 2 * pt * by_point * by_trunk + pp * by_trunk**2) / det
-    return 2 * error * error / doubt, np.sqrt(variance * error)
+    # Kenward & Roger: 2 sum of W_ij (Q_ij - P_i C P_j) over both variances, along the gradient
+    along, first = turned @ pulled, twice @ pulled
+    second = turned.T @ along
+    q11, q12 = np.dot(pulled, thrice @ pulled), (damped * along**2).sum()
+    q22 = (size * damped * along**2).sum()
+    s11, s12 = q11 - np.dot(first, bread @ first), q12 - np.dot(first, bread @ second)
+    s22 = q22 - np.dot(second, bread @ second)
+    extra = 2 * (tt * s11 - 2 * pt * s12 + pp * s22) / det
+    return 2 * error * error / doubt, np.sqrt(variance * error), 1 + max(extra, 0.0) / error
 
 
 @compiled

@@ -310,6 +310,10 @@ def _in_words(row: ReadOut) -> str:
 def run_points(runs: pl.DataFrame, *, family: str, size: str | None = None) -> pl.DataFrame:
     """Points of one proxy family from a table of runs: the mean loss over evaluation sets.
 
+    The budgets of one replicate are nested draws, hence dependent: a replicate of a size counts
+    as one training run. Where the parameters of a size grow with its data (n-grams), they
+    are no size to fit: every point gets the size's median.
+
     Args:
         runs: `arm, family, size, n_params, n_tokens, replicate, eval_set, loss`.
         family: Which family; its `size`s together, or one.
@@ -324,5 +328,6 @@ def run_points(runs: pl.DataFrame, *, family: str, size: str | None = None) -> p
     [2.5]
     """
     mine = runs.filter(family=family) if size is None else runs.filter(family=family, size=size)
+    sized = mine.with_columns(n_params=pl.col("n_params").median().over("size"))
     keys = ["arm", "n_params", "n_tokens", "replicate"]
-    return mine.group_by(keys).agg(pl.col("loss").mean()).sort(keys)
+    return sized.group_by(keys).agg(pl.col("loss").sort().mean()).sort(keys)
