@@ -154,7 +154,7 @@ def load_rules(config: RulesConfig, columns: pl.DataFrame | None = None) -> list
 
     >>> rules = load_rules(RulesConfig(sets=("fineweb",)))
     >>> rules[0].name, rules[0].signal, rules[0].min
-    ('fineweb.terminal_punctuation', 'terminal_line_fraction', 0.12)
+    ('fineweb.terminal_punctuation', 'sentence_line_fraction', 0.12)
     """
     known = [*SIGNALS, *OTHER_COLUMNS, *([] if columns is None else columns.columns)]
     tables = _with_overrides(_tables(config), config.override)
@@ -166,7 +166,7 @@ def required_columns(rules: Iterable[Rule]) -> list[str]:
     """The columns that rules read, each once, in rule order.
 
     >>> required_columns(load_rules(RulesConfig(sets=("fineweb",))))[0]
-    'terminal_line_fraction'
+    'sentence_line_fraction'
     """
     return list(dict.fromkeys(rule.signal for rule in rules))
 

@@ -150,22 +150,26 @@ _SOURCES: Mapping[str, Callable[[pl.Series], pl.DataFrame]] = {
 }
 
 
-def _ratio(numerator: str, denominator: str | pl.Expr) -> pl.Expr:
-    below = c(denominator) if isinstance(denominator, str) else denominator
-    return pl.when(below > 0).then(c(numerator) / below).otherwise(0.0)
+def _column(column: str | pl.Expr) -> pl.Expr:
+    return c(column) if isinstance(column, str) else column
 
 
-def _fraction(numerator: str, denominator: str | pl.Expr, meaning: str) -> Signal:
+def _ratio(numerator: str | pl.Expr, denominator: str | pl.Expr) -> pl.Expr:
+    below = _column(denominator)
+    return pl.when(below > 0).then(_column(numerator) / below).otherwise(0.0)
+
+
+def _fraction(numerator: str | pl.Expr, denominator: str | pl.Expr, meaning: str) -> Signal:
     """A share; n-grams that overlap themselves can cover more than the text, hence the cap."""
     return Signal(meaning=meaning, expression=_ratio(numerator, denominator).clip(0.0, 1.0))
 
 
-def _mean(numerator: str, denominator: str, meaning: str) -> Signal:
+def _mean(numerator: str, denominator: str | pl.Expr, meaning: str) -> Signal:
     return Signal(meaning=meaning, expression=_ratio(numerator, denominator))
 
 
-def _count(column: str, meaning: str, source: str = "statistics") -> Signal:
-    return Signal(meaning=meaning, expression=c(column), dtype=pl.Int64, source=source)
+def _count(column: str | pl.Expr, meaning: str, source: str = "statistics") -> Signal:
+    return Signal(meaning=meaning, expression=_column(column), dtype=pl.Int64, source=source)
 
 
 _URL = r"(?i)\bhttps?://[^\s<>\"'`;]+|\bwww\.[a-z0-9-]+\.[a-z]{2,}"
@@ -179,6 +183,12 @@ _SIZES = {
     "paragraphs": _count("paragraphs", "pieces between empty lines"),
     "longest_word_chars": _count("longest_word_chars", "characters of the longest word"),
     "mean_word_chars": _mean("word_chars", "words", "mean length of the words"),
+    "mean_clitic_word_chars": _mean(
+        "word_chars", c("words") + c("clitics"), "the same with English clitics as words"
+    ),
+    "clitic_word_count": _count(
+        c("words") + c("clitics"), "words, English clitics ones of their own"
+    ),
     "mean_line_chars": _mean("text_chars", "lines", "characters per line"),
 }
 _CHARACTERS = {
@@ -212,6 +222,11 @@ _TOKENS = {
     "alphabetic_token_fraction": _fraction(
         "alphabetic_tokens", "tokens", "tokens with a letter / tokens"
     ),
+    "alphabetic_clitic_token_fraction": _fraction(
+        c("alphabetic_tokens") + c("clitics"),
+        c("tokens") + c("clitics"),
+        "the same with English clitics ('s, n't, 'll …) as tokens of their own",
+    ),
     "distinct_token_fraction": _fraction("distinct_tokens", "tokens", "different tokens / tokens"),
     "distinct_stop_word_count": _count(
         "distinct_stop_words", "how many of the, be, to, of, and, that, have, with occur"
@@ -225,6 +240,11 @@ _LINES = {
     "ellipsis_line_fraction": _fraction("ellipsis_lines", "lines", "lines that end in an ellipsis"),
     "terminal_line_fraction": _fraction(
         "terminal_lines", "nonblank_lines", "non-blank lines that end in terminal punctuation"
+    ),
+    "sentence_line_fraction": _fraction(
+        "sentence_lines",
+        "nonblank_lines",
+        "non-blank lines that end in a mark that ends sentences: no ellipsis, no quotation mark",
     ),
     "short_line_fraction": _fraction(
         "short_lines", "nonblank_lines", "non-blank lines of at most 30 characters"

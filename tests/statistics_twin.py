@@ -7,9 +7,19 @@ import re
 import unicodedata
 from collections import Counter
 
-from curate.text._characters import SINGLE_RANGES, TERMINAL_CHARACTERS
+from curate.text._characters import SENTENCE_RANGES, SINGLE_RANGES, TERMINAL_CHARACTERS
 
 STOP_WORDS = {"the", "be", "to", "of", "and", "that", "have", "with"}
+
+
+CLITIC = re.compile(
+    r"(?:['’](?:[sdm]|ll|re|ve|[SDM]|[lL]{2}|[rRvV][eE])|(?<=.[nN])['’][tT])$", re.DOTALL
+)
+ENDS = [marks.partition("-") for marks in SENTENCE_RANGES.split()]
+
+
+def ends_sentence(c):
+    return any(int(first, 16) <= ord(c) <= int(last or first, 16) for first, _, last in ENDS)
 
 
 def is_space(c):
@@ -160,6 +170,7 @@ def count_lines(text):
         "ellipsis_lines": sum(map(ends_in_ellipsis, lines)),
         "nonblank_lines": len(nonblank),
         "terminal_lines": sum(line[-1] in TERMINAL_CHARACTERS for line in nonblank),
+        "sentence_lines": sum(ends_sentence(line[-1]) for line in nonblank),
         "short_lines": sum(len(line) <= 30 for line in nonblank),
         "duplicate_nonblank_line_chars": duplicates(nonblank)[1],
         "split_lines": len(pieces),
@@ -182,6 +193,7 @@ def count_tokens(text):
             "word_chars": sum(map(len, words)),
             "longest_word_chars": max(map(len, words), default=0),
             "alphabetic_tokens": sum(any(map(is_letter, token)) for token in tokens),
+            "clitics": sum(bool(CLITIC.search(token)) for token, kind in pairs if kind == "word"),
             "distinct_tokens": len(set(tokens)),
             "distinct_stop_words": len(STOP_WORDS & set(words)),
         }

@@ -25,6 +25,10 @@ SNIPPETS = [
     "- item\n",
     "xyz ",
     "https",
+    "don't ",
+    "I'll",
+    "cat’s",
+    "n't x've",
 ]
 TEXTS = st.one_of(
     st.text(st.sampled_from(TURNS), max_size=60),

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from curate.text._characters import DIGIT, LETTER, PUNCTUATION, SPACE, TERMINAL, UPPER
+from curate.text._characters import DIGIT, LETTER, PUNCTUATION, SENTENCE_END, SPACE, TERMINAL, UPPER
 from curate.text._token_kernel import (
     I64,
     PADDING,
@@ -44,8 +44,10 @@ COUNTS = tuple(
     text_bytes text_chars letter_chars upper_chars digit_chars space_chars punctuation_chars
     non_ascii_chars latin_1_chars newlines hashes ellipses curly_brackets ascii_letters
     ascii_vowels consonant_run_letters
-    tokens words word_chars longest_word_chars alphabetic_tokens distinct_stop_words
-    lines bullet_lines ellipsis_lines nonblank_lines terminal_lines short_lines
+    tokens words word_chars longest_word_chars alphabetic_tokens clitics
+    distinct_stop_words
+    lines bullet_lines ellipsis_lines nonblank_lines terminal_lines
+    sentence_lines short_lines
     duplicate_nonblank_line_chars split_lines duplicate_lines duplicate_line_chars
     paragraphs duplicate_paragraphs duplicate_paragraph_chars
     distinct_tokens top_2gram_chars top_3gram_chars top_4gram_chars
@@ -56,10 +58,10 @@ COUNTS = tuple(
 # The same columns as indices, in the same order.
 _BYTES, _CHARS, _LETTERS, _UPPERS, _DIGITS, _SPACES, _PUNCTUATION, _NON_ASCII = range(8)
 _LATIN_1, _NEWLINES, _HASHES, _ELLIPSES, _CURLY, _ASCII_LETTERS, _ASCII_VOWELS = range(8, 15)
-_CONSONANT_RUNS, _TOKENS, _WORDS, _WORD_CHARS, _LONGEST, _ALPHABETIC, _STOP = range(15, 22)
-_LINES, _BULLETS, _ELLIPSIS_LINES, _NONBLANK, _TERMINALS, _SHORT = range(22, 28)
-_DUP_NONBLANK_CHARS, _SPLIT_LINES, _DUP_LINES, _DUP_LINE_CHARS = range(28, 32)
-_PARAGRAPHS, _DUP_PARAGRAPHS, _DUP_PARAGRAPH_CHARS, _NGRAMS = range(32, 36)
+_CONSONANT_RUNS, _TOKENS, _WORDS, _WORD_CHARS, _LONGEST, _ALPHABETIC, _CLITICS = range(15, 22)
+_STOP, _LINES, _BULLETS, _ELLIPSIS_LINES, _NONBLANK, _TERMINALS, _SENTENCES = range(22, 29)
+_SHORT, _DUP_NONBLANK_CHARS, _SPLIT_LINES, _DUP_LINES, _DUP_LINE_CHARS = range(29, 34)
+_PARAGRAPHS, _DUP_PARAGRAPHS, _DUP_PARAGRAPH_CHARS, _NGRAMS = range(34, 38)
 
 SHORT_LINE_CHARS = 30  # FineWeb: a short line has at most 30 characters
 _RUN_STARTS = 60  # of 64 bits those at which a run of five lies inside the 64
@@ -240,6 +242,7 @@ def _count_lines(
             out[_BULLETS] += opening == 0x2022 or opening == 45
             out[_ELLIPSIS_LINES] += _ends_in_ellipsis(base, first, last)
             out[_TERMINALS] += (flags[closing] & TERMINAL) != 0
+            out[_SENTENCES] += (flags[closing] & SENTENCE_END) != 0
             out[_SHORT] += chars <= SHORT_LINE_CHARS
             out[_DUP_NONBLANK_CHARS] += copy * chars
         start = end + 1
@@ -276,8 +279,9 @@ def _count_paragraphs(
 def _count_words(tokens: Scalar, hashes: U64, sizes: U32, stops: U64, out: I64) -> None:
     stop_words = np.int64(0)
     for t in range(tokens):
-        chars = np.int64(sizes[t] >> 3)
+        chars = np.int64(sizes[t] >> 4)
         out[_ALPHABETIC] += (sizes[t] >> 2) & 1
+        out[_CLITICS] += (sizes[t] >> 3) & 1
         if sizes[t] & 3 != SYMBOL_KIND:
             out[_WORDS] += 1
             out[_WORD_CHARS] += chars

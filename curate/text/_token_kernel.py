@@ -94,6 +94,31 @@ def _slow_token(base: Scalar, size: Scalar, at: Scalar, flags: U16) -> Scalar:
 
 
 @inlined
+def _apostrophe_at(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
+    """Bytes of the apostrophe (`'` or `’`, E2 80 99) that ends before `end`; 0 = there is none."""
+    if end - start >= 2 and load8(base, end - 1) == 39:
+        return 1
+    if end - start >= 4 and load8(base, end - 1) == 0x99 and load8(base, end - 2) == 0x80:
+        return 3 if load8(base, end - 3) == 0xE2 else 0
+    return 0
+
+
+@njit(nogil=True)
+def _ends_in_clitic(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
+    """Whether a word ends in 's 'd 'm 'll 're 've or n't, without regard to case."""
+    last, before = load8(base, end - 1) | 32, load8(base, end - 2) | 32
+    one = _apostrophe_at(base, start, end - 1)
+    if one:
+        if last == 116:  # t
+            mark = end - 1 - one
+            return mark - start >= 2 and load8(base, mark - 1) | 32 == 110
+        return last == 115 or last == 100 or last == 109
+    if not _apostrophe_at(base, start, end - 2):
+        return False
+    return (before == 108 and last == 108) or ((before == 114 or before == 118) and last == 101)
+
+
+@inlined
 def _ends_word(base: Scalar, at: Scalar, flags: U16) -> Scalar:
     """Whether a word of ASCII characters surely ends before `at`; the byte there is none."""
     b, following = np.int64(load8(base, at)), np.int64(load8(base, at + 1))
@@ -107,7 +132,8 @@ def _ends_word(base: Scalar, at: Scalar, flags: U16) -> Scalar:
 def find_tokens(base: Scalar, size: Scalar, flags: U16, hashes: U64, sizes: U32) -> Scalar:
     """Hash each token and note its characters; returns their number.
 
-    `sizes` holds the characters times eight, plus 4 if the token has a letter, plus the kind.
+    `sizes` holds the characters times 16, plus 8 if the token ends in an English clitic, plus 4
+    if it has a letter, plus the kind.
     """
     count = np.int64(0)
     i: Scalar = np.int64(0)
@@ -121,16 +147,17 @@ def find_tokens(base: Scalar, size: Scalar, flags: U16, hashes: U64, sizes: U32)
         if 0 < run < 64 and _ends_word(base, i + run, flags):
             end = i + run
             letter = letters & ((_ONE << np.uint64(run)) - _ONE) != _ZERO
-            sizes[count] = run << 3 | np.int64(letter) << 2 | WORD_KIND
+            sizes[count] = run << 4 | np.int64(letter) << 2 | WORD_KIND
         elif b < 0x80 and run == 0 and load8(base, i + 1) != b and load8(base, i + 1) < 0x80:
             end = i + 1
-            sizes[count] = 1 << 3 | SYMBOL_KIND
+            sizes[count] = 1 << 4 | SYMBOL_KIND
         else:
             if b >= 0x80 and flags[code_point(base, i)[0]] & (SPACE | CONTROL):
                 i += code_point(base, i)[1]
                 continue
             end, chars, kind, has_letter = _slow_token(base, size, i, flags)
-            sizes[count] = chars << 3 | np.int64(has_letter) << 2 | kind
+            clitic = np.int64(kind == WORD_KIND and _ends_in_clitic(base, i, end))
+            sizes[count] = chars << 4 | clitic << 3 | np.int64(has_letter) << 2 | kind
         hashes[count] = hash_word(base, i, end - i)
         count += 1
         i = end
@@ -203,7 +230,7 @@ def count_ngrams(
     """
     ends[0] = 0
     for t in range(tokens):
-        ends[t + 1] = ends[t] + np.int64(sizes[t] >> 3)
+        ends[t + 1] = ends[t] + np.int64(sizes[t] >> 4)
         grams[t] = hashes[t]
         live[t] = t
     alive = tokens
