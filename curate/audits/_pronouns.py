@@ -68,7 +68,7 @@ NO_ADVERB = _words(
     " homely hourly jelly jolly july kindly leisurely likely lily lively lonely lovely lowly manly"
     " melancholy miserly monopoly monthly motherly nightly only orderly reply scholarly silly"
     " sisterly sprightly stately supply surly tally timely ugly unfriendly unlikely wealthily"
-    " weekly wily womanly worldly yearly"
+    " weekly wily womanly worldly yearly beverly billy carly emily holly kelly molly polly sally"
 )
 
 

@@ -29,7 +29,7 @@ class Weat:
 
     Attributes:
         effect: Difference of mean associations / their standard deviation over all words (ddof
-            1, as the authors' figures need).
+            1, as the authors' figures need); NaN where all words associate alike.
         statistic: Difference of the summed associations.
         p: One-sided: share of partitions with at least this statistic.
         p_two_sided: Share of partitions at least as far from their mean.
@@ -73,10 +73,10 @@ def weat(
     slack = 1e-12 * max(1.0, float(np.abs(both).sum()))
     beyond = int((sums >= observed - slack).sum())
     as_far = int((np.abs(sums - centre) >= abs(observed - centre) - slack).sum())
-    own_one = 0 if exact else 1
+    own_one, spread = (0 if exact else 1), both.std(ddof=1)
     tried = sums.size + own_one
     return Weat(
-        effect=float((own.mean() - other.mean()) / both.std(ddof=1)),
+        effect=float((own.mean() - other.mean()) / spread) if spread > 0 else float("nan"),
         statistic=float(own.sum() - other.sum()),
         p=(beyond + own_one) / tried,
         p_two_sided=(as_far + own_one) / tried,
