@@ -177,7 +177,7 @@ STAGES = (
         work=stages.report,
         homes=("report.html", "report.json"),
         after=("documents", "verdicts", "curated", "audit", "measure", "quality"),
-        sections=("audit", "output"),
+        sections=("audit", "duplicates", "output"),
         modules=("report",),
     ),
 )

@@ -23,7 +23,7 @@ from curate.corpus import (
     write_bytes_atomically,
     write_curated,
 )
-from curate.duplicates import clusters, find_pairs
+from curate.duplicates import check_wipe_out, clusters, find_pairs
 from curate.errors import ConfigError, GateError, InputError
 from curate.judgement import (
     carried_columns,
@@ -257,6 +257,8 @@ def report(context: Context) -> Facts:
         )
     if context.config.audit.gate is not None:
         check_gate(context.folder.read("audit/impact.parquet"), context.config.audit.gate)
+    if context.config.duplicates.guard is not None:
+        check_wipe_out(verdicts, context.config.duplicates.guard)
     return {"kept_share": kept}
 
 

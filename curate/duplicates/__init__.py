@@ -6,13 +6,12 @@ arm and every what-if, from the same pairs.
 
 from curate.duplicates.evidence import (
     FalseRemovals,
-    WipeOutGuard,
-    check_wipe_out,
     false_removal_rate,
     removal_evidence,
     seed_stability,
 )
 from curate.duplicates.find import Duplicates, find_duplicates
+from curate.duplicates.guard import WipeOutGuard, check_wipe_out
 from curate.duplicates.index import add_to_index, compare_with_index
 from curate.duplicates.pairs import PAIRS_SCHEMA, DuplicatesConfig, find_pairs
 from curate.duplicates.passages import (

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.duplicates.exact import first_of_class
+from curate.duplicates.guard import WipeOutGuard
 from curate.duplicates.near import agreements, candidate_pairs
 from curate.duplicates.settings import NearDuplicates
 from curate.duplicates.shuffle import shuffled_pairs_of_bands
@@ -40,10 +41,10 @@ class DuplicatesConfig:
             (`text_chars`), `best_quality` (`quality`), `earliest` (document order) or
             `source_priority` (`source`, by its place in `sources`).
         sources: Sources from the best to the worst, for `source_priority`; others follow.
-        memory_mb: About how much memory the candidate search may use beside a hundred bytes a
-            document, in megabytes: signatures and bands then
-            go through files in a temporary folder. None keeps them in memory, about 0.6 KB a
-            document. The result is the same.
+        memory_mb: About how much memory, in megabytes, the candidate search may use beside a
+            hundred bytes a document: signatures and bands then go through files in a temporary
+            folder. None keeps them in memory, 0.6 KB a document. The result is the same.
+        guard: When removals look like an accident and the run fails; None never does.
 
     >>> DuplicatesConfig(survivor="newest")
     Traceback (most recent call last):
@@ -55,6 +56,7 @@ class DuplicatesConfig:
     survivor: str = "longest"
     sources: tuple[str, ...] = ()
     memory_mb: int | None = None
+    guard: WipeOutGuard | None = field(default_factory=WipeOutGuard)
 
     def __post_init__(self) -> None:
         if self.survivor not in SURVIVOR_POLICIES:
