@@ -15,6 +15,7 @@ LAYERS = [
     ("corpus",),
     ("controls", "clean", "signals"),
     ("rules", "duplicates", "quality", "audits", "subsets", "proxies", "scaling"),
+    ("sweeps",),
     ("experiment", "verdicts", "file_audit"),
     ("report",),
     ("config",),

@@ -1,0 +1,106 @@
+"""How much of a corpus is kept as one bound of one rule moves, from the stored columns alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from curate.errors import ConfigError, unknown_name
+from curate.rules import Rule, failing
+
+__all__ = ["idle_rules", "sweep"]
+
+FEWEST_FOR_IDLE = 10_000  # documents; in fewer, a rule may be silent by chance
+
+
+def sweep(
+    columns: pl.DataFrame,
+    rules: Sequence[Rule],
+    *,
+    rule: str,
+    bound: str,
+    values: Sequence[float],
+) -> pl.DataFrame:
+    """The retention curve of one bound, all other rules as they are.
+
+    No text is read, and the rules are judged once: a document that another rule removes stays
+    removed, and every other one leaves at the value where it crosses the bound.
+
+    Args:
+        columns: One row a document, with the columns that the rules read; rows with a `control`
+            are left out.
+        rules: All rules that are applied.
+        rule: Name of the rule whose bound moves.
+        bound: "min" or "max".
+        values: The values to try.
+
+    Returns:
+        In the order of `values`: `value` Float64, `documents` and `kept` Int64, `share` Float64
+        (kept / documents, 0 of none).
+
+    Raises:
+        ConfigError: There is no such rule or bound.
+
+    >>> rules = [Rule(name="a.words", signal="words", min=50)]
+    >>> columns = pl.DataFrame({"words": [10, 30, 60, 80]})
+    >>> sweep(columns, rules, rule="a.words", bound="min", values=[20, 70])["kept"].to_list()
+    [3, 1]
+    """
+    moving = _named(rules, rule)
+    if bound not in ("min", "max"):
+        raise ConfigError(f"rule {rule!r} has no bound {bound!r}; allowed: min, max")
+    if "control" in columns.columns:
+        columns = columns.filter(pl.col("control").is_null())
+    fixed = [r for r in rules if r.name != rule] + _other_bound(moving, bound)
+    lost = failing(columns, fixed).select(pl.any_horizontal(pl.lit(False), pl.all())).to_series()
+    column = columns.filter(~lost)[moving.signal].drop_nulls().cast(pl.Float64).drop_nans().sort()
+    kept = [_count_kept(column, float(value), bound) for value in values]
+    total = columns.height
+    return pl.DataFrame(
+        {
+            "value": [float(value) for value in values],
+            "documents": [total] * len(kept),
+            "kept": kept,
+            "share": [k / total if total else 0.0 for k in kept],
+        },
+        schema={"value": pl.Float64, "documents": pl.Int64, "kept": pl.Int64, "share": pl.Float64},
+    )
+
+
+def idle_rules(columns: pl.DataFrame, rules: Sequence[Rule]) -> list[str]:
+    """Names of the rules that no document fails, if there are enough documents to say so.
+
+    A rule that never fires is often a mistake: another unit, a column of another dialect.
+
+    >>> rules = [Rule(name="a.words", signal="words", min=0)]
+    >>> idle_rules(pl.DataFrame({"words": range(10_000)}), rules)
+    ['a.words']
+    >>> idle_rules(pl.DataFrame({"words": range(10)}), rules)
+    []
+    """
+    if columns.height < FEWEST_FOR_IDLE or not rules:
+        return []
+    fired = failing(columns, rules).select(pl.all().any()).row(0, named=True)
+    return [name for name, any_ in fired.items() if not any_]
+
+
+def _named(rules: Sequence[Rule], name: str) -> Rule:
+    for rule in rules:
+        if rule.name == name:
+            return rule
+    raise ConfigError(unknown_name("rule", name, [rule.name for rule in rules]))
+
+
+def _other_bound(rule: Rule, bound: str) -> list[Rule]:
+    """The moving rule with its other bound alone, if it has one."""
+    low, high = (None, rule.max) if bound == "min" else (rule.min, None)
+    if low is None and high is None:
+        return []
+    return [Rule(name=rule.name, signal=rule.signal, min=low, max=high)]
+
+
+def _count_kept(column: pl.Series, value: float, bound: str) -> int:
+    if bound == "max":
+        return column.search_sorted(value, "right")
+    return len(column) - column.search_sorted(value, "left")
