@@ -148,6 +148,29 @@ def tally(counts, name):
     }
 
 
+def pooled(rows):
+    """The same over all designs and noises, among printed numbers."""
+    for name in TRUTH:
+        mine = [row for row in rows if row["quantity"] == name]
+        known = [round(row["sets"] * row["identified"]) for row in mine]
+        pairs = list(zip(known, mine, strict=True))
+        covered = sum(round(k * row["coverage"]) for k, row in pairs if k)
+        n, sets = sum(known), sum(row["sets"] for row in mine)
+        all_covered = sum(row["sets"] * row["coverage_of_all"] for row in mine)
+        low, high = binomial_band(n, 0.95)
+        yield {
+            "design": "all",
+            "noise": "both",
+            "quantity": name,
+            "sets": sets,
+            "identified": n / sets,
+            "coverage": covered / n,
+            "band": [low / n, high / n],
+            "inside": low <= covered <= high,
+            "coverage_of_all": all_covered / sets,
+        }
+
+
 CAUSES = (
     ("wide", 1.0, 0.0),
     ("wide", 1.1, 0.0),
@@ -206,7 +229,7 @@ def as_text(result):
         "| coverage of all |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row in result["recovery"]:
+    for row in [*result["recovery"], *pooled(result["recovery"])]:
         known = row["coverage"] is not None
         shown = f"{row['coverage']:.3f}{'' if row['inside'] else ' (outside)'}" if known else "–"
         band = "{:.3f}–{:.3f}".format(*row["band"]) if known else "–"
