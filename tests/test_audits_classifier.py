@@ -1,0 +1,283 @@
+"""Classifiers trained on the corpus, what is left of whom, differences, files, statements."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from curate.audits import (
+    ClassifierDesign,
+    audit,
+    audit_classifier,
+    audit_difference,
+    directional_amplification,
+    group_metrics,
+    impact,
+    load_lexicon,
+    representation,
+    responsible_ai_fields,
+    reweigh,
+    tidy,
+    zhao_amplification,
+)
+from curate.errors import ConfigError, GateError, InputError
+from curate.file_audit import FileAudit, audit_file
+from curate.statistics import binomial_band
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+sys.path.insert(0, str(EXAMPLES))
+import dialect_filter  # noqa: E402
+import recruiting  # noqa: E402
+
+
+def recruit(penalty, seed, *, n=10_000, reweighed=False):
+    design = ClassifierDesign(
+        group="group", audited="women", swaps=recruiting.SWAPS, reweighed=reweighed
+    )
+    return audit_classifier(recruiting.make_cvs(n, penalty=penalty, seed=seed), design)
+
+
+def test_the_planted_penalty_is_found():
+    found = recruit(1.0, 1)
+
+    assert found.selection_ratio.high < 1
+    assert found.swap_shift.high < 0
+    assert found.flagged
+    assert found.selection_ratio.estimate == pytest.approx(found.label_ratio.estimate, abs=0.1)
+    rates = dict(found.groups.select("group", "selection_rate").rows())
+    assert rates["women"] < rates["men"]
+
+
+@pytest.mark.study
+def test_without_a_penalty_flags_stay_inside_the_band():
+    n = 200
+    flags = sum(recruit(0.0, seed, n=3_000).flagged for seed in range(n))
+    print("recruiting null flags", flags / n)
+
+    assert flags <= binomial_band(n, 0.05)[1]
+
+
+@pytest.mark.study
+def test_reweighing_brings_the_ratio_back():
+    ratios = [recruit(1.0, seed, n=6_000, reweighed=True).selection_ratio for seed in range(20)]
+    mean = np.mean([ratio.estimate for ratio in ratios])
+    print("reweighed ratio, mean of 20 seeds", mean)
+
+    assert mean >= 0.85
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"group": "grop"}, "did you mean 'group'"),
+        ({"audited": "woman"}, "did you mean 'women'"),
+        ({"parts": 1}, "at least 2 parts"),
+        ({"parts": 100}, "at least 2 parts of 50"),
+    ],
+)
+def test_designs_that_cannot_be_are_refused(change, message):
+    design = {"group": "group", "audited": "women"} | change
+
+    with pytest.raises(ConfigError, match=message):
+        audit_classifier(recruiting.make_cvs(500, penalty=0, seed=1), ClassifierDesign(**design))
+
+
+def test_reweighed_groups_have_one_rate():
+    rng = np.random.default_rng(2)
+    group = rng.integers(0, 3, 500)
+    label = rng.random(500) < 0.2 + 0.2 * group
+    weight = reweigh(group, label)
+    rates = [np.average(label[group == g], weights=weight[group == g]) for g in range(3)]
+
+    assert rates == pytest.approx([label.mean()] * 3)
+    assert weight.sum() == pytest.approx(500)
+
+
+def test_decisions_equal_to_labels_amplify_nothing():
+    rng = np.random.default_rng(3)
+    group, label = rng.integers(0, 2, 400), rng.random(400) < 0.3
+
+    assert zhao_amplification(label, label, group) == 0
+    assert directional_amplification(label, label, group) == 0
+
+
+def test_both_amplifications_by_hand():
+    group = ["m"] * 4 + ["f"] * 4
+    label = [1, 1, 1, 0, 1, 0, 0, 0]
+    decision = [1, 1, 1, 1, 0, 0, 0, 0]
+
+    assert zhao_amplification(label, decision, group) == pytest.approx(0.25)
+    assert directional_amplification(label, decision, group) == pytest.approx(0.25)
+
+
+def counted(cells):
+    """Labels, decisions and groups from counts (true pos., false pos., missed, right)."""
+    rows = [
+        (group, y, d)
+        for group, counts in cells.items()
+        for (y, d), n in zip(((1, 1), (0, 1), (1, 0), (0, 0)), counts, strict=True)
+        for _ in range(n)
+    ]
+    groups, labels, decisions = zip(*rows, strict=True)
+    return group_metrics(labels, decisions, groups)
+
+
+def test_published_selection_rates_and_their_ratios():
+    """fairlearn's data: 22 of 36 and 24 of 35 selected; ratio .891204, difference .074603."""
+    table = counted({"aa": (12, 10, 6, 8), "ba": (12, 12, 6, 5)})
+    low, high = table["selection_rate"]
+
+    assert (round(low, 6), round(high, 6)) == (0.611111, 0.685714)
+    assert (round(low / high, 6), round(high - low, 6)) == (0.891204, 0.074603)
+
+
+def test_published_disparities():
+    """aequitas's case: Low against High fnr 1.5, fpr 4/3, for 1, fdr 2, ppr 1, pprev 1."""
+    high, low = counted({"High": (2, 1, 1, 1), "Low": (1, 2, 1, 1)}).rows(named=True)
+    expected = {
+        "false_negative_rate": 1.5,
+        "false_positive_rate": 4 / 3,
+        "false_omission_rate": 1.0,
+        "false_discovery_rate": 2.0,
+        "selection_rate": 1.0,
+        "n": 1.0,
+    }
+
+    assert {k: low[k] / high[k] for k in expected} == pytest.approx(expected)
+
+
+def test_metrics_equal_scikit_learn():
+    from sklearn import metrics
+
+    rng = np.random.default_rng(4)
+    y, score = rng.random(200) < 0.4, rng.random(200)
+    row = group_metrics(y, score > 0.6, ["one"] * 200, score).row(0, named=True)
+
+    assert row["precision"] == pytest.approx(metrics.precision_score(y, score > 0.6))
+    assert row["recall"] == pytest.approx(metrics.recall_score(y, score > 0.6))
+    assert row["f1"] == pytest.approx(metrics.f1_score(y, score > 0.6))
+    assert row["auc"] == pytest.approx(metrics.roc_auc_score(y, score))
+
+
+# ── representation ───────────────────────────────────────────────────────────────────────────
+
+
+def test_representation_by_documents_and_words():
+    verdicts = pl.DataFrame(
+        {
+            "source": ["a", "a", "b", "b", None],
+            "kept": [True, True, True, False, False],
+            "words": [10, 10, 40, 40, 20],
+        }
+    )
+    found = representation(verdicts, group="source")
+    weighted = representation(verdicts, group="source", weight="words")
+
+    assert found.table["group"].to_list() == ["(missing)", "a", "b"]
+    assert (found.worst_group, found.worst_retention) == ("(missing)", 0.0)
+    assert found.total_variation == pytest.approx((0.2 + abs(0.4 - 2 / 3) + abs(0.4 - 1 / 3)) / 2)
+    assert 1 < found.effective_curated < 2 < found.effective_raw < 3
+    assert weighted.table["retention"].to_list() == [0.0, 1.0, 0.5]
+    assert 0 < weighted.jensen_shannon < 1
+
+
+def test_a_corpus_that_keeps_all_has_not_moved():
+    found = representation(pl.DataFrame({"g": ["a", "b"], "kept": [True, True]}), group="g")
+
+    assert (found.total_variation, found.jensen_shannon, found.worst_retention) == (0, 0, 1)
+
+
+# ── differences, files, statements ───────────────────────────────────────────────────────────
+
+
+def judged(removed):
+    lists = [["s.r"]] * removed + [[]] * (1000 - removed) + [["s.r"]] * 50 + [[]] * 950
+    return pl.DataFrame({"source": ["a"] * 1000 + ["b"] * 1000, "failed": lists})
+
+
+def test_flags_that_appeared_and_went():
+    quiet, loud = (audit(judged(n)).table for n in (50, 200))
+    appeared = audit_difference(quiet, loud).row(0, named=True)
+
+    assert (appeared["step"], appeared["group"], appeared["change"]) == ("s", "a", "appeared")
+    assert (appeared["state_before"], appeared["state_after"]) == ("no flag", "flag")
+    assert audit_difference(loud, quiet)["change"].to_list() == ["went"]
+    assert audit_difference(loud, loud).is_empty()
+    assert audit_difference(quiet.clear(), loud)["state_before"].to_list() == [None]
+
+
+def test_verdict_files_are_audited_as_they_are(tmp_path):
+    judged(200).write_parquet(tmp_path / "v.parquet")
+    found = audit_file(tmp_path / "v.parquet")
+
+    assert found.table.equals(audit(judged(200)).table)
+    with pytest.raises(ConfigError, match="no column 'language'"):
+        audit_file(tmp_path / "v.parquet", FileAudit(groups=("language",)))
+    with pytest.raises(ConfigError, match="need the texts"):
+        audit_file(tmp_path / "v.parquet", FileAudit(lexicons=("identity",)))
+
+
+def test_text_files_are_judged_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    long = "The women of the town met in the hall and they spoke of the harvest and the rain. " * 8
+    rows = {"text": ["too short"] * 60 + [long] * 140, "source": ["forum"] * 100 + ["news"] * 100}
+    pl.DataFrame(rows).write_ndjson(tmp_path / "a.jsonl")
+    config = FileAudit(lexicons=("identity",), rules=("gopher_quality",), cluster=None)
+    found = audit_file(tmp_path / "a.jsonl", config)
+
+    assert set(found.flagged.select("group_column", "group").rows()) >= {
+        ("source", "forum"),
+        ("gender: women", "not named"),
+    }
+    with pytest.raises(InputError):
+        audit_file(tmp_path / "none.jsonl")
+
+
+def test_tidy_rows_and_card_fields():
+    found = audit(judged(200))
+    rows = tidy(found.table)
+    fields = responsible_ai_fields(found, [load_lexicon("identity")])
+
+    assert rows.columns == [
+        *("step", "group_axis", "group", "metric", "value", "low", "high", "n", "q", "flag")
+    ]
+    assert rows.filter(group="a", metric="removal_ratio")["value"].item() == pytest.approx(4)
+    assert "s removes 20.0 % of source = 'a'" in fields["rai:dataBiases"]
+    assert load_lexicon("identity").sha256 in fields["rai:dataLimitations"]
+
+
+# ── the filter that removes dialect ──────────────────────────────────────────────────────────
+
+
+def test_the_dialect_filter_is_the_flagged_step():
+    found = dialect_filter.audited(dialect_filter.make_posts(6_000, seed=1))
+
+    assert set(found.flagged["step"]) == {"profanity"}
+    assert dialect_filter.COLUMN in set(found.flagged["group_column"])
+    with pytest.raises(GateError, match="profanity"):
+        dialect_filter.stop_run(found)
+
+
+@pytest.mark.study
+def test_the_dialect_filter_is_found_and_no_innocent_step():
+    n, right = 200, 0
+    for seed in range(n):
+        flagged = dialect_filter.audited(dialect_filter.make_posts(4_000, seed=seed)).flagged
+        strong = flagged.filter(pl.col("q") < 0.01)
+        right += set(flagged["step"]) == {"profanity"} and dialect_filter.COLUMN in set(
+            strong["group_column"]
+        )
+    print("dialect filter found, no innocent step", right / n)
+
+    assert right >= binomial_band(n, 0.95)[0]
+
+
+def test_impact_of_an_innocent_filter_is_no_flag():
+    posts = dialect_filter.make_posts(3_000, seed=2).with_columns(
+        failed=pl.lit([], dtype=pl.List(pl.String))
+    )
+    table = impact(posts, steps={"none": ["none.x"]}, group="source")
+
+    assert set(table["state"].drop_nulls()) == {"not enough documents"}
