@@ -170,6 +170,8 @@ def _check_iban(text: bytes, start: int, end: int) -> Place | None:
 
 
 def _check_phone(text: bytes, start: int, end: int) -> Place | None:
+    if text[end - 1 : end] == b")" and b"(" not in text[start:end]:
+        end -= 1  # it closes a bracket that was opened before the number
     digits = sum(48 <= b < 58 for b in text[start:end])
     return (start, end) if 8 <= digits <= 15 else None
 
