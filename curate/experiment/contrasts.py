@@ -10,7 +10,9 @@ from curate.experiment.config import ARROW, MeasureConfig
 from curate.experiment.inputs import ONLY, WITHOUT, MeasureInputs
 
 REACH = 1.5  # A's ladder goes on this far beyond D / (1 − r)
-RAW_REACH = 2.25  # noise that hurts costs more than its share; further still, budgets shrink
+# Noise that hurts costs more than its share, and a calibrator that measures 2.5 in one draw is no
+# reason to measure nothing; further still, budgets shrink.
+RAW_REACH = 2.0
 NULL_REACH = 3.0  # two disjoint draws differ far more than two paired ones
 HALF = 0.5  # the calibrator's share of filler
 PASSES = 8  # over a fixed pool, at most
@@ -55,7 +57,8 @@ class Contrast:
         """How far A's ladder goes on beyond D / (1 − r)."""
         if self.arm_a == "null_a":
             return NULL_REACH
-        noisy = self.arm_a == "degraded" or (self.arm_a == "raw" and self.kind != "control")
+        known = self.kind == "control" and self.arm_a != "degraded"
+        noisy = self.arm_a in ("raw", "degraded", "calibrator_diluted") and not known
         return RAW_REACH if noisy else REACH
 
     @property

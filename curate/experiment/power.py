@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from curate.scaling.multiplier import MIN_REPLICATES
 from curate.statistics import t_quantile
 
 # Spread of ln m between paired draws: demonstration corpus, 100 k to 2 M tokens (.06 to .11).
@@ -47,7 +48,9 @@ class Design:
 
     @property
     def freedom(self) -> float:
-        """Satterthwaite's, the documents' part being known well."""
+        """Satterthwaite's, the documents' part being known well; few draws count alone."""
+        if self.draws < MIN_REPLICATES:
+            return float(self.draws - 1)
         drawn = self.spread**2 / self.draws
         return float((self.draws - 1) * (1 + self.document_error**2 / drawn) ** 2)
 
