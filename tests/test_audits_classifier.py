@@ -1,5 +1,7 @@
 """Classifiers trained on the corpus, what is left of whom, differences, files, statements."""
 
+import ast
+import json
 import sys
 from pathlib import Path
 
@@ -281,3 +283,30 @@ def test_impact_of_an_innocent_filter_is_no_flag():
     table = impact(posts, steps={"none": ["none.x"]}, group="source")
 
     assert set(table["state"].drop_nulls()) == {"not enough documents"}
+
+
+# ── the notebook ─────────────────────────────────────────────────────────────────────────────
+
+
+def run_cells(path):
+    """Run a notebook's cells in order; what each cell's last expression evaluates to."""
+    space, shown = {}, []
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        *body, last = ast.parse("".join(cell["source"])).body
+        exec(compile(ast.Module(body, []), str(path), "exec"), space)
+        if isinstance(last, ast.Expr):
+            shown.append(eval(compile(ast.Expression(last.value), str(path), "eval"), space))
+        else:
+            exec(compile(ast.Module([last], []), str(path), "exec"), space)
+    return [value for value in shown if value is not None]
+
+
+def test_the_notebook_shows_table_sentence_and_forest():
+    found, sentence, forests = run_cells(EXAMPLES / "audit.ipynb")
+
+    assert "<table" in found._repr_html_()
+    assert sentence.startswith("2 of 4 tested (step, group) pairs lose clearly more")
+    assert "1 of them explained by words" in sentence
+    assert forests._repr_html_().count("<svg") == 3
