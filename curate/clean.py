@@ -8,6 +8,7 @@ again when the earlier step is left out. Leaving a step out is `apply_edits` on 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import polars as pl
 
 from curate.errors import ConfigError, IntegrityError, unknown_name
 from curate.text.boilerplate import frame_lines
+from curate.text.c4 import CITATION, c4_lines
 from curate.text.mojibake import MOJIBAKE, repairs
 from curate.text.personal_data import find_personal_data
 from curate.text.spans import Span, add_disjoint
@@ -175,9 +177,43 @@ def repair_encoding(documents: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def keep_c4_lines(documents: pl.DataFrame) -> pl.DataFrame:
+    r"""Take out the lines that the C4 line rules drop, with their newlines.
+
+    >>> keep_c4_lines(pl.DataFrame({"text": ["Home\nThis line stays here."]})).row(0)
+    (0, 0, 5, '')
+    """
+    sizes = documents.select(
+        document=pl.int_range(pl.len(), dtype=pl.UInt32),
+        size=pl.col("text").str.len_bytes().cast(pl.Int64),
+    )
+    lines = c4_lines(documents["text"]).filter(~pl.col("kept"))
+    joined = lines.join(sizes, on="document", how="left", maintain_order="left")
+    end = pl.min_horizontal(pl.col("end") + 1, "size")
+    return joined.select("document", "start", end=end, replacement=pl.lit("")).filter(
+        pl.col("start") < pl.col("end")
+    )
+
+
+def strip_citations(documents: pl.DataFrame) -> pl.DataFrame:
+    """Take out the marks `[1]`, `[]`, `[edit]` and `[citation needed]`, as C4 does.
+
+    >>> strip_citations(pl.DataFrame({"text": ["It boils.[12]"]})).row(0)
+    (0, 9, 13, '')
+    """
+    rows: list[tuple[int, int, int, str]] = []
+    for document in documents["text"].str.contains(CITATION).arg_true().to_list():
+        raw = documents["text"][document].encode()
+        rows += [(document, *m.span(), "") for m in re.finditer(CITATION.encode(), raw)]
+    schema = {"document": pl.UInt32, "start": pl.Int64, "end": pl.Int64, "replacement": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 CLEANERS: Mapping[str, Cleaner] = {
     "repair_encoding": repair_encoding,
     "drop_boilerplate_lines": drop_boilerplate_lines,
+    "keep_c4_lines": keep_c4_lines,
+    "strip_citations": strip_citations,
     "mask_pii": mask_pii,
 }
 """Every cleaning step by name."""

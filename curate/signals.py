@@ -17,6 +17,7 @@ import polars as pl
 
 from curate.errors import ConfigError, InputError, unknown_name
 from curate.text.boilerplate import frame_line_fraction
+from curate.text.c4 import c4_counts
 from curate.text.markup import markup_chars
 from curate.text.mojibake import mojibake_chars
 from curate.text.personal_data import KINDS, find_personal_data
@@ -147,6 +148,7 @@ _SOURCES: Mapping[str, Callable[[pl.Series], pl.DataFrame]] = {
         {"markup": markup_chars(text), "chars": text.str.len_chars()}
     ),
     "personal_data": _personal_data_counts,
+    "c4": c4_counts,
 }
 
 
@@ -324,7 +326,17 @@ _CONTENT = {
     for kind in KINDS
 }
 
-SIGNALS: Mapping[str, Signal] = _SIZES | _CHARACTERS | _TOKENS | _LINES | _NGRAMS | _CONTENT
+_C4 = {
+    name: _count(name, meaning, "c4")
+    for name, meaning in {
+        "c4_sentence_count": "sentences in the lines that the C4 line rules keep",
+        "c4_kept_line_count": "lines that the C4 line rules keep",
+        "c4_curly_line_count": "lines with `{` that end as a sentence does",
+        "c4_lorem_ipsum_line_count": "lines with `lorem ipsum` that end as a sentence does",
+    }.items()
+}
+
+SIGNALS: Mapping[str, Signal] = _SIZES | _CHARACTERS | _TOKENS | _LINES | _NGRAMS | _CONTENT | _C4
 """Every signal by name."""
 
 if __name__ == "__main__":
