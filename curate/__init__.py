@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from curate.quality import fit_quality
     from curate.rules import Rule, judge
     from curate.runs import Run, open_run, run
-    from curate.scaling import token_multiplier
+    from curate.scaling import fit_scaling_law, token_multiplier
     from curate.signals import measure_signals
 
 __version__ = "0.1.0"
@@ -27,6 +27,7 @@ _HOMES = {
     "CurateError": "curate.errors",
     "find_duplicates": "curate.duplicates",
     "fit_quality": "curate.quality",
+    "fit_scaling_law": "curate.scaling",
     "judge": "curate.rules",
     "measure_signals": "curate.signals",
     "NearDuplicates": "curate.duplicates",
@@ -39,20 +40,21 @@ _HOMES = {
 }
 
 __all__ = [
-    "audit",
     "CurateError",
-    "find_duplicates",
-    "fit_quality",
-    "judge",
-    "measure_signals",
     "NearDuplicates",
-    "open_run",
     "Rule",
     "Run",
+    "audit",
+    "find_duplicates",
+    "fit_quality",
+    "fit_scaling_law",
+    "judge",
+    "measure_signals",
+    "open_run",
     "run",
     "scan_corpus",
     "token_multiplier",
-]  # fmt: skip
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for

@@ -1,4 +1,4 @@
-"""The command line: `curate run | audit | measure | explain | what-if | diff | report | demo`.
+"""The command line: `curate run | demo | explain | what-if | …`.
 
 Exit codes: 0 done, 1 a gate failed, 2 wrong usage or config, 3 input unreadable.
 """
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import polars as pl
 import typer
 from rich.console import Console
 
@@ -122,6 +123,27 @@ def diff(folder: RunPath, other: RunPath) -> None:
     print(f"{changes.height:,} documents differ")
     for row in changes.head(20).to_dicts():
         print(f"  {row['id']}: {_fate(row['failed'])} → {_fate(row['failed_other'])}")
+
+
+@app.command()
+def scaling(
+    points: Annotated[Path, typer.Argument(help="CSV or Parquet with one row a training run.")],
+    n: Annotated[str, typer.Option("--n", help="Column of parameters.")] = "n_params",
+    d: Annotated[str, typer.Option("--d", help="Column of training tokens.")] = "n_tokens",
+    loss: Annotated[str, typer.Option("--loss", help="Column of losses.")] = "loss",
+    arm: Annotated[str | None, typer.Option("--arm", help="Column of data sets.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="Column of training runs.")] = None,
+) -> None:
+    """Fit scaling laws to anyone's training runs and read them as tokens needed."""
+    from curate.scaling import Columns, read_points, scaling_report
+
+    columns = Columns(n=n, d=d, loss=loss, arm=arm, run=run)
+    found = scaling_report(read_points(points, columns))
+    for sentence in found.sentences:
+        print(sentence)
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200, tbl_hide_dataframe_shape=True):
+        print(found.parameters)
+        print(found.read_outs)
 
 
 @app.command()

@@ -73,3 +73,21 @@ def test_without_arguments_it_shows_help():
 
     assert finished.returncode == 2
     assert "what-if" in finished.stdout + finished.stderr
+
+
+def test_scaling_laws_of_anyones_points(tmp_path):
+    rows = [
+        (n, d, 1.7 + 400 / n**0.34 + 2000 / d**0.37)
+        for n in (1e7, 3e7, 1e8, 3e8, 1e9)
+        for d in (1e9, 3e9, 1e10, 3e10)
+    ]
+    table = pl.DataFrame(rows, schema=["params", "tokens", "loss"], orient="row")
+    table.write_csv(tmp_path / "points.csv")
+    names = ("--n", "params", "--d", "tokens")
+    fitted = run_curate("scaling", tmp_path / "points.csv", *names)
+    missing = run_curate("scaling", tmp_path / "points.csv")
+
+    assert fitted.returncode == 0, fitted.stderr
+    assert "tokens per parameter" in fitted.stdout
+    assert missing.returncode == 2
+    assert "n_params" in missing.stderr

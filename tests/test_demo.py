@@ -278,7 +278,8 @@ def test_packages_limit_the_text(site, tmp_path):
 def test_config_points_at_the_corpus(monkeypatch, corpus, tmp_path):
     built = []
     monkeypatch.setattr(
-        "curate.demo.build.build_demo_corpus", lambda folder, seed: built.append(folder) or corpus
+        "curate.demo.build.build_demo_corpus",
+        lambda folder, **options: built.append(folder) or corpus,
     )
     config = demo_config(tmp_path / "demo")
 

@@ -20,7 +20,7 @@ def test_names_are_few_sorted_and_there():
     names = [n for n in curate.__all__ if not n.startswith("__")]
 
     assert len(names) <= 20
-    assert names == sorted(names, key=str.lower)
+    assert names == sorted(names)
     assert all(hasattr(curate, name) for name in names)
     assert set(names) <= set(dir(curate))
 
