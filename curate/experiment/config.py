@@ -16,7 +16,6 @@ ARM_GROUPS = (
     "degraded",
     "duplicated",
     "fixed_pool",
-    "shapley",
 )
 ARROW = " → "
 

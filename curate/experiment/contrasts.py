@@ -12,7 +12,7 @@ from curate.experiment.inputs import ONLY, WITHOUT, MeasureInputs
 REACH = 1.5  # A's ladder goes on this far beyond D / (1 − r)
 # Noise that hurts costs more than its share, and a calibrator that measures 2.5 in one draw is no
 # reason to measure nothing; further still, budgets shrink.
-RAW_REACH = 2.0
+RAW_REACH = 2.25
 NULL_REACH = 3.0  # two disjoint draws differ far more than two paired ones
 HALF = 0.5  # the calibrator's share of filler
 PASSES = 8  # over a fixed pool, at most

@@ -78,10 +78,9 @@ class GptSettings:
         return self.context * self.batch_sequences
 
 
-# Batch 1, and rates at which inert filler at one half costs a factor of two (budgets of 50,000 and
-# 100,000 tokens, one draw: 2.1 and 2.2 at width 32, 2.0 and 2.4 at width 64). Half the rate lacks
-# steps (1.6), twice the rate forgets while it reads filler (2.1 to 3.0); a batch of 8 gives 1.0
-# and 1.3. The calibrator of each run decides anew.
+# Batch 1, and rates at which inert filler at one half costs a factor of two (docs/decisions/0010).
+# At these budgets half the rate lacks steps (1.6), and a batch of 8 gives 1.0 and 1.3. The
+# calibrator of each run decides anew.
 DEFAULT_SETTINGS: Mapping[str, GptSettings] = {
     "width32": GptSettings(width=32, heads=2, peak_rate=2e-3),
     "width64": GptSettings(width=64, heads=4, peak_rate=1e-3),
