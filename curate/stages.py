@@ -191,7 +191,7 @@ def _selection_ranks(context: Context, quality: pl.Series) -> list[pl.Series]:
             f"quality.select.within names {missing[0]!r}; the documents have: "
             f"{', '.join(frames[0].columns)}"
         )
-    documents = pl.concat([f.select(wanted) for f in frames]).with_columns(quality)
+    documents = pl.concat([f.select(*wanted) for f in frames]).with_columns(quality)
     return [selection_ranks(documents, select, seed=context.config.seed)]
 
 
