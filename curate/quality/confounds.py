@@ -52,13 +52,13 @@ def partial_correlation(
     >>> round(found.estimate, 3)
     1.0
     """
-    left, right = (_centred(_ranks(np.asarray(v)), given) for v in (score, other))
+    columns = np.asarray(score), np.asarray(other)
     codes, sides = sided_blocks(given, unit)
-    products = (left * right, left**2, right**2)
-    sums = np.stack([np.bincount(codes, p, sides.size) for p in products])
-    total = sums.sum(1)
-    value = _correlation(total[:, None])[0]
-    return _fisher(float(value), _correlation(total[:, None] - sums), sides, confidence)
+    left_out = [
+        _within(*(column[codes != block] for column in columns), given[codes != block])
+        for block in range(sides.size)
+    ]
+    return _fisher(_within(*columns, given), np.array(left_out), sides, confidence)
 
 
 def source_correlations(scored: pl.DataFrame) -> pl.DataFrame:
@@ -114,6 +114,11 @@ def length_warnings(found: Estimate) -> list[str]:
 
 def _ranks(values: NDArray[Any]) -> Floats:
     return np.asarray(pl.Series(values).rank().to_numpy(), dtype=np.float64)
+
+
+def _within(score: NDArray[Any], other: NDArray[Any], given: Bools) -> float:
+    """Rank correlation of two columns within the sides."""
+    return _plain_correlation(*(_centred(_ranks(column), given) for column in (score, other)))
 
 
 def _centred(values: Floats, given: Bools) -> Floats:
