@@ -226,8 +226,9 @@ _TOKENS = {
     ),
     "alphabetic_clitic_token_fraction": _fraction(
         c("alphabetic_tokens") + c("clitics"),
-        c("tokens") + c("clitics"),
-        "the same with English clitics ('s, n't, 'll …) as tokens of their own",
+        c("tokens") + c("clitics") - c("abbreviation_stops"),
+        "the same with English clitics ('s, n't, 'll …) as tokens of their own, and no token for "
+        "the full stop of an abbreviation",
     ),
     "distinct_token_fraction": _fraction("distinct_tokens", "tokens", "different tokens / tokens"),
     "distinct_stop_word_count": _count(

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 
 from curate.text._characters import SENTENCE_RANGES, SINGLE_RANGES, TERMINAL_CHARACTERS
+from curate.text.statistics import ABBREVIATIONS
 
 STOP_WORDS = {"the", "be", "to", "of", "and", "that", "have", "with"}
 
@@ -182,6 +183,19 @@ def count_lines(text):
     }
 
 
+def abbreviation_stops(text):
+    """Full stops right after a word that is written with one."""
+    count, at, previous = 0, 0, None
+    for token, kind in tokenize(text):
+        start = text.index(token, at)
+        if token == "." and previous and previous[1] == start and previous[0] == "word":
+            word = text[previous[2] : start]
+            count += (len(word) == 1 and is_letter(word)) or word in ABBREVIATIONS
+        at = start + len(token)
+        previous = (kind, at, start)
+    return count
+
+
 def count_tokens(text):
     pairs = tokenize(text)
     tokens = [token for token, _ in pairs]
@@ -194,6 +208,7 @@ def count_tokens(text):
             "longest_word_chars": max(map(len, words), default=0),
             "alphabetic_tokens": sum(any(map(is_letter, token)) for token in tokens),
             "clitics": sum(bool(CLITIC.search(token)) for token, kind in pairs if kind == "word"),
+            "abbreviation_stops": abbreviation_stops(text),
             "distinct_tokens": len(set(tokens)),
             "distinct_stop_words": len(STOP_WORDS & set(words)),
         }

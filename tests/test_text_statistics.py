@@ -29,6 +29,7 @@ SNIPPETS = [
     "I'll",
     "cat’s",
     "n't x've",
+    "Mr. X. e.g. ",
 ]
 TEXTS = st.one_of(
     st.text(st.sampled_from(TURNS), max_size=60),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from curate.text._characters import DIGIT, LETTER, PUNCTUATION, SENTENCE_END, SPACE, TERMINAL, UPPER
 from curate.text._token_kernel import (
     I64,
+    N_STOP_WORDS,
     PADDING,
     SYMBOL_KIND,
     U16,
@@ -45,7 +46,7 @@ COUNTS = tuple(
     non_ascii_chars latin_1_chars newlines hashes ellipses curly_brackets ascii_letters
     ascii_vowels consonant_run_letters
     tokens words word_chars longest_word_chars alphabetic_tokens clitics
-    distinct_stop_words
+    abbreviation_stops     distinct_stop_words
     lines bullet_lines ellipsis_lines nonblank_lines terminal_lines
     sentence_lines short_lines
     duplicate_nonblank_line_chars split_lines duplicate_lines duplicate_line_chars
@@ -59,9 +60,9 @@ COUNTS = tuple(
 _BYTES, _CHARS, _LETTERS, _UPPERS, _DIGITS, _SPACES, _PUNCTUATION, _NON_ASCII = range(8)
 _LATIN_1, _NEWLINES, _HASHES, _ELLIPSES, _CURLY, _ASCII_LETTERS, _ASCII_VOWELS = range(8, 15)
 _CONSONANT_RUNS, _TOKENS, _WORDS, _WORD_CHARS, _LONGEST, _ALPHABETIC, _CLITICS = range(15, 22)
-_STOP, _LINES, _BULLETS, _ELLIPSIS_LINES, _NONBLANK, _TERMINALS, _SENTENCES = range(22, 29)
-_SHORT, _DUP_NONBLANK_CHARS, _SPLIT_LINES, _DUP_LINES, _DUP_LINE_CHARS = range(29, 34)
-_PARAGRAPHS, _DUP_PARAGRAPHS, _DUP_PARAGRAPH_CHARS, _NGRAMS = range(34, 38)
+_ABBREVIATIONS, _STOP, _LINES, _BULLETS, _ELLIPSIS_LINES, _NONBLANK, _TERMINALS = range(22, 29)
+_SENTENCES, _SHORT, _DUP_NONBLANK_CHARS, _SPLIT_LINES, _DUP_LINES = range(29, 34)
+_DUP_LINE_CHARS, _PARAGRAPHS, _DUP_PARAGRAPHS, _DUP_PARAGRAPH_CHARS, _NGRAMS = range(34, 39)
 
 SHORT_LINE_CHARS = 30  # FineWeb: a short line has at most 30 characters
 _RUN_STARTS = 60  # of 64 bits those at which a run of five lies inside the 64
@@ -281,13 +282,16 @@ def _count_words(tokens: Scalar, hashes: U64, sizes: U32, stops: U64, out: I64) 
     for t in range(tokens):
         chars = np.int64(sizes[t] >> 4)
         out[_ALPHABETIC] += (sizes[t] >> 2) & 1
-        out[_CLITICS] += (sizes[t] >> 3) & 1
-        if sizes[t] & 3 != SYMBOL_KIND:
+        marked = np.int64(sizes[t] >> 3) & 1
+        if sizes[t] & 3 == SYMBOL_KIND:
+            out[_ABBREVIATIONS] += marked
+        else:
+            out[_CLITICS] += marked
             out[_WORDS] += 1
             out[_WORD_CHARS] += chars
             out[_LONGEST] = max(out[_LONGEST], chars)
             if chars <= 4:
-                for s in range(stops.size):
+                for s in range(N_STOP_WORDS):
                     stop_words |= np.int64(stops[s] == hashes[t]) << s
     out[_TOKENS] = tokens
     out[_STOP] = count_ones(np.uint64(stop_words))
@@ -308,7 +312,7 @@ def measure(
         address: Address of the UTF-8 bytes of each document.
         length: Its length in bytes.
         flags: Character flags by code point.
-        stops: Token hashes of the stop words.
+        stops: Token hashes of the stop words, then of the abbreviations.
         out: Zeros, shape (documents, len(COUNTS)).
         entropy: Shape (documents,): entropy of the ASCII letters in bits, 0 without letters.
     """
@@ -337,7 +341,7 @@ def measure(
         _count_lines(base, size, ascii_only, flags, table, place, row)
         _count_paragraphs(base, size, ascii_only, flags, table, place + _ONE, row)
         place += np.uint64(2)
-        tokens = find_tokens(base, size, flags, hashes, sizes)
+        tokens = find_tokens(base, size, flags, stops, hashes, sizes)
         _count_words(tokens, hashes, sizes, stops, row)
         place = count_ngrams(
             tokens, hashes, sizes, table, place, grams, counts, live, ends, row[_NGRAMS:]

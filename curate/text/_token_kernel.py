@@ -37,6 +37,7 @@ I64 = NDArray[np.int64]
 
 PADDING = 80
 LONGEST_N = 10
+N_STOP_WORDS = 8  # of the words that kernels know by hash; abbreviations follow
 WORD_KIND, SYMBOL_KIND, SINGLE_KIND = 1, 2, 3
 _ZERO, _ONE, _LOW, _K0 = (np.uint64(x) for x in (0, 1, 0xFFFFFFFF, 0x9E3779B97F4A7C15))
 _U29, _U32 = np.uint64(29), np.uint64(32)
@@ -128,14 +129,28 @@ def _ends_word(base: Scalar, at: Scalar, flags: U16) -> Scalar:
     return not inner or (following < 0x80 and not flags[following] & WORD)
 
 
+@inlined
+def _is_short(size: Scalar, hash_: Scalar, stops: U64) -> Scalar:
+    """Whether a full stop after this word is part of it: `Mr.`, `e.g.`, an initial."""
+    if size >> 4 == 1:
+        return size & 4 != 0
+    for s in range(N_STOP_WORDS, stops.size):  # noqa: SIM110 - compiled: no any()
+        if stops[s] == hash_:
+            return True
+    return False
+
+
 @njit(nogil=True)
-def find_tokens(base: Scalar, size: Scalar, flags: U16, hashes: U64, sizes: U32) -> Scalar:
+def find_tokens(
+    base: Scalar, size: Scalar, flags: U16, stops: U64, hashes: U64, sizes: U32
+) -> Scalar:
     """Hash each token and note its characters; returns their number.
 
-    `sizes` holds the characters times 16, plus 8 if the token ends in an English clitic, plus 4
-    if it has a letter, plus the kind.
+    `sizes` holds the characters times 16, plus 8 if the token ends in an English clitic or is the
+    full stop of an abbreviation, plus 4 if it has a letter, plus the kind.
     """
     count = np.int64(0)
+    word_end = np.int64(-1)  # of the last token, if it was a word
     i: Scalar = np.int64(0)
     while i < size:
         b = np.int64(load8(base, i))
@@ -159,6 +174,9 @@ def find_tokens(base: Scalar, size: Scalar, flags: U16, hashes: U64, sizes: U32)
             clitic = np.int64(kind == WORD_KIND and _ends_in_clitic(base, i, end))
             sizes[count] = chars << 4 | clitic << 3 | np.int64(has_letter) << 2 | kind
         hashes[count] = hash_word(base, i, end - i)
+        if b == 46 and i == word_end and end == i + 1:
+            sizes[count] |= np.uint32(_is_short(sizes[count - 1], hashes[count - 1], stops)) << 3
+        word_end = end if sizes[count] & 3 == WORD_KIND else np.int64(-1)
         count += 1
         i = end
     return count

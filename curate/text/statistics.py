@@ -36,6 +36,12 @@ from curate.text.arrow import text_view
 
 STATISTICS = (*COUNTS, "letter_entropy_bits")
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+ABBREVIATIONS = (
+    *("Mr", "Mrs", "Ms", "Dr", "St", "Jr", "Sr", "Prof", "Rev", "Gen", "Gov", "Sen", "Rep", "Mt"),
+    *("Co", "Corp", "Inc", "Ltd", "Bros", "vs", "e.g", "i.e", "a.m", "p.m", "Ph.D"),
+    *("Jan", "Feb", "Apr", "Aug", "Sept", "Oct", "Nov", "Dec"),
+)
+"""English words whose full stop is part of them; so are initials (one letter and a full stop)."""
 
 
 def text_statistics(text: pl.Series) -> pl.DataFrame:
@@ -71,6 +77,7 @@ def text_statistics(text: pl.Series) -> pl.DataFrame:
 
 @cache
 def _stop_hashes() -> NDArray[np.uint64]:
-    padded = [np.frombuffer(word.encode() + bytes(PADDING), np.uint8) for word in STOP_WORDS]
+    words = (*STOP_WORDS, *ABBREVIATIONS)
+    padded = [np.frombuffer(word.encode() + bytes(PADDING), np.uint8) for word in words]
     hashes = [stop_hash(word, len(word) - PADDING) for word in padded]
     return np.array(hashes, np.uint64)
