@@ -64,6 +64,21 @@ def test_no_family_left_is_an_error(inputs, monkeypatch):
         make_plan(inputs, replace(SMALL, families=("gpt",), sizes=("width32",)), seed=1)
 
 
+def test_transformers_speak_only_where_their_calibrator_admits_them(inputs):
+    """Measured beside the n-grams; a dozen steps are too few, so the gate holds them back."""
+    pytest.importorskip("torch")
+    families = ("kneser_ney", "gpt")
+    config = replace(SMALL, families=families, sizes=("order2", "width32"), replicates=2)
+    result = run_experiment(inputs, replace(config, budgets=(2_048, 4_096)), seed=1)
+
+    table = result.multipliers.filter(family="gpt", contrast="raw → curated")
+    assert set(result.runs["family"]) == set(families)
+    assert not table["admitted"].fill_null(value=False).any()
+    words = table.filter(quantity="multiplier", eval_set="all")["conclusion"]
+    assert all(word.startswith("cannot tell") for word in words)
+    assert result.verdicts[0]["family"] == "kneser_ney"
+
+
 # ── arms ─────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -27,6 +27,7 @@ Cell = tuple[str, str, int]
 
 BAND = (0.8, 1.2)  # the calibrator's ln m / ln 2
 LARGEST_DETECTABLE = 1.5  # a design that would miss a multiplier of 1.5 cannot say "no effect"
+WIDEST = 100.0  # half an interval of ln m: beyond it there is none worth the name
 LEVELS = {"headline": 0.95, "secondary": 0.95, "control": 0.95, "calibrator": 0.90}
 
 MULTIPLIER_SCHEMA: Mapping[str, Any] = {
@@ -91,7 +92,8 @@ def detectable(standard_error: float, df: float, confidence: float = 0.95) -> fl
     1.103
     """
     quantile = float(t_quantile(confidence, df)) + float(t_quantile(0.6, df))
-    return float(np.exp(quantile * standard_error)) if np.isfinite(quantile) else float("inf")
+    log = quantile * standard_error
+    return float(np.exp(log)) if log < WIDEST else float("inf")
 
 
 def conclude(estimate: float, standard_error: float, df: float, confidence: float = 0.95) -> str:
@@ -257,7 +259,7 @@ def _finish(
 
 def _interval(row: Row, confidence: float) -> tuple[float | None, float | None]:
     half = _half_width(row["standard_error"], row["degrees_of_freedom"], confidence=confidence)
-    if not row["reached"] or not np.isfinite(half):
+    if not row["reached"] or not half < WIDEST:
         return None, None
     return float(np.exp(row["log_estimate"] - half)), float(np.exp(row["log_estimate"] + half))
 
