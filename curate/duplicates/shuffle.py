@@ -122,11 +122,15 @@ def shuffled_pairs_of_bands(
     documents, needed = len(n_shingles), entries_needed(near)
     buckets = buckets_for(documents * near.bands, memory_bytes)
     write_buckets(_band_keys(signature, n_shingles, near), folder / "bands", buckets=buckets)
-    found = np.empty(0, np.int64)
+    found = pending = np.empty(0, np.int64)
     for keys, members in read_buckets(folder / "bands"):
-        pairs = np.unique(_pairs_of_runs(keys, members, documents))
-        found = np.union1d(found, _close(signature, pairs, needed))
-    return found
+        # A pair meets in several buckets: gathered first, its signatures are read once, and
+        # those of the earlier documents in the order of the file.
+        pending = np.union1d(pending, _pairs_of_runs(keys, members, documents))
+        if pending.nbytes * 4 > memory_bytes:
+            found = np.union1d(found, _close(signature, pending, needed))
+            pending = pending[:0]
+    return np.union1d(found, _close(signature, pending, needed))
 
 
 def _band_keys(
