@@ -33,8 +33,8 @@ SETS = ("gopher_quality", "gopher_repetition", "fineweb")
 APART = ("compression", "c4")  # groups that are no part of the total
 SAMPLE_BYTES = 10_000_000
 CAUSES = {
-    "alphabetic_words": "spaCy keeps web addresses and some bracketed code as one token, so that it "
-    "counts fewer symbols",
+    "alphabetic_words": "spaCy keeps web addresses and some bracketed code as one token, "
+    "so that it counts fewer symbols",
     "word_count": "tokens at the edge of 50",
     "mean_word_length": "web addresses are one long word for spaCy",
     "duplicate_5grams": "code and tables: other tokens, other n-grams",

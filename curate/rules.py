@@ -121,8 +121,7 @@ class RulesConfig:
     """Which rules decide.
 
     Attributes:
-        sets: Names of rule sets (`RULE_SETS`) or paths of TOML files of the same form; none by
-            default, since every set was made for one kind of text.
+        sets: Names of rule sets (`RULE_SETS`) or paths of TOML files of the same form.
         dialect: Whose reading of the published rules is meant; see `DIALECTS`.
         override: `"set.rule"` → `{min, max, enabled}`, on top of the sets.
         add: Name → `{signal, min, max, source}`: rules of one's own, named `own.<name>`.
@@ -212,10 +211,8 @@ def judge(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
     [['a.words'], [], ['a.words']]
     """
     resolved = _resolved(frame, rules)
-    names = [
-        pl.when(_violation(rule)).then(pl.lit(rule.name)).otherwise(pl.lit(None, pl.String))
-        for rule in resolved
-    ]
+    none = pl.lit(None, pl.String)
+    names = [pl.when(_violation(r)).then(pl.lit(r.name)).otherwise(none) for r in resolved]
     failed = (
         pl.concat_list(names).list.drop_nulls()
         if names
