@@ -54,11 +54,9 @@ def partial_correlation(
     """
     columns = np.asarray(score), np.asarray(other)
     codes, sides = sided_blocks(given, unit)
-    left_out = [
-        _within(*(column[codes != block] for column in columns), given[codes != block])
-        for block in range(sides.size)
-    ]
-    return _fisher(_within(*columns, given), np.array(left_out), sides, confidence)
+    kept = [codes != block for block in range(sides.size)]
+    left_out = [_within(columns[0][k], columns[1][k], given[k]) for k in kept]
+    return _fisher(_within(columns[0], columns[1], given), np.array(left_out), sides, confidence)
 
 
 def source_correlations(scored: pl.DataFrame) -> pl.DataFrame:
@@ -118,7 +116,7 @@ def _ranks(values: NDArray[Any]) -> Floats:
 
 def _within(score: NDArray[Any], other: NDArray[Any], given: Bools) -> float:
     """Rank correlation of two columns within the sides."""
-    return _plain_correlation(*(_centred(_ranks(column), given) for column in (score, other)))
+    return _plain_correlation(_centred(_ranks(score), given), _centred(_ranks(other), given))
 
 
 def _centred(values: Floats, given: Bools) -> Floats:
