@@ -110,8 +110,12 @@ def what_if(
         overrides.setdefault(rule, {})[side] = value
     answer = open_run(folder).what_if(overrides)
     print(answer)
-    for row in answer.changed.head(10).to_dicts():
-        print(f"  {'kept' if row['kept'] else 'removed'}: {row['id']}")
+    changed = answer.changed.sort("kept", maintain_order=True)
+    for row in changed.head(10).to_dicts():
+        fate = "kept" if row["kept"] else f"removed ({', '.join(row['failed'])})"
+        print(f"  {fate}: {row['id']}")
+    if changed.height > 10:
+        print(f"  … and {changed.height - 10:,} more")
 
 
 @app.command()
@@ -162,7 +166,9 @@ def main() -> None:
     try:
         app()
     except CurateError as error:
-        Console(stderr=True).print(f"curate: {error}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(
+            f"curate: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(error.exit_code)
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from curate.corpus import InputConfig, fingerprint, write_bytes_atomically
 from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
+from curate.rules import load_rules
 from curate.run_folder import Manifest, RunFolder
 from curate.shards import Context, Facts
 
@@ -185,7 +186,14 @@ BY_NAME = {stage.name: stage for stage in STAGES}
 
 
 def open_context(config: RunConfig, *, workers: int | None = None) -> Context:
-    """Open (or make) the run folder of a config and write its resolved `config.toml`."""
+    """Open (or make) the run folder of a config and write its resolved `config.toml`.
+
+    Raises:
+        ConfigError: A rule set is not known; found here, before any work.
+    """
+    load_rules(
+        replace(config.rules, sets=(*config.rules.sets, *config.rules.shown), add={}, override={})
+    )
     folder = RunFolder(Path(config.output.path))
     folder.root.mkdir(parents=True, exist_ok=True)
     write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))

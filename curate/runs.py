@@ -65,7 +65,8 @@ class Run:
         """
         row = self.verdicts.filter(pl.col("id") == id)
         if row.is_empty():
-            raise InputError(f"no document {id!r} among the {self.verdicts.height:,} of this run")
+            count = f"{self.verdicts.height:,} (planted controls included)"
+            raise InputError(f"no document {id!r} among the {count} of this run")
         document = row.to_dicts()[0]
         rules = stored_decision(self.folder, self.config).rules
         return Explanation(
@@ -89,13 +90,19 @@ class Run:
         return WhatIf(before=before, after=after)
 
     def diff(self, other: Run) -> pl.DataFrame:
-        """Documents whose verdict differs from another run's: `id, failed, failed_other`.
+        """Native documents whose verdict differs from another run's: `id, failed, failed_other`.
 
         A document that only one of the runs has shows null for the other.
         """
-        mine, theirs = (r.verdicts.select("id", "kept", "failed") for r in (self, other))
+        native = pl.col("control").is_null()
+        mine, theirs = (
+            r.verdicts.filter(native).select("id", "kept", "failed") for r in (self, other)
+        )
         joined = mine.join(theirs, on="id", how="full", coalesce=True, suffix="_other")
         return joined.filter(pl.col("kept").ne_missing(pl.col("kept_other"))).sort("id")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder.root)!r}: {self.sentences[0]})"
 
     def _repr_html_(self) -> str:
         sentences = "".join(f"<p>{html.escape(s)}</p>" for s in self.sentences)
@@ -127,7 +134,10 @@ class Explanation:
         for row in self.rules.sort("margin", nulls_last=False).to_dicts():
             mark = "✗" if row["failed"] else "✓"
             value = "missing" if row["value"] is None else f"{row['value']:.4g}"
-            lines.append(f"  {mark} {row['rule']}: {row['signal']} = {value}, {_bounds(row)}")
+            margin = "" if row["margin"] is None else f", margin {row['margin']:+.4g}"
+            lines.append(
+                f"  {mark} {row['rule']}: {row['signal']} = {value}, {_bounds(row)}{margin}"
+            )
         if d["duplicate_of"] is not None:
             lines.append(f"  ✗ duplicate of {d['duplicate_of']}, Jaccard {d['jaccard']:.3f}")
         return "\n".join(lines)
@@ -228,7 +238,12 @@ def _overridden(
     names = [rule.name for rule in decision.rules]
     for name, bounds in overrides.items():
         if name not in names:
-            raise ConfigError(unknown_name("rule", name, names))
+            raise ConfigError(
+                f"{unknown_name('rule', name, names)} (a what-if moves bounds of rules; "
+                "duplicates and cleaning need a run)"
+            )
+        if not isinstance(bounds, Mapping):
+            raise ConfigError(f"bounds of rule {name!r} are {bounds!r}; write {{'min': 30}}")
         for bound in bounds:
             if bound not in ("min", "max"):
                 raise ConfigError(f"rule {name!r} has no bound {bound!r}; allowed: min, max")

@@ -3,7 +3,8 @@
     python flows/serve.py configs/web.toml --cron "0 3 * * *"
 
 Schedules need a running server (`prefect server start`, and `PREFECT_API_URL` in the environment):
-a temporary one has no scheduler. The schedule lives as long as the process; for one that outlives it use `prefect deploy --all`.
+a temporary one has no scheduler. The schedule lives as long as the process; for one that outlives
+it use `prefect deploy --all`.
 """
 
 from __future__ import annotations

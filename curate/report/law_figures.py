@@ -87,7 +87,7 @@ def law_loss_figure(laws: Sequence[ScalingLaw]) -> Figure:
     return Figure(
         title=f"Loss against tokens by the law {laws[0].form.formula}",
         caption=f"Marks: measured; lines: the fitted law with its {confidence} interval, point by "
-        "point. The axis does not start at 0.",
+        f"point. The axis does not start at 0; {_counted(laws)}.",
         table=pl.concat(tables),
         drawings=Drawings(wide=tuple(panels)),
         legend=legend([(law.arm, i) for i, law in enumerate(laws)]),
@@ -117,7 +117,8 @@ def iso_figure(laws: Sequence[ScalingLaw]) -> Figure:
         title="What size and tokens buy: equal loss and equal compute",
         caption="By the fitted laws, inside the measured sizes and budgets. Left: every line is "
         "one loss; lower lines need fewer tokens. Right: every line is one budget of 6 N D "
-        "FLOPs; its lowest place is the compute-optimal size.",
+        "FLOPs; its lowest place is the compute-optimal size. Lines without interval; "
+        f"{_counted(laws)}.",
         table=pl.concat([table for _, table in equal]),
         drawings=Drawings(wide=(first, second)),
         legend=legend([(law.arm, i) for i, law in enumerate(laws)]),
@@ -144,7 +145,7 @@ def worth_figure(law: ScalingLaw, against: ScalingLaw) -> Figure | None:
         title=f"{pair}: tokens per token at equal loss ({short(size)} parameters)",
         caption=f"Tokens that {law.arm} needs for each token of {against.arm}, by two laws fitted "
         f"apart, with the {level(law.options.confidence)} interval, point by point; only losses "
-        "that both arms reach inside their measured budgets.",
+        f"that both arms reach inside their measured budgets; {_counted([law, against])}.",
         table=table,
         drawings=Drawings(wide=(_panel(pair, marks, (across, up)),)),
     )
@@ -169,7 +170,8 @@ def residual_figure(laws: Sequence[ScalingLaw]) -> Figure:
     return Figure(
         title=f"Points lie within {100 * most:.2g} % of the law; {named} named as outliers",
         caption="Measured loss / law − 1. Outliers lie more than six robust standard deviations "
-        "off; they stay in the robust fit and leave the likelihood.",
+        "off; they stay in the robust fit and leave the likelihood. Single points, no interval; "
+        f"{_counted(laws)}.",
         table=table,
         drawings=Drawings(wide=(_panel("residuals", marks, (_token_axis(laws), up)),)),
         legend=legend([(law.arm, i) for i, law in enumerate(laws)]),
@@ -179,6 +181,10 @@ def residual_figure(laws: Sequence[ScalingLaw]) -> Figure:
 
 _ONE = (Reference(value=1.0, label=""),)
 _ZERO = (Reference(value=0.0, label=""),)
+
+
+def _counted(laws: Sequence[ScalingLaw]) -> str:
+    return f"n = {sum(law.points.frame.height for law in laws)} points"
 
 
 def _few(values: Sequence[float]) -> list[float]:

@@ -12,6 +12,7 @@ from curate.report.cells import headline_cell
 from curate.report.figure import Figure
 from curate.report.findings import MISSING, flagged, flags_said, verdict_rows
 from curate.report.html import table_html
+from curate.report.law_section import law_findings
 from curate.report.loss_figures import loss_figure
 from curate.report.numerals import count, interval, percent, precise
 from curate.report.quality_figures import quality_figures, quality_tables
@@ -70,10 +71,11 @@ def sections(run: RunTables) -> list[Section]:
     >>> from pathlib import Path
     >>> from curate.report.tables import read_run
     >>> [section.key for section in sections(read_run(Path(tempfile.mkdtemp())))]
-    ['worth', 'removed', 'controls', 'groups', 'quality', 'examples', 'method']
+    ['worth', 'laws', 'removed', 'controls', 'groups', 'quality', 'examples', 'method']
     """
     return [
         _worth(run),
+        _laws(run),
         _removed(run),
         _controls(run),
         _groups(run),
@@ -105,6 +107,18 @@ def _worth(run: RunTables) -> Section:
         missing="" if run.multipliers is not None else MISSING["worth"],
         tables=tables,
         figures=tuple(figure for figure in figures if figure is not None),
+    )
+
+
+def _laws(run: RunTables) -> Section:
+    found = law_findings(run)
+    return Section(
+        key="laws",
+        title="The curves as scaling laws",
+        lead=found.lead,
+        missing=found.missing,
+        tables=found.tables,
+        figures=found.figures,
     )
 
 

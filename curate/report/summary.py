@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from rich.console import Group, RenderableType
@@ -15,6 +16,7 @@ from curate.report.findings import (
     flagged,
     flags_said,
     sentences,
+    verdict_rows,
 )
 from curate.report.numerals import NOTHING, count, interval, percent, ratio, short
 from curate.report.tables import RunTables, read_run
@@ -48,6 +50,8 @@ def summary(run_folder: Path | str) -> RenderableType:
         parts.append(_table("The input's declared noise", _control_rows(run.declared), ""))
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
     parts += [_verdict(found) for found in sentences(run)]
+    if (contrasts := _contrast_rows(run)) is not None:
+        parts += [Text(""), _table("What each change is worth by itself", contrasts, "")]
     if (sets := _set_rows(run)) is not None:
         parts += [Text(""), _table("The first verdict on each evaluation set", sets, "")]
     page = folder / "report.html"
@@ -110,12 +114,12 @@ def _funnel_rows(run: RunTables) -> Rows | None:
 def _control_rows(board: pl.DataFrame | None) -> Rows | None:
     if board is None:
         return None
-    header = ("kind", "planted", "caught", "share", "95 % interval", "expected")
+    header = ("kind", "n", "what happened", "share", "95 % interval", "expected")
     rows: list[tuple[str, ...]] = [
         (
             row["kind"].replace("_", " "),
             count(row["planted"]),
-            count(row["caught"]),
+            f"{count(row['caught'])} " + ("wrongly removed" if lost(row) else "caught"),
             percent(row["recall"]),
             interval(row["low"], row["high"]) or NOTHING,
             row["expected"],
@@ -123,6 +127,27 @@ def _control_rows(board: pl.DataFrame | None) -> Rows | None:
         for row in board.iter_rows(named=True)
     ]
     return header, rows
+
+
+def lost(row: dict[str, Any]) -> bool:
+    """Whether a row of the scoreboard counts documents that ought to have stayed.
+
+    >>> lost({"expected": "kept"}), lost({"expected": "removed"})
+    (True, False)
+    """
+    return bool(row["expected"] == "kept")
+
+
+def _contrast_rows(run: RunTables) -> Rows | None:
+    """What each step and control was worth by itself; None without an experiment."""
+    if run.multipliers is None:
+        return None
+    found = verdict_rows(run.multipliers)
+    columns = [c for c in ("contrast", "measured_with", "multiplier", "conclusion") if c in found]
+    if found.is_empty() or len(columns) < 4:
+        return None
+    rows = found.select(pl.col(columns).cast(pl.String).fill_null(NOTHING)).rows()
+    return ("contrast (first → second)", "measured with", "multiplier", "conclusion"), rows
 
 
 def _set_rows(run: RunTables) -> Rows | None:
@@ -164,7 +189,7 @@ def _table(title: str, content: Rows | None, absent: str) -> RenderableType:
     header, rows = content
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for place, name in enumerate(header):
-        words = place == 0 or name in ("group", "expected")
+        words = place == 0 or name in ("group", "expected", "conclusion", "measured with")
         table.add_column(name, justify="left" if words else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
