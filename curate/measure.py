@@ -17,7 +17,14 @@ from curate.clean import apply_edits
 from curate.controls import inert_filler
 from curate.corpus import decontaminate, write_atomically
 from curate.errors import ConfigError
-from curate.experiment import MeasureConfig, measure_inputs, run_experiment
+from curate.experiment import (
+    NOTHING_LEFT,
+    ExperimentResult,
+    MeasureConfig,
+    measure_inputs,
+    run_experiment,
+    unmeasured,
+)
 from curate.judgement import stored_decision
 from curate.run_folder import RunFolder
 from curate.shards import Context, Facts, evaluation_documents, native_parts
@@ -39,19 +46,10 @@ def measure_arms(context: Context) -> Facts:
     config = context.config.measure
     if config is None:
         return {"arms": 0}
-    folder, seed = context.folder, context.config.seed
+    folder = context.folder
     evaluation = evaluation_documents(folder, context.config)
     pool, facts = _pool(context, config, evaluation)
-    inputs = measure_inputs(
-        pool,
-        evaluation=evaluation,
-        filler=inert_filler(FILLER_DOCUMENTS, seed=seed),
-        config=config,
-        seed=seed,
-    )
-    result = run_experiment(inputs, config, seed=seed, executor=context.executor)
-    if inputs.tokenizer is not None:
-        save_tokenizer(inputs.tokenizer, folder.file("proxies/tokenizer.json"))
+    result = _experiment(context, config, pool, evaluation)
     folder.write_json("proxies/plan.json", result.plan | {"pool": facts})
     for name in ("runs", "losses", "evaluation"):
         write_atomically(getattr(result, name), folder.file(f"proxies/{name}.parquet"))
@@ -59,6 +57,24 @@ def measure_arms(context: Context) -> Facts:
     write_atomically(result.matrix, folder.file("scaling/matrix.parquet"))
     folder.write_json("scaling/verdicts.json", result.verdicts)
     return facts | {"proxy_runs": result.runs.height}
+
+
+def _experiment(
+    context: Context, config: MeasureConfig, pool: pl.DataFrame, evaluation: pl.DataFrame | None
+) -> ExperimentResult:
+    seed = context.config.seed
+    if pool.is_empty():
+        return unmeasured(config, NOTHING_LEFT)
+    inputs = measure_inputs(
+        pool,
+        evaluation=evaluation,
+        filler=inert_filler(FILLER_DOCUMENTS, seed=seed),
+        config=config,
+        seed=seed,
+    )
+    if inputs.tokenizer is not None:
+        save_tokenizer(inputs.tokenizer, context.folder.file("proxies/tokenizer.json"))
+    return run_experiment(inputs, config, seed=seed, executor=context.executor)
 
 
 def _pool(

@@ -121,3 +121,21 @@ def test_leaving_a_rule_out_changes_the_survivor_of_a_cluster(tmp_path):
     assert not kept["long"]["curated"]
     assert kept["long"]["without_own"]
     assert not kept["short"]["without_own"]
+
+
+def test_evaluation_text_that_covers_the_corpus_leaves_no_verdict(tmp_path, corpus):
+    """All documents overlap the evaluation set: "cannot tell" with its reason, and a report."""
+    texts = corpus.drop("kind").head(60)
+    texts.write_parquet(tmp_path / "raw.parquet")
+    texts.write_parquet(tmp_path / "evaluation.parquet")
+    run = curate.run(
+        {
+            "input": {"path": str(tmp_path / "raw.parquet")},
+            "controls": {"share": 0.0},
+            "measure": {"evaluation": [str(tmp_path / "evaluation.parquet")]},
+            "output": {"path": str(tmp_path / "run")},
+        }
+    )
+
+    assert "cannot tell: no curated text is left" in run.sentences[0]
+    assert run.report.exists()

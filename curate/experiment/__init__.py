@@ -12,7 +12,7 @@ import polars as pl
 from curate.executors import Executor, threads
 from curate.experiment.arms import Draws, make_draws
 from curate.experiment.config import ARM_GROUPS, MeasureConfig
-from curate.experiment.contrasts import Contrast
+from curate.experiment.contrasts import Contrast, tokens_of
 from curate.experiment.encoding import evaluation_sets, measure_inputs
 from curate.experiment.estimates import estimate
 from curate.experiment.inputs import EvaluationSet, MeasureInputs, merged_evaluation
@@ -32,10 +32,15 @@ RUN_SCHEMA = {
     "eval_set": pl.String,
     "loss": pl.Float64,
 }
+NOTHING_LEFT = (
+    "cannot tell: no curated text is left for training once documents that share 13 words in a "
+    "row with an evaluation set are taken out"
+)
 KEYS = ("arm", "family", "size", "n_tokens", "replicate", "eval_set")
 
 __all__ = [
     "ARM_GROUPS",
+    "NOTHING_LEFT",
     "Contrast",
     "EvaluationSet",
     "ExperimentResult",
@@ -47,6 +52,7 @@ __all__ = [
     "make_plan",
     "measure_inputs",
     "run_experiment",
+    "unmeasured",
 ]
 
 
@@ -113,7 +119,9 @@ def run_experiment(
     [1.4]
     """
     if not inputs.evaluation:
-        return _without_evaluation(config)
+        return unmeasured(config, NO_EVALUATION)
+    if tokens_of(inputs, "curated") == 0:
+        return unmeasured(config, NOTHING_LEFT)
     plan = make_plan(inputs, config, seed=seed)
     draws = make_draws(inputs, share=plan.share, seed=seed, pool=plan.pool_tokens)
     jobs = [job for name in plan.families for job in _jobs(draws, plan, name)]
@@ -134,7 +142,12 @@ def run_experiment(
     )
 
 
-def _without_evaluation(config: MeasureConfig) -> ExperimentResult:
+def unmeasured(config: MeasureConfig, conclusion: str) -> ExperimentResult:
+    """The result of an experiment that could not be made: no runs, one row that says why.
+
+    >>> unmeasured(MeasureConfig(), NOTHING_LEFT).multipliers["conclusion"][0][:11]
+    'cannot tell'
+    """
     a, _, b = config.headline.partition(" → ")
     row = dict.fromkeys(MULTIPLIER_SCHEMA) | {
         "contrast": config.headline,
@@ -146,8 +159,8 @@ def _without_evaluation(config: MeasureConfig) -> ExperimentResult:
         "reached": False,
         "decisive": True,
         "headline": True,
-        "conclusion": NO_EVALUATION,
-        "conclusion_without_gate": NO_EVALUATION,
+        "conclusion": conclusion,
+        "conclusion_without_gate": conclusion,
     }
     table = pl.DataFrame([row], schema=dict(MULTIPLIER_SCHEMA))
     empty = pl.DataFrame(schema=RUN_SCHEMA)
