@@ -51,15 +51,27 @@ def run(
 
 @app.command()
 def audit(
-    config: ConfigPath,
+    what: Annotated[Path, typer.Argument(help="TOML config of a run, or a file of documents.")],
+    groups: Annotated[
+        list[str] | None, typer.Option("--groups", help="Columns to audit in a file.")
+    ] = None,
     input: Input = None,
     output: Output = None,
     set: Assignments = None,
-    workers: Workers = None,
 ) -> None:
-    """Judge and audit only: no experiment, no quality evaluation sets needed."""
-    overrides = _overrides(input, None, None, output, set)
-    _execute(config, overrides | {"measure": False}, workers)
+    """Judge and audit only: a config without its experiment, or any file of documents."""
+    if what.suffix == ".toml":
+        overrides = _overrides(input, None, None, output, set)
+        _execute(what, overrides | {"measure": False}, None)
+        return
+    from curate.file_audit import FileAudit, audit_file
+
+    found = audit_file(what, FileAudit(groups=tuple(groups or ["source"])))
+    print(found.sentence)
+    if not found.flagged.is_empty():
+        columns = ["step", "group", "n", "removal_ratio", "adjusted_removal_ratio", "q"]
+        with pl.Config(tbl_rows=-1, tbl_width_chars=100, tbl_hide_dataframe_shape=True):
+            print(found.flagged.select([c for c in columns if c in found.flagged.columns]))
 
 
 @app.command()
@@ -121,12 +133,20 @@ def what_if(
 @app.command()
 def diff(folder: RunPath, other: RunPath) -> None:
     """List the documents whose verdict differs between two runs."""
+    from curate.audits import audit_difference
     from curate.runs import open_run
 
-    changes = open_run(folder).diff(open_run(other))
+    first, second = open_run(folder), open_run(other)
+    changes = first.diff(second)
     print(f"{changes.height:,} documents differ")
     for row in changes.head(20).to_dicts():
         print(f"  {row['id']}: {_fate(row['failed'])} → {_fate(row['failed_other'])}")
+    tables = [r.folder.file("audit/impact.parquet") for r in (first, second)]
+    if all(table.exists() for table in tables):
+        flags = audit_difference(*(pl.read_parquet(table) for table in tables))
+        print(f"{flags.height:,} audit flags differ")
+        for row in flags.to_dicts():
+            print(f"  {row['change']}: {row['step']} on {row['group_column']} {row['group']}")
 
 
 @app.command()

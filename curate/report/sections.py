@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from curate.report.audit_figures import adjusted_figure
 from curate.report.cells import headline_cell
 from curate.report.figure import Figure
 from curate.report.findings import MISSING, flagged, flags_said, verdict_rows
@@ -178,6 +179,7 @@ def _groups(run: RunTables) -> Section:
     if run.impact is None:
         return Section(key="groups", title=title, missing=MISSING["groups"])
     flags = flagged(run.impact)
+    adjusted = adjusted_figure(run.impact)
     caption = "Groups from which a step removes more than from all others"
     columns = ("removed", "others", "removal_ratio", "q", "largest_group_in_others")
     tables = () if flags.is_empty() else (table_html(flags, caption=caption, numbers=columns),)
@@ -192,7 +194,7 @@ def _groups(run: RunTables) -> Section:
         title=title,
         lead=lead,
         tables=tables,
-        figures=tuple(group_figures(run.impact)),
+        figures=(*([adjusted] if adjusted else []), *group_figures(run.impact)),
     )
 
 

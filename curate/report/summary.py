@@ -54,6 +54,7 @@ def summary(run_folder: Path | str) -> RenderableType:
         parts += [Text(""), _table("What each change is worth by itself", contrasts, "")]
     if (sets := _set_rows(run)) is not None:
         parts += [Text(""), _table("The first verdict on each evaluation set", sets, "")]
+    parts += [Text(f"\nExperiment: {said}") for said in run.plan.get("left_out", ())]
     page = folder / "report.html"
     parts.append(Text.assemble("\n", ("Report  ", "bold"), str(page)))
     return Group(*parts)
