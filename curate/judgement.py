@@ -15,7 +15,8 @@ from curate.corpus import write_atomically
 from curate.errors import ConfigError, IntegrityError
 from curate.rules import Rule, judge, load_rules
 from curate.run_folder import RunFolder
-from curate.shards import Context, Facts, native_parts, signal_columns
+from curate.shards import Context, Facts, cleaned_parts, native_parts, signal_columns
+from curate.text import text_similarity
 from curate.verdicts import Decision, removed_only_by
 
 # Signals that every verdict row carries, as weights of the audit and the funnel.
@@ -163,10 +164,32 @@ def _write_scoreboards(context: Context, table: pl.DataFrame) -> None:
     edits = [pl.read_parquet(part, columns=["id", "step"]) for part in folder.parts("edits")]
     for name, path in boards.items():
         if path.exists():
-            board = scoreboard(
-                _complete_truth(pl.read_parquet(path), table), table, pl.concat(edits)
-            )
+            truth = _as_judged(folder, _complete_truth(pl.read_parquet(path), table))
+            board = scoreboard(truth, table, pl.concat(edits))
             write_atomically(board, folder.file(f"controls/{name}.parquet"))
+
+
+def _as_judged(folder: RunFolder, truth: pl.DataFrame) -> pl.DataFrame:
+    """Truth with the similarity of copies in the cleaned texts: those are what was judged.
+
+    Masking can make a copy less like its origin than it was made, or more.
+    """
+    copies = truth.filter(pl.col("similarity").is_not_null(), pl.col("origin").is_not_null())
+    if copies.is_empty():
+        return truth
+    wanted = pl.concat([copies["id"], copies["origin"]]).unique()
+    texts = pl.concat(
+        part.select("id", "text").filter(pl.col("id").is_in(wanted.implode()))
+        for part in cleaned_parts(folder)
+    )
+    both = copies.select("id", "origin").join(texts, on="id", maintain_order="left")
+    both = both.join(
+        texts.rename({"id": "origin", "text": "made_from"}), on="origin", maintain_order="left"
+    )
+    seen = text_similarity(both["text"], both["made_from"])["jaccard"]
+    judged = both.select("id").with_columns(seen=seen)
+    joined = truth.join(judged, on="id", how="left", maintain_order="left")
+    return joined.with_columns(similarity=pl.coalesce("seen", "similarity")).drop("seen")
 
 
 def _complete_truth(truth: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:

@@ -136,7 +136,7 @@ STAGES = (
         ),
         after=("documents", "controls", "clean", "annotate", "duplicates", "quality"),
         sections=("rules", "duplicates", "quality", "audit", "truth"),
-        modules=("rules", "rulesets", "duplicates", "verdicts", "stages", "controls"),
+        modules=("rules", "rulesets", "duplicates", "verdicts", "judgement", "controls"),
         inputs=_truth_file,
     ),
     Stage(
