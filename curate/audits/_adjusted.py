@@ -245,9 +245,9 @@ def _row(
 ) -> tuple[object, ...]:
     (variance, df), (alike, g) = spread, tested
     ratios = np.array([fit.rates.ratio[g], fit.odds.ratio[g]])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    # An end beyond all numbers is an unbounded end.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         reach = t_quantile(0.95, np.nan_to_num(df, posinf=np.inf)) * np.sqrt(variance)
-        with np.errstate(over="ignore"):  # an end beyond all numbers is an unbounded end
         low, high = ratios * np.exp(-reach), ratios * np.exp(reach)
         effect = np.fmax(1.0, variance[1] / fit.odds.variance[g])
     p = heterogeneity_p(alike.statistic / effect, alike.df, df[1])
