@@ -251,7 +251,8 @@ def _resolved(frame: pl.DataFrame | pl.LazyFrame, rules: Sequence[str | Rule]) -
     for rule in resolved:
         if rule.signal not in columns:
             message = unknown_name("column", rule.signal, columns)
-            raise ConfigError(f"rule {rule.name!r} reads an {message}")
+            hint = "; run measure_signals first, it adds it" if rule.signal in SIGNALS else ""
+            raise ConfigError(f"rule {rule.name!r} reads an {message}{hint}")
     return resolved
 
 

@@ -59,13 +59,18 @@ def measure_signals(documents: Frame, signals: Sequence[str] | None = None) -> F
         name is replaced. A LazyFrame stays lazy and can be streamed.
 
     Raises:
-        ConfigError: A name is no signal.
+        ConfigError: A name is no signal, or the documents are no frame.
         InputError: There is no `text` column, or it holds nulls.
 
     >>> documents = pl.DataFrame({"text": ["One line.\nOne line."]})
     >>> measure_signals(documents, ["words", "duplicate_line_fraction"]).row(0)[1:]
     (4, 0.5)
     """
+    if not isinstance(documents, pl.DataFrame | pl.LazyFrame):
+        raise ConfigError(
+            f"documents are a {type(documents).__name__}; measure_signals takes a Polars DataFrame "
+            'or LazyFrame, e.g. pl.DataFrame({"text": [...]})'
+        )
     names = check_signals(SIGNALS if signals is None else signals)
     if isinstance(documents, pl.DataFrame):
         return _measure(documents, names)

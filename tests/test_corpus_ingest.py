@@ -21,7 +21,7 @@ from curate.corpus.batches import UnusableError
 from curate.corpus.jsonl import parse_record
 from curate.corpus.sorting import SeenIds
 from curate.corpus.streams import numbered_lines
-from curate.errors import ConfigError, InputError, IntegrityError
+from curate.errors import ConfigError, CurateError, InputError, IntegrityError
 
 TEXTS = [
     "plain",
@@ -639,3 +639,22 @@ def test_scan_corpus_parses_once_and_again_only_when_the_input_changed(tmp_path,
     path.write_bytes(json_lines(RECORDS[:2]))
     assert scan_corpus([str(path)], cache=cache).collect().height == 2
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"text": "body"}, "no row of the input has the column 'body' that text= names"),
+        ({"id": "key"}, "the column 'key' that id= names"),
+        ({"text": "id", "id": "id"}, "text= is 'id', and so is id= or source="),
+        ({"path": "absent.jsonl"}, "path= '.*absent.jsonl': no such file"),
+    ],
+    ids=["text", "id", "both", "path"],
+)
+def test_scan_corpus_speaks_of_its_own_arguments(tmp_path, arguments, message):
+    (tmp_path / "a.jsonl").write_text('{"text": "one", "n": 1}\n')
+    path = tmp_path / arguments.pop("path", "a.jsonl")
+
+    with pytest.raises(CurateError, match=message) as error:
+        scan_corpus(path, cache=tmp_path / "cache", **arguments)
+    assert "input." not in str(error.value)

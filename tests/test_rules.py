@@ -272,6 +272,11 @@ def test_a_rule_on_a_missing_column_is_an_error():
         judge(pl.DataFrame({"words": [1]}), [Rule(name="own.x", signal="word", min=1)])
 
 
+def test_a_frame_without_signals_is_told_how_to_get_them():
+    with pytest.raises(ConfigError, match="run measure_signals first"):
+        judge(pl.DataFrame({"text": ["some words"]}), ["gopher_quality"])
+
+
 def test_own_rules_come_last_and_may_read_carried_columns():
     config = RulesConfig(
         sets=("fineweb",), add={"stars": {"signal": "stars", "min": 3, "source": "our taste"}}

@@ -300,3 +300,9 @@ def test_the_sieve_lets_every_frame_line_through():
 
     assert len(slow) > 50
     assert frame_lines(column)["line"].to_list() == slow.to_list()
+
+
+@pytest.mark.parametrize("documents", [{"text": ["a"]}, ["a"], "a"], ids=["dict", "list", "text"])
+def test_what_is_no_frame_is_named(documents):
+    with pytest.raises(ConfigError, match="takes a Polars DataFrame or LazyFrame"):
+        measure_signals(documents)
