@@ -32,6 +32,7 @@ _FRAMES = (
     "shown",
     "impact",
     "multipliers",
+    "matrix",
 )
 
 

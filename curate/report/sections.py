@@ -32,6 +32,7 @@ from curate.report.worth_figures import (
     multiplier_figure,
     sets_figure,
 )
+from curate.report.worth_tables import worth_tables
 
 # Shown as a chart, as a table of its own or as words, not as rows.
 _DRAWN = ("calibration", "roc", "warnings", "keep_rates", "learning_curve", "sources")
@@ -108,6 +109,7 @@ def _worth(run: RunTables) -> Section:
         missing="" if run.multipliers is not None else MISSING["worth"],
         tables=tables,
         figures=tuple(figure for figure in figures if figure is not None),
+        folded=tuple(worth_tables(run)),
     )
 
 

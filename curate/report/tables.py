@@ -49,6 +49,7 @@ class RunTables:
     impact: pl.DataFrame | None
     runs: pl.DataFrame | None
     multipliers: pl.DataFrame | None
+    matrix: pl.DataFrame | None
     plan: Mapping[str, Any]
     verdicts: tuple[Mapping[str, Any], ...]
     quality: Mapping[str, Any] | None
@@ -89,6 +90,7 @@ def read_run(folder: Path) -> RunTables:
         impact=_table(folder / "audit" / "impact.parquet"),
         runs=_table(folder / "proxies" / "runs.parquet"),
         multipliers=_table(folder / "scaling" / "multipliers.parquet"),
+        matrix=_table(folder / "scaling" / "matrix.parquet"),
         plan=_json(folder / "proxies" / "plan.json") or {},
         verdicts=tuple(_json(folder / "scaling" / "verdicts.json") or ()),
         quality=_json(folder / "quality" / "evaluation.json"),

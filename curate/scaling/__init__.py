@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from curate.errors import ConfigError, unknown_name
+from curate.scaling.agreement import agreement
 from curate.scaling.curves import ArmCurve, Reading, arm_curve, read_curve
 from curate.scaling.joint import JointLaw, fit_joint
 from curate.scaling.law import FitOptions, ScalingLaw, fit_scaling_law
@@ -64,6 +65,7 @@ __all__ = [
     "ScalingLaw",
     "ScalingReport",
     "TokenMultiplier",
+    "agreement",
     "arm_curve",
     "calibrator_vote",
     "check_points",

@@ -1,0 +1,130 @@
+"""Tables beside the verdict: the plan's promise, arms on sets, families against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from curate.report.cells import Cell
+from curate.report.html import table_html
+from curate.report.numerals import count, interval, percent, ratio
+from curate.report.tables import RunTables
+from curate.scaling import agreement
+
+_OWN = " (the corpus's own)"
+
+__all__ = ["agreement_rows", "matrix_rows", "power_rows", "worth_tables"]
+
+
+def worth_tables(run: RunTables) -> list[tuple[str, Markup]]:
+    """Folded tables of the experiment, those that there are: (title, table).
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from curate.report.tables import read_run
+    >>> worth_tables(read_run(Path(tempfile.mkdtemp())))
+    []
+    """
+    found = []
+    if run.plan.get("power"):
+        rows = power_rows(run.plan)
+        right: tuple[str, ...] = ("draws", "level", "power_at_wanted", "seen_with_80_percent_power")
+        title = "What the plan could see before anything was trained"
+        found.append((title, table_html(rows, numbers=right)))
+    if run.matrix is not None:
+        rows = matrix_rows(run.matrix)
+        title = "Bits per byte of every arm on every evaluation set"
+        found.append((title, table_html(rows, numbers=rows.columns[2:])))
+    if run.multipliers is not None:
+        rows = agreement_rows(run.multipliers)
+        right = ("decision_accuracy", "rank_correlation")
+        if rows.height:
+            found.append(("Do families and sizes agree?", table_html(rows, numbers=right)))
+    return found
+
+
+def power_rows(plan: Mapping[str, Any]) -> pl.DataFrame:
+    """What a plan promised to see: one row a family and test.
+
+    Returns:
+        `family`, `test`, `draws`, `level`, `power_at_wanted`, `seen_with_80_percent_power`;
+        all String.
+
+    >>> test = {"level": .05, "power_at_wanted": .61, "seen_with_80_percent_power": 1.13}
+    >>> plan = {"power": {"kneser_ney": {"assumed_spread_of_ln_m": .1, "wanted": 1.1,
+    ...                                  "headline": test}},
+    ...         "families": {"kneser_ney": {"replicates": 8}}}
+    >>> power_rows(plan).rows()
+    [('kneser_ney', 'headline', '8', '5.0 %', '61.0 % at 1.10', '1.13')]
+    """
+    return pl.DataFrame(
+        [
+            {
+                "family": family,
+                "test": test,
+                "draws": count(plan["families"][family]["replicates"]),
+                "level": percent(found["level"]),
+                "power_at_wanted": f"{percent(found['power_at_wanted'])} at "
+                f"{ratio(promised['wanted'])}",
+                "seen_with_80_percent_power": ratio(found["seen_with_80_percent_power"]),
+            }
+            for family, promised in plan["power"].items()
+            for test, found in promised.items()
+            if isinstance(found, Mapping)
+        ]
+    )
+
+
+def matrix_rows(matrix: pl.DataFrame) -> pl.DataFrame:
+    """Arms down, evaluation sets across; mean loss with its 95 % interval over draws.
+
+    Returns:
+        `model` (family, size, budget), `arm`, and one column an evaluation set, neutral ones
+        first; those held out of the corpus itself say so. All String.
+
+    >>> matrix = pl.DataFrame({"family": "kneser_ney", "size": "order3", "n_tokens": 1000,
+    ...     "arm": "raw", "eval_set": ["own", "web"], "neutral": [False, True],
+    ...     "loss": [2.0, 2.5], "low": [1.9, 2.4], "high": [2.1, 2.6]})
+    >>> matrix_rows(matrix).rows()
+    [('Kneser–Ney order 3, 1 k tokens', 'raw', '2.500 [2.40, 2.60]', '2.000 [1.90, 2.10]')]
+    """
+    sets = matrix.select("eval_set", "neutral").unique()
+    sets = sets.sort("neutral", "eval_set", descending=[True, False])
+    names = {s: s if neutral else f"{s}{_OWN}" for s, neutral in sets.rows()}
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for row in matrix.sort("family", "size", "arm").iter_rows(named=True):
+        key = Cell.of(row).words(), row["arm"]
+        shown = f"{row['loss']:.3f} {interval(row['low'], row['high'])}".strip()
+        rows.setdefault(key, {})[names[row["eval_set"]]] = shown
+    schema = dict.fromkeys(("model", "arm", *names.values()), pl.String)
+    cells = [{"model": model, "arm": arm, **found} for (model, arm), found in rows.items()]
+    return pl.DataFrame(cells, schema=schema)
+
+
+def agreement_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
+    """Decision accuracy between families and sizes, as people read it.
+
+    >>> from curate.report.example import example_multipliers
+    >>> agreement_rows(example_multipliers()).height
+    0
+    """
+    rows = [
+        {
+            "first": _model(row["first"]),
+            "second": _model(row["second"]),
+            "decision_accuracy": f"{count(row['same_sign'])} of {count(row['contrasts'])} "
+            f"{interval(row['low'], row['high'])}",
+            "rank_correlation": ratio(row["rank_correlation"]),
+            "contradictions": row["contradictions"],
+        }
+        for row in agreement(multipliers).iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows)
+
+
+def _model(name: str) -> str:
+    family, _, size = name.rpartition(" ")
+    return Cell(family=family, size=size, n_tokens=None).model()
