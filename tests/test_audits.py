@@ -153,7 +153,28 @@ def test_several_group_columns_share_one_family():
     tests = table.filter(pl.col("p").is_not_null())
 
     assert tests.height == 5
-    assert tests["q"].to_numpy() == pytest.approx(benjamini_hochberg(tests["p"].to_numpy()))
+    harm = np.where(tests["excess_removal"].to_numpy() > 0, tests["p"].to_numpy(), 1.0)
+    assert tests["q"].to_numpy() == pytest.approx(benjamini_hochberg(harm))
+
+
+def test_groups_that_look_favoured_lend_innocents_no_certainty():
+    """One of 20 sources is harmed by x; what y does is as certain as without that harm."""
+    rng = np.random.default_rng(9)
+    source = np.repeat(np.arange(20), 500)
+    failed = rng.random((2, source.size)) < 0.1
+    failed[1] |= (source == 4) & (rng.random(source.size) < 0.06)
+    harmed = failed.copy()
+    harmed[0] |= (source == 3) & (rng.random(source.size) < 0.9)
+    steps = {f"s{i}": [f"s{i}.r"] for i in range(2)}
+    before, after = (
+        impact(pl.DataFrame({"source": source, "failed": reasons(f)}), steps=steps, group="source")
+        .filter(pl.col("q").is_not_null(), step="s1", group="4")
+        .row(0, named=True)
+        for f in (failed, harmed)
+    )
+
+    assert before["p"] == after["p"]
+    assert before["q"] / 2 <= after["q"] <= before["q"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from curate.audits import (
     representation,
     responsible_ai_fields,
     reweigh,
+    reweigh_alike,
     tidy,
     zhao_amplification,
 )
@@ -34,10 +35,8 @@ import dialect_filter  # noqa: E402
 import recruiting  # noqa: E402
 
 
-def recruit(penalty, seed, *, n=10_000, reweighed=False):
-    design = ClassifierDesign(
-        group="group", audited="women", swaps=recruiting.SWAPS, reweighed=reweighed
-    )
+def recruit(penalty, seed, *, n=10_000, remedy="none"):
+    design = ClassifierDesign(group="group", audited="women", swaps=recruiting.SWAPS, remedy=remedy)
     return audit_classifier(recruiting.make_cvs(n, penalty=penalty, seed=seed), design)
 
 
@@ -62,13 +61,36 @@ def test_without_a_penalty_flags_stay_inside_the_band():
 
 
 @pytest.mark.study
-@pytest.mark.xfail(strict=True, reason="mean .845 with 360 training CVs a classifier; aim .85")
 def test_reweighing_brings_the_ratio_back():
-    ratios = [recruit(1.0, seed, n=6_000, reweighed=True).selection_ratio for seed in range(20)]
-    mean = np.mean([ratio.estimate for ratio in ratios])
-    print("reweighed ratio, mean of 20 seeds", mean)
+    """Among CVs that say the same it does; over all CVs alone it cannot (odds do not collapse)."""
+    means = {}
+    for remedy in ("reweigh", "reweigh_alike"):
+        found = [recruit(1.0, seed, n=6_000, remedy=remedy) for seed in range(20)]
+        means[remedy] = np.mean([one.selection_ratio.estimate for one in found])
+    print("selection ratio, mean of 20 seeds", means)
 
-    assert mean >= 0.85
+    assert means["reweigh_alike"] >= 0.85
+    assert means["reweigh_alike"] > means["reweigh"] + 0.05
+
+
+def test_only_reweighing_among_equals_takes_the_penalty_from_a_large_corpus():
+    """One classifier on 30,000 CVs: the shift of the words is what a remedy leaves behind."""
+    documents = recruiting.make_cvs(30_000, penalty=1.0, seed=7)
+    own, label = (documents["group"] == "women").to_numpy(), documents["label"].to_numpy()
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    counts = CountVectorizer(binary=True).fit_transform(documents["text"].to_list())
+    shifts = []
+    for weight in (np.ones(own.size), reweigh(own, label), reweigh_alike(own, label, counts)):
+        score = (
+            LogisticRegression(max_iter=500).fit(counts, label, weight).decision_function(counts)
+        )
+        shifts.append(score[own].mean() - score[~own].mean())
+
+    assert shifts[0] < -0.7
+    assert -0.35 < shifts[1] < -0.12
+    assert abs(shifts[2]) < 0.06
 
 
 @pytest.mark.parametrize(
@@ -76,6 +98,7 @@ def test_reweighing_brings_the_ratio_back():
     [
         ({"group": "grop"}, "did you mean 'group'"),
         ({"audited": "woman"}, "did you mean 'women'"),
+        ({"remedy": "reweight"}, "did you mean 'reweigh'"),
         ({"parts": 1}, "at least 2 parts"),
         ({"parts": 100}, "at least 2 parts of 50"),
     ],

@@ -11,7 +11,6 @@ from curate.audits.amplification import (
     audit_classifier,
     directional_amplification,
     group_metrics,
-    reweigh,
     zhao_amplification,
 )
 from curate.audits.association import association, distinctive_words, log_odds_z, npmi
@@ -20,6 +19,7 @@ from curate.audits.difference import audit_difference
 from curate.audits.gate import STRATA, Audit, AuditConfig, Gate, audit, check_gate, explained
 from curate.audits.impact import impact
 from curate.audits.lexicons import Entry, Lexicon, add_lexicon_groups, load_lexicon
+from curate.audits.remedies import reweigh, reweigh_alike
 from curate.audits.representation import Representation, representation
 from curate.audits.statements import responsible_ai_fields, tidy
 from curate.audits.swaps import Swaps, load_swaps, swap
@@ -60,6 +60,7 @@ __all__ = [
     "resampled_weat",
     "responsible_ai_fields",
     "reweigh",
+    "reweigh_alike",
     "swap",
     "swap_test",
     "tidy",

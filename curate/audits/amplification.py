@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from curate.audits.remedies import REMEDIES, Remedy, weights_of
 from curate.audits.swaps import Swaps, leaning, load_swaps, swap_all
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import Estimate, auc_interval, holm, t_interval
@@ -36,7 +37,8 @@ class ClassifierDesign:
         label: Boolean column: selected or not.
         parts: Disjoint parts of the corpus, each a replicate.
         swaps: Pairs of words of the swap effect; women's and men's by default.
-        reweighed: Train with the weights of `reweigh`.
+        remedy: Weights to train with: `"none"`, `"reweigh"` (label and group independent over
+            all documents) or `"reweigh_alike"` (among documents that say the same).
         seed: Of the cut into parts.
     """
 
@@ -45,7 +47,7 @@ class ClassifierDesign:
     label: str = "label"
     parts: int = 10
     swaps: Swaps | None = None
-    reweighed: bool = False
+    remedy: Remedy = "none"
     seed: int = 1
 
 
@@ -128,6 +130,8 @@ def _check(documents: pl.DataFrame, design: ClassifierDesign) -> None:
     groups = documents[design.group].cast(pl.String).unique().drop_nulls().to_list()
     if design.audited not in groups or len(groups) < 2:
         raise ConfigError(unknown_name(f"value of {design.group}", design.audited, groups))
+    if design.remedy not in REMEDIES:
+        raise ConfigError(unknown_name("remedy", design.remedy, REMEDIES))
     if design.parts < 2 or documents.height < 50 * design.parts:
         raise ConfigError(
             f"{documents.height} documents in {design.parts} parts; at least 2 parts of 50 needed"
@@ -141,8 +145,7 @@ def _judge_part(
     train, test = documents[:cut], documents[cut:]
     own = [(d[design.group].cast(pl.String) == design.audited).to_numpy() for d in (train, test)]
     label = [d[design.label].cast(pl.Boolean).to_numpy() for d in (train, test)]
-    weight = reweigh(own[0], label[0]) if design.reweighed else np.ones(cut)
-    score = _fit(train["text"].to_list(), label[0], weight)
+    score = _fit(train["text"].to_list(), label[0], own[0], design.remedy)
     texts = test["text"].to_list()
     scores = score(texts)
     decision = scores > 0
@@ -160,14 +163,16 @@ def _judge_part(
     return row, pl.DataFrame({"group": test[design.group].cast(pl.String), **judged})
 
 
-def _fit(texts: list[str], label: Bools, weight: Floats) -> Any:  # noqa: ANN401 - a closure
+def _fit(texts: list[str], label: Bools, own: Bools, remedy: Remedy) -> Any:  # noqa: ANN401
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
     if label.all() or not label.any():
         raise ConfigError("a part of the corpus holds only one label: nothing can be trained")
     counter = CountVectorizer(token_pattern=_TOKEN, binary=True, min_df=2)
-    model = LogisticRegression(max_iter=500).fit(counter.fit_transform(texts), label, weight)
+    counts = counter.fit_transform(texts)
+    weight = weights_of(remedy, own, label, counts)
+    model = LogisticRegression(max_iter=500).fit(counts, label, weight)
     return lambda given: np.asarray(model.decision_function(counter.transform(given)))
 
 
@@ -195,21 +200,6 @@ def _two_sided(means: Mapping[str, Estimate], names: tuple[str, ...]) -> Floats:
     return np.array(
         [2 * stdtr(m.degrees_of_freedom, -z) for m, z in zip(found, sizes, strict=True)]
     )
-
-
-def reweigh(group: ArrayLike, label: ArrayLike) -> Floats:
-    """Weights under which label and group are independent (Kamiran & Calders 2012).
-
-    w = P(group) P(label) / P(group, label), one number a document.
-
-    >>> reweigh([1, 1, 1, 0], [1, 0, 0, 1]).tolist()
-    [1.5, 0.75, 0.75, 0.5]
-    """
-    codes = [np.unique(np.asarray(v), return_inverse=True)[1] for v in (group, label)]
-    n = codes[0].size
-    alone = [np.bincount(c)[c] / n for c in codes]
-    both = codes[0] * (int(codes[1].max()) + 1) + codes[1]
-    return np.asarray(alone[0] * alone[1] / (np.bincount(both)[both] / n))
 
 
 def zhao_amplification(label: ArrayLike, decision: ArrayLike, group: ArrayLike) -> float:

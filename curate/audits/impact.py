@@ -6,7 +6,9 @@ Reads verdicts, runs nothing again. Notable choices, and their price:
   makes innocents look favoured, so the share of the rest's removals that its largest group
   makes is printed beside every row.
 - Only marginal, document-weighted rows carry a test, one per (step, group), all in one
-  Benjamini–Hochberg family. Every other row has intervals and no verdict.
+  Benjamini–Hochberg family of harm: a group that loses less enters it with p = 1, because
+  one harmed group makes all others look favoured, and those are no discoveries. Every other
+  row has intervals and no verdict.
 - With clusters (sources, duplicate clusters) the intervals speak of documents to come from
   such clusters; of this corpus alone the rates are a census and have no error.
 """
@@ -108,11 +110,12 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         `keep_ratio`, `removal_ratio` = rate of the group / rate of the rest with their 95 %
         score intervals (null where undefined; an infinite end is unbounded);
         `excess_removal` difference of the rates, a fraction; `four_fifths` = the keep ratio
-        lies below 0.8; `p`, `q`, `state` on tested rows only. `state` is `"not enough
-        documents"` below 10 expected removals on either side or fewer than two clusters,
-        `"flag"` if q < .05, the group loses more, the ratio is at least 1.25 and the excess at
-        least .02, otherwise `"no flag"`, which means: no such harm was found, and
-        `smallest_detectable_ratio` says which one would have been (80 % power, level .05).
+        lies below 0.8; `p` (two-sided, of any difference), `q` (of losing more), `state` on tested
+        rows only. `state` is `"not enough documents"` below 10 expected removals on either
+        side or fewer than two clusters, `"flag"` if q < .05, the group loses more, the ratio is
+        at least 1.25 and the excess at least .02, otherwise `"no flag"`, which means: no such
+        harm was found, and `smallest_detectable_ratio` says which one would have been (80 %
+        power, level .05).
         `odds_ratio` = odds of removal against the rest's, crude, with Woolf's interval on
         effective counts. With `strata`, marginal rows by documents also carry the
         Mantel–Haenszel `adjusted_removal_ratio` and `adjusted_odds_ratio` with 95 % intervals,
@@ -319,7 +322,10 @@ def _odds_columns(group: Share, rest: Share, df: Floats) -> dict[str, Floats]:
 def _judged(rows: pl.DataFrame) -> pl.DataFrame:
     """Adds q over the one family of tests, and what each tested row says."""
     tested = rows.with_columns(p=pl.when(_TESTED).then("p"))
-    q = pl.Series("q", benjamini_hochberg(tested["p"].fill_null(float("nan")).to_numpy()))
+    # Where one group is harmed all others look favoured. That is no discovery of harm, and must
+    # not raise the bar's height for innocents: such a row enters the family with p = 1.
+    harm = pl.when(pl.col("excess_removal") > 0).then("p").when(pl.col("p") >= 0).then(1.0)
+    q = benjamini_hochberg(tested.select(harm.fill_null(float("nan"))).to_series().to_numpy())
     harmed = (
         (pl.col("q") < FLAG_Q)
         & (pl.col("removal_ratio") >= MIN_RATIO)
@@ -336,7 +342,9 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
     )
     counts = pl.col("n", "n_rest", "removed", "removed_rest").round().cast(pl.Int64)
     return (
-        tested.with_columns(counts, q.fill_nan(None), four_fifths=pl.col("keep_ratio") < 0.8)
+        tested.with_columns(
+            counts, pl.Series("q", q).fill_nan(None), four_fifths=pl.col("keep_ratio") < 0.8
+        )
         .with_columns(state=state)
         .select(_COLUMNS)
     )
