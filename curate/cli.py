@@ -76,7 +76,10 @@ def audit(
 
 @app.command()
 def measure(
-    config: ConfigPath,
+    what: Annotated[Path, typer.Argument(help="TOML config of a run, or a finished run's folder.")],
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="Time for it; what is not done then is left.")
+    ] = None,
     input: Input = None,
     reference: Reference = None,
     evaluation: Evaluation = None,
@@ -85,8 +88,15 @@ def measure(
     workers: Workers = None,
 ) -> None:
     """Run the experiment; all that is already there is used as it is."""
-    overrides = _overrides(input, reference, evaluation, output, set)
-    _execute(config, {"measure.families": ["kneser_ney"], **overrides}, workers)
+    timed = {} if minutes is None else {"measure.minutes": minutes, "measure.stop": True}
+    overrides = timed | _overrides(input, reference, evaluation, output, set)
+    if what.is_dir():
+        from curate.remeasure import measure_run
+
+        say = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
+        measure_run(what, overrides=overrides, workers=workers, say=say.print)
+    else:
+        _execute(what, {"measure.families": ["kneser_ney"], **overrides}, workers)
 
 
 @app.command()

@@ -7,6 +7,7 @@ an arm that leaves a cleaning step out replays the other edits.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
@@ -19,8 +20,9 @@ from curate.corpus import decontaminate, write_atomically
 from curate.errors import ConfigError
 from curate.experiment import (
     NOTHING_LEFT,
-    ExperimentResult,
+    Course,
     MeasureConfig,
+    MeasureInputs,
     measure_inputs,
     run_experiment,
     unmeasured,
@@ -47,9 +49,16 @@ def measure_arms(context: Context) -> Facts:
     if config is None:
         return {"arms": 0}
     folder = context.folder
+    ends = time.monotonic() + config.minutes * 60 if config.stop else None
     evaluation = evaluation_documents(folder, context.config)
     pool, facts = _pool(context, config, evaluation)
-    result = _experiment(context, config, pool, evaluation)
+    inputs = _inputs(context, config, pool, evaluation)
+    result = unmeasured(config, NOTHING_LEFT)
+    if inputs is not None:
+        course = Course(deadline=ends, say=context.say)
+        result = run_experiment(
+            inputs, config, seed=context.config.seed, executor=context.executor, course=course
+        )
     folder.write_json("proxies/plan.json", result.plan | {"pool": facts})
     for name in ("runs", "losses", "evaluation"):
         write_atomically(getattr(result, name), folder.file(f"proxies/{name}.parquet"))
@@ -59,12 +68,13 @@ def measure_arms(context: Context) -> Facts:
     return facts | {"proxy_runs": result.runs.height}
 
 
-def _experiment(
+def _inputs(
     context: Context, config: MeasureConfig, pool: pl.DataFrame, evaluation: pl.DataFrame | None
-) -> ExperimentResult:
+) -> MeasureInputs | None:
+    """The pool encoded by the run's own tokenizer, which is saved; `None` = nothing is left."""
     seed = context.config.seed
     if pool.is_empty():
-        return unmeasured(config, NOTHING_LEFT)
+        return None
     inputs = measure_inputs(
         pool,
         evaluation=evaluation,
@@ -74,7 +84,7 @@ def _experiment(
     )
     if inputs.tokenizer is not None:
         save_tokenizer(inputs.tokenizer, context.folder.file("proxies/tokenizer.json"))
-    return run_experiment(inputs, config, seed=seed, executor=context.executor)
+    return inputs
 
 
 def _pool(

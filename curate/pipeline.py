@@ -23,6 +23,7 @@ from curate.corpus import InputConfig, fingerprint, write_bytes_atomically
 from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
+from curate.progress import Say
 from curate.rules import load_rules
 from curate.run_folder import Manifest, RunFolder
 from curate.shards import Context, Facts
@@ -185,7 +186,9 @@ STAGES = (
 BY_NAME = {stage.name: stage for stage in STAGES}
 
 
-def open_context(config: RunConfig, *, workers: int | None = None) -> Context:
+def open_context(
+    config: RunConfig, *, workers: int | None = None, say: Say | None = None
+) -> Context:
     """Open (or make) the run folder of a config and write its resolved `config.toml`.
 
     Raises:
@@ -200,7 +203,7 @@ def open_context(config: RunConfig, *, workers: int | None = None) -> Context:
     manifest = Manifest(folder)
     manifest.header = {"versions": {name: _version(name) for name in (*LIBRARIES, "datasets")}}
     executor = threads(workers or os.cpu_count() or 1)
-    return Context(config, folder, manifest, executor)
+    return Context(config, folder, manifest, executor, say)
 
 
 def run_stages(context: Context, *, until: str | None = None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,6 +19,9 @@ from rich.progress import (
 from rich.text import Text
 
 Advance = Callable[[float], None]
+Say = Callable[[str], None]
+
+EVERY = 15.0  # seconds between two lines where somebody reads lines
 
 
 class _Throughput(TextColumn):
@@ -41,22 +46,24 @@ def is_interactive() -> bool:
 
 
 @contextmanager
-def progress(label: str, *, total: float, unit: str) -> Iterator[Advance]:
+def progress(label: str, *, total: float, unit: str, say: Say | None = None) -> Iterator[Advance]:
     """Show how far a call has come; yields `advance(units)`.
 
-    Nothing at all is printed where nobody watches, so that pipes and logs stay clean.
+    Nothing at all is printed where nobody watches, so that pipes and logs stay clean; unless the
+    caller wants lines instead.
 
     Args:
         label: What is being done, e.g. `"annotate"`.
         total: Number of units in all.
         unit: Name of one unit, e.g. `"MB"` or `"shard"`.
+        say: Takes a line with the time left, at most four a minute, where there is no bar.
 
     >>> with progress("nothing", total=2, unit="step") as advance:
     ...     advance(1)
     ...     advance(1)
     """
     if not is_interactive():
-        yield lambda units: None
+        yield _Lines(label, total, say) if say is not None else lambda units: None
         return
     columns = (
         TextColumn("{task.description:<12}"),
@@ -68,3 +75,34 @@ def progress(label: str, *, total: float, unit: str) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda units: bar.advance(task, units)
+
+
+class _Lines:
+    """Progress as lines: "measure: 40 % done, about 1 min 20 s left"."""
+
+    def __init__(self, label: str, total: float, say: Say) -> None:
+        self.label, self.total, self.say = label, total, say
+        self.done, self.started = 0.0, time.monotonic()
+        self.said = self.started
+        self.lock = threading.Lock()
+
+    def __call__(self, units: float) -> None:
+        with self.lock:
+            self.done += units
+            now = time.monotonic()
+            if now - self.said < EVERY or not 0 < self.done < self.total:
+                return
+            self.said = now
+            left = (now - self.started) * (self.total / self.done - 1)
+            share = self.done / self.total
+        self.say(f"{self.label}: {share:.0%} done, about {spelled(left)} left".replace("%", " %"))
+
+
+def spelled(seconds: float) -> str:
+    """A duration in words.
+
+    >>> spelled(80), spelled(9.6), spelled(0.2)
+    ('1 min 20 s', '10 s', '0 s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

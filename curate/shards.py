@@ -12,7 +12,7 @@ import polars as pl
 from curate.clean import apply_edits
 from curate.config import RunConfig
 from curate.executors import Executor
-from curate.progress import progress
+from curate.progress import Say, progress
 from curate.run_folder import Manifest, RunFolder
 
 Facts = dict[str, Any]
@@ -20,12 +20,13 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """All that a stage may use."""
+    """All that a stage may use; `say` takes lines for somebody who waits for a long stage."""
 
     config: RunConfig
     folder: RunFolder
     manifest: Manifest
     executor: Executor
+    say: Say | None = None
 
 
 def native_parts(folder: RunFolder) -> list[Path]:

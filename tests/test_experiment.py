@@ -8,7 +8,14 @@ import pytest
 
 from curate.errors import ConfigError, InputError
 from curate.executors import serial, threads
-from curate.experiment import MeasureConfig, make_plan, measure_inputs, run_experiment
+from curate.experiment import (
+    Course,
+    MeasureConfig,
+    done_sentences,
+    make_plan,
+    measure_inputs,
+    run_experiment,
+)
 from curate.experiment.example import example_inputs
 from curate.proxies import FAMILIES
 from curate.scaling import NO_EVALUATION
@@ -71,6 +78,19 @@ def test_the_order_of_documents_changes_nothing(inputs, result):
 
     assert again.runs.equals(result.runs)
     assert again.multipliers.equals(result.multipliers)
+
+
+def test_a_run_out_of_time_ends_with_whole_draws_that_another_run_repeats(inputs):
+    """The clock decides how many draws there are, never what one of them says."""
+    told = []
+    late = run_experiment(inputs, SMALL, seed=1, course=Course(deadline=0.0, say=told.append))
+    again = run_experiment(inputs, replace(SMALL, replicates=2), seed=1)
+
+    assert late.plan["families"]["kneser_ney"]["replicates"] == SMALL.replicates
+    assert late.plan["done"] == again.plan["done"] == {"kneser_ney": 2}
+    assert [getattr(late, t).equals(getattr(again, t)) for t in TABLES] == [True] * 4
+    assert "6 paired draws" in told[0]
+    assert done_sentences(late.plan) == ["Done: Kneser–Ney 2 of 6 planned draws; the time was over"]
 
 
 def test_another_seed_draws_anew(inputs, result):

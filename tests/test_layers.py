@@ -25,7 +25,7 @@ LAYERS = [
     ("measure",),
     ("stages",),
     ("pipeline",),
-    ("runs",),
+    ("runs", "remeasure"),
     ("demo",),
     ("__init__",),
     ("cli",),

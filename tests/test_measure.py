@@ -1,12 +1,16 @@
 """A run with its experiment: arms resolve their own survivors, tables say what was measured."""
 
+import shutil
+
 import polars as pl
 import pytest
 
 import curate
 from curate.config import load_config
+from curate.errors import ConfigError
 from curate.measure import arm_masks
 from curate.pipeline import open_context, run_stages
+from curate.remeasure import measure_run
 
 
 def write(path, rows):
@@ -79,6 +83,38 @@ def test_number_of_workers_does_not_change_a_table_of_the_experiment(measured, t
 
     for name in ("proxies/runs.parquet", "proxies/losses.parquet", "scaling/multipliers.parquet"):
         assert again.folder.file(name).read_bytes() == measured.folder.file(name).read_bytes()
+
+
+def test_a_finished_run_is_measured_again_with_its_plan_said_first(measured, tmp_path):
+    """Nothing before the experiment is made again, even where the input has gone."""
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    config = (folder / "config.toml").read_text().replace("raw.parquet", "gone.parquet")
+    (folder / "config.toml").write_text(config)
+    told = []
+
+    measure_run(folder, overrides={"measure.minutes": 3, "measure.stop": True}, say=told.append)
+
+    said = "\n".join(told)
+    assert told[0].startswith("Plan: ")
+    assert "is seen with 80 % power" in told[0]
+    assert "Verdict: " in said
+    assert "Done: Kneser–Ney 3 of 3 planned draws, in " in said
+    assert str(folder / "report.html") in said
+    again = [folder / "proxies/runs.parquet", measured.folder.file("proxies/runs.parquet")]
+    assert again[0].read_bytes() == again[1].read_bytes()
+
+
+def test_a_run_without_evaluation_files_asks_for_them(tmp_path, corpus):
+    corpus.drop("kind").head(60).write_parquet(tmp_path / "raw.parquet")
+    values = {
+        "input": {"path": str(tmp_path / "raw.parquet")},
+        "output": {"path": str(tmp_path / "run")},
+    }
+    run_stages(open_context(load_config(values)), until="verdicts")
+
+    with pytest.raises(ConfigError, match="names no evaluation files"):
+        measure_run(tmp_path / "run")
 
 
 def test_without_evaluation_there_is_no_headline(tmp_path, corpus):

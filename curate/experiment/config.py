@@ -29,6 +29,9 @@ class MeasureConfig:
     Attributes:
         minutes: Time it may take on two cores. Budgets shrink to fit, by arithmetic from stated
             speeds, never by the clock: the same config gives the same plan on every machine.
+        stop: Whether a machine slower than these speeds ends on time: draws that cannot be finished
+            are left out (never the first two), and the plan says how many were. With the budgets
+            of the plan and the draws that were done, another run gives the same tables.
         evaluation: Files of neutral text that neither side saw. Without any the headline is
             "cannot tell: no neutral evaluation set".
         evaluation_column: Column that names the evaluation set of a row; `None` = its file.
@@ -55,6 +58,7 @@ class MeasureConfig:
     """
 
     minutes: float = 10.0
+    stop: bool = False
     evaluation: tuple[str, ...] = ()
     evaluation_column: str | None = None
     evaluation_tokens: int = 60_000

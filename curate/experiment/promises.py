@@ -1,0 +1,81 @@
+"""A plan in words: what will be trained, what it can see, and afterwards what was done of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from curate.progress import spelled
+
+NAMES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
+
+__all__ = ["done_sentences", "plan_sentences"]
+
+
+def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
+    """What an experiment is about to do and what it will be able to see.
+
+    Args:
+        plan: As in `plan.json`.
+
+    >>> test = {"level": 0.05, "power_at_wanted": 0.61, "seen_with_80_percent_power": 1.13}
+    >>> family = {"sizes": ["order3"], "replicates": 8, "budgets": [1000, 2000],
+    ...           "planned_core_seconds": 90.0, "ladders": {"order3": {"raw": [2000]}}}
+    >>> plan = {"contrasts": [{"contrast": "raw → curated"}], "left_out": [], "cores_assumed": 2,
+    ...         "power": {"kneser_ney": {"wanted": 1.1, "headline": test}},
+    ...         "families": {"kneser_ney": family}}
+    >>> for line in plan_sentences(plan): print(line)
+    Plan: 1 contrast, the first is raw → curated
+      Kneser–Ney order3: 8 paired draws, budgets of 1,000 to 2,000 tokens, about 45 s on 2 cores
+        headline, tested at 5.0 %: a multiplier of 1.13 is seen with 80 % power; 1.10 with 61 %
+    """
+    contrasts = plan["contrasts"]
+    plural = "" if len(contrasts) == 1 else "s"
+    lines = [f"Plan: {len(contrasts)} contrast{plural}, the first is {contrasts[0]['contrast']}"]
+    for name, family in plan["families"].items():
+        seconds = family["planned_core_seconds"] / plan["cores_assumed"]
+        budgets = family["budgets"]
+        lines.append(
+            f"  {NAMES.get(name, name)} {', '.join(family['sizes'])}: {family['replicates']} "
+            f"paired draws, budgets of {budgets[0]:,} to {budgets[-1]:,} tokens, about "
+            f"{spelled(seconds)} on {plan['cores_assumed']} cores"
+        )
+        lines += [f"    {line}" for line in _promises(plan["power"][name])]
+    return lines + [f"  {line}" for line in plan["left_out"]]
+
+
+def _promises(power: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, test in power.items():
+        if not isinstance(test, Mapping):
+            continue
+        seen = test["seen_with_80_percent_power"]
+        sees = "no multiplier" if seen is None else f"a multiplier of {seen:.2f}"
+        lines.append(
+            f"{name}, tested at {100 * test['level']:.1f} %: {sees} is seen with 80 % power; "
+            f"{power['wanted']:.2f} with {100 * test['power_at_wanted']:.0f} %"
+        )
+    return lines
+
+
+def done_sentences(plan: Mapping[str, Any], *, seconds: float | None = None) -> list[str]:
+    """Planned against done.
+
+    Args:
+        plan: As in `plan.json` after the run.
+        seconds: That the run took, by the wall; `None` = not known.
+
+    >>> plan = {"families": {"gpt": {"replicates": 3, "budgets": [1000]}}, "done": {"gpt": 2}}
+    >>> done_sentences(plan, seconds=71)
+    ['Done: GPT 2 of 3 planned draws, in 1 min 11 s; the time was over']
+    """
+    if not plan.get("families"):
+        return []
+    done = plan.get("done", {})
+    parts, short = [], False
+    for name, family in plan["families"].items():
+        draws = done.get(name, family["replicates"])
+        short = short or draws < family["replicates"]
+        parts.append(f"{NAMES.get(name, name)} {draws} of {family['replicates']} planned draws")
+    took = "" if seconds is None else f", in {spelled(seconds)}"
+    return [f"Done: {', '.join(parts)}{took}{'; the time was over' if short else ''}"]

@@ -1,0 +1,260 @@
+"""From a plan to losses: which sequences are built, who climbs which ladder on them, until when.
+
+Jobs stand in the order of their draws, so a run that ends early ends with whole draws of every arm.
+Which draws were finished is all that a clock decides; what each of them says does not depend on it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from curate.executors import Executor
+from curate.experiment.arms import Draws
+from curate.experiment.inputs import EvaluationSet, MeasureInputs, merged_evaluation
+from curate.experiment.plan import FamilyPlan, Plan
+from curate.progress import Advance, Say, progress
+from curate.proxies import FAMILIES, Evaluation, KneserNey, ProxyFamily
+
+RUN_SCHEMA: Mapping[str, Any] = {
+    "arm": pl.String,
+    "family": pl.String,
+    "size": pl.String,
+    "n_params": pl.Int64,
+    "n_tokens": pl.Int64,
+    "replicate": pl.Int32,
+    "eval_set": pl.String,
+    "loss": pl.Float64,
+}
+KEYS = ("arm", "family", "size", "n_tokens", "replicate", "eval_set")
+LEAST_DRAWS = 2  # of the first family, whatever the clock says: one draw has no interval
+
+__all__ = ["KEYS", "RUN_SCHEMA", "Trained", "train"]
+
+Points = list[tuple[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What was trained, and how much of it there was time for.
+
+    Attributes:
+        losses: `RUN_SCHEMA` and `document_bits` List(Float64); whole draws only.
+        draws: Finished draws of each family; 0 = none.
+    """
+
+    losses: pl.DataFrame
+    draws: Mapping[str, int]
+
+
+class _Job(NamedTuple):
+    """One sequence to build, the ladders to climb on it, and the arms that it stands for."""
+
+    family: ProxyFamily
+    evaluation: Evaluation
+    documents: tuple[int, ...]  # of each evaluation set
+    replicate: int
+    ladders: dict[str, tuple[int, ...]]  # size → rungs
+    arms: dict[tuple[str, str], tuple[int, ...]]  # (size, arm) → the rungs it asked for
+
+    @property
+    def arm(self) -> str:
+        """Any of the arms: they all hold the same text."""
+        return next(iter(self.arms))[1]
+
+    @property
+    def tokens(self) -> int:
+        """Read on all ladders together."""
+        return sum(rungs[-1] for rungs in self.ladders.values())
+
+
+def train(
+    draws: Draws,
+    plan: Plan,
+    *,
+    executor: Executor,
+    deadline: float | None = None,
+    say: Say | None = None,
+) -> Trained:
+    """Train and score all that is planned, or the draws that there is time for.
+
+    Args:
+        draws: Arms of every replicate.
+        plan: What to train.
+        executor: Map over threads.
+        deadline: By `time.monotonic()`: what would not be finished by then is not begun, but for
+            the first two draws of the first family. `None` = everything is trained.
+        say: Told four times a minute how far it is, where nobody sees a bar.
+    """
+    jobs = [job for name in plan.families for job in _jobs(draws, plan, name)]
+    results = _run(draws, jobs, executor, clock=_Clock(deadline), say=say)
+    finished = {name: _whole_draws(name, jobs, results) for name in plan.families}
+    done = [
+        (job, points)
+        for job, points in zip(jobs, results, strict=True)
+        if points is not None and job.replicate < finished[job.family.name]
+    ]
+    return Trained(losses=_losses(draws.inputs, done), draws=finished)
+
+
+def _whole_draws(name: str, jobs: Sequence[_Job], results: Sequence[Points | None]) -> int:
+    """Draws of a family, from the first on, of which nothing is missing."""
+    own = [(job, points) for job, points in zip(jobs, results, strict=True)]
+    missing = [job.replicate for job, points in own if job.family.name == name and points is None]
+    drawn = [job.replicate for job, _ in own if job.family.name == name]
+    return min(missing, default=max(drawn, default=-1) + 1)
+
+
+class _Clock:
+    """Whether a job can still be finished in time, by what its family took for a token so far."""
+
+    def __init__(self, deadline: float | None) -> None:
+        self.deadline = deadline
+        self.seconds: dict[str, float] = {}
+        self.tokens: dict[str, int] = {}
+
+    def has_time_for(self, job: _Job) -> bool:
+        if self.deadline is None:
+            return True
+        name = job.family.name
+        expected = self.seconds.get(name, 0.0) / max(self.tokens.get(name, 0), 1) * job.tokens
+        return time.monotonic() + expected <= self.deadline
+
+    def note(self, job: _Job, seconds: float) -> None:
+        name = job.family.name
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.tokens[name] = self.tokens.get(name, 0) + job.tokens
+
+
+def _jobs(draws: Draws, plan: Plan, name: str) -> Iterator[_Job]:
+    family, planned = FAMILIES[name], plan.families[name]
+    limit = planned.evaluation_limit
+    evaluation = merged_evaluation(draws.inputs, limit)
+    documents = tuple(each.first(limit) for each in sets_of(draws.inputs).values())
+    rungs = [r for arms in planned.ladders.values() for ladder in arms.values() for r in ladder]
+    budgets = sorted(set(rungs))
+    prepared = family.prepare(
+        draws.pooled(budgets[-1]),
+        budgets=budgets,
+        sizes=planned.sizes,
+        vocabulary=draws.inputs.vocabulary,
+    )
+    if isinstance(prepared, KneserNey):
+        prepared = _one_for_all_budgets(prepared, budgets)
+    sequences = [_sequence_ladders(planned, arms) for arms in _twins(draws, planned)]
+    for replicate in range(planned.replicates):
+        for ladders, arms in sequences:
+            yield _Job(
+                family=prepared,
+                evaluation=evaluation,
+                documents=documents,
+                replicate=replicate,
+                ladders=ladders,
+                arms=arms,
+            )
+
+
+def sets_of(inputs: MeasureInputs) -> dict[str, EvaluationSet]:
+    """Neutral sets, then those held out of the pool: the order of `merged_evaluation`."""
+    return {**inputs.evaluation, **inputs.held_out}
+
+
+def _one_for_all_budgets(family: KneserNey, budgets: Sequence[int]) -> KneserNey:
+    """The discounts of the middle budget at all of them.
+
+    A diluted arm of 2 D tokens has D tokens' worth of n-grams; discounts fitted for 2 D tokens
+    call its inert half harmful (docs/decisions/0003).
+    """
+    middle = budgets[len(budgets) // 2]
+    shared = {(size, n): family.discounts[size, middle] for size, n in family.discounts}
+    return replace(family, discounts=shared)
+
+
+def _twins(draws: Draws, planned: FamilyPlan) -> list[list[str]]:
+    """Arms in groups that hold the same text: a step that removes nothing costs nothing."""
+    groups: list[list[str]] = []
+    for arm in dict.fromkeys(arm for ladder in planned.ladders.values() for arm in ladder):
+        twin = next((group for group in groups if draws.same(group[0], arm)), None)
+        if twin is None:
+            groups.append([arm])
+        else:
+            twin.append(arm)
+    return groups
+
+
+def _sequence_ladders(
+    planned: FamilyPlan, arms: Sequence[str]
+) -> tuple[dict[str, tuple[int, ...]], dict[tuple[str, str], tuple[int, ...]]]:
+    asked = {
+        (size, arm): ladder[arm]
+        for size, ladder in planned.ladders.items()
+        for arm in arms
+        if arm in ladder
+    }
+    together = {
+        size: tuple(
+            sorted({rung for (s, _), rungs in asked.items() if s == size for rung in rungs})
+        )
+        for size in planned.sizes
+    }
+    return {size: rungs for size, rungs in together.items() if rungs}, asked
+
+
+def _run(
+    draws: Draws, jobs: Sequence[_Job], executor: Executor, *, clock: _Clock, say: Say | None
+) -> list[Points | None]:
+    """Results in the order of the jobs, whatever finishes first; `None` = there was no time."""
+    first = jobs[0].family.name if jobs else ""
+
+    def work(job: _Job) -> Points | None:
+        must = job.family.name == first and job.replicate < LEAST_DRAWS
+        if not must and not clock.has_time_for(job):
+            return None
+        started = time.monotonic()
+        points = _climb(draws, job, advance)
+        clock.note(job, time.monotonic() - started)
+        return points
+
+    total = sum(job.tokens for job in jobs) / 1e6
+    with progress("measure", total=total, unit="Mtokens", say=say) as advance:
+        return executor(work, jobs)
+
+
+def _climb(draws: Draws, job: _Job, advance: Advance) -> Points:
+    tokens = draws.tokens(job.arm, job.replicate, max(rungs[-1] for rungs in job.ladders.values()))
+    points: Points = []
+    for size, rungs in job.ladders.items():
+        budgets = [rung for rung in rungs if rung <= len(tokens)]
+        seed = draws.seed * 1_000 + job.replicate
+        ladder = job.family.ladder(
+            tokens, budgets=budgets, size=size, seed=seed, evaluation=job.evaluation
+        )
+        points += [(size, point) for point in ladder]
+        advance(rungs[-1] / 1e6)
+    return points
+
+
+def _losses(inputs: MeasureInputs, done: Sequence[tuple[_Job, Points]]) -> pl.DataFrame:
+    rows = []
+    for job, points in done:
+        ends = np.cumsum([0, *job.documents])
+        for size, point in points:
+            arms = [
+                arm for (s, arm), asked in job.arms.items() if s == size and point.n_tokens in asked
+            ]
+            for s, (name, each) in enumerate(sets_of(inputs).items()):
+                bits = point.document_bits[ends[s] : ends[s + 1]]
+                loss = float(bits.sum() / each.bytes[: job.documents[s]].sum())
+                fixed = (job.family.name, size, point.n_params, point.n_tokens, job.replicate)
+                rows += [(arm, *fixed, name, loss, bits) for arm in arms]
+    schema = {**RUN_SCHEMA, "document_bits": pl.List(pl.Float64)}
+    losses = pl.DataFrame(rows, schema=schema, orient="row").sort(KEYS)
+    # The pool was measured in whole documents; a rung that some replicate could not reach is out.
+    replicates = pl.col("replicate").n_unique()
+    everywhere = replicates.over("arm", "family", "size", "n_tokens") == replicates.over("family")
+    return losses.filter(everywhere)

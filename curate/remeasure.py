@@ -1,0 +1,97 @@
+"""The experiment of a run that is there already, once more: with other minutes, arms or families.
+
+What came before it, documents to verdicts, is used as it is, even where the input has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from curate.config import RunConfig, load_config
+from curate.errors import ConfigError, InputError
+from curate.experiment import MeasureConfig, done_sentences, plan_sentences
+from curate.pipeline import open_context, run_stage
+from curate.progress import Say
+from curate.run_folder import Manifest, RunFolder
+from curate.shards import Context
+
+TABLES = ("proxies/plan.json", "scaling/multipliers.parquet", "scaling/matrix.parquet")
+
+__all__ = ["measure_run"]
+
+
+def measure_run(
+    folder: Path | str,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    say: Say = print,
+) -> Context:
+    """Measure in an existing run folder; its tables of the experiment and its report are replaced.
+
+    Says the plan and what it can see, how far it is, every verdict, planned against done, and
+    where the tables are.
+
+    Args:
+        folder: Run folder with verdicts.
+        overrides: Dotted keys to set in the run's config, e.g. `{"measure.minutes": 5}`.
+        workers: Threads; `None` = cores.
+        say: Takes each line.
+
+    Raises:
+        InputError: There are no verdicts in the folder.
+        ConfigError: Neither the run nor the overrides name evaluation files.
+
+    >>> measure_run("no-such-run")
+    Traceback (most recent call last):
+      ...
+    curate.errors.InputError: no run with verdicts in 'no-such-run'; make one with `curate run`
+    """
+    root = Path(folder)
+    stored = root / "config.toml"
+    record = Manifest(RunFolder(root)).stages.get("verdicts") if stored.is_file() else None
+    if record is None or not record.done:
+        raise InputError(f"no run with verdicts in {str(folder)!r}; make one with `curate run`")
+    before = load_config(stored)
+    config = load_config(stored, overrides={**(overrides or {}), "output.path": str(root)})
+    if not (config.measure and config.measure.evaluation):
+        raise ConfigError(
+            "this run names no evaluation files; give text that neither side saw with --evaluation"
+        )
+    context = open_context(config, workers=workers, say=say)
+    if _evaluation(before) != _evaluation(config) or not _has_evaluation(context):
+        run_stage("evaluation", context)
+    if not run_stage("measure", context):
+        say("Measured before with these settings; the tables are as they were.")
+        say("\n".join(plan_sentences(context.folder.read_json("proxies/plan.json"))))
+    run_stage("report", context)
+    _tell(context, say)
+    return context
+
+
+def _evaluation(config: RunConfig) -> tuple[object, ...]:
+    measure = config.measure or MeasureConfig()
+    return measure.evaluation, measure.evaluation_column
+
+
+def _has_evaluation(context: Context) -> bool:
+    record = context.manifest.stages.get("evaluation")
+    return record is not None and record.done
+
+
+def _tell(context: Context, say: Say) -> None:
+    folder = context.folder
+    record = context.manifest.stages["measure"]
+    for verdict in folder.read_json("scaling/verdicts.json") or []:
+        say(f"{'Verdict: ' if verdict['headline'] else '  '}{verdict['sentence']}")
+        if verdict["sentence_without_gate"] != verdict["sentence"]:
+            say(f"    without the calibrator's gate: {verdict['sentence_without_gate']}")
+        if verdict["headline"] and verdict["detail"]:
+            say(f"    {verdict['detail']}")
+    plan = folder.read_json("proxies/plan.json") or {}
+    for line in done_sentences(plan, seconds=record.seconds):
+        say(line)
+    for name in (*TABLES, "report.html"):
+        say(f"  {folder.file(name)}")
