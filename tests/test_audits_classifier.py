@@ -1,10 +1,10 @@
 """Classifiers trained on the corpus, what is left of whom, differences, files, statements."""
 
-import ast
-import json
 import sys
 from pathlib import Path
 
+import nbclient
+import nbformat
 import numpy as np
 import polars as pl
 import pytest
@@ -312,25 +312,21 @@ def test_impact_of_an_innocent_filter_is_no_flag():
 # ── the notebook ─────────────────────────────────────────────────────────────────────────────
 
 
-def run_cells(path):
-    """Run a notebook's cells in order; what each cell's last expression evaluates to."""
-    space, shown = {}, []
-    for cell in json.loads(path.read_text("utf-8"))["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        *body, last = ast.parse("".join(cell["source"])).body
-        exec(compile(ast.Module(body, []), str(path), "exec"), space)
-        if isinstance(last, ast.Expr):
-            shown.append(eval(compile(ast.Expression(last.value), str(path), "eval"), space))
-        else:
-            exec(compile(ast.Module([last], []), str(path), "exec"), space)
-    return [value for value in shown if value is not None]
+def executed(path, folder):
+    """Outputs of a notebook's cells, by MIME type, run from the first to the last by a kernel."""
+    notebook = nbformat.read(path, as_version=4)
+    place = {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=place).execute()
+    outputs = (out for cell in notebook.cells for out in cell.get("outputs", ()))
+    return [out["data"] for out in outputs if "data" in out]
 
 
-def test_the_notebook_shows_table_sentence_and_forest():
-    found, sentence, forests = run_cells(EXAMPLES / "audit.ipynb")
+def test_the_notebook_shows_table_sentence_and_forest(tmp_path):
+    found, sentence, forests = executed(EXAMPLES / "audit.ipynb", tmp_path)
 
-    assert "<table" in found._repr_html_()
-    assert sentence.startswith("2 of 4 tested (step, group) pairs lose clearly more")
-    assert "1 of them explained by words" in sentence
-    assert forests._repr_html_().count("<svg") == 3
+    assert "<table" in found["text/html"]
+    assert "speak of documents to come" in found["text/html"]
+    assert sentence["text/plain"].startswith("'2 of 4 tested (step, group) pairs lose clearly more")
+    assert "1 of them explained by words" in sentence["text/plain"]
+    assert "0 have not enough documents to tell" in sentence["text/plain"]
+    assert forests["text/html"].count("<svg") == 3
