@@ -196,7 +196,9 @@ def joint(sets):
                 simulate(design, "trunk", stream, arm="curated", factor=factor, floor=floor),
                 simulate(design, "trunk", stream, arm="raw"),
             ]
-            found = fit_joint(check_points(pl.concat(both)), reference="raw", other="curated")
+            points = check_points(pl.concat(both))
+            plain = FitOptions(draws=0)
+            found = fit_joint(points, reference="raw", other="curated", options=plain)
             causes[found.cause] += 1
             covered += found.factor[1] <= factor <= found.factor[2]
         band = binomial_band(used, 0.95)

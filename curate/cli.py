@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from curate.errors import ConfigError, CurateError
 
@@ -167,17 +168,70 @@ def scaling(
     loss: Annotated[str, typer.Option("--loss", help="Column of losses.")] = "loss",
     arm: Annotated[str | None, typer.Option("--arm", help="Column of data sets.")] = None,
     run: Annotated[str | None, typer.Option("--run", help="Column of training runs.")] = None,
+    form: Annotated[str, typer.Option("--form", help="Form of the law.")] = "chinchilla",
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="Arm that the others are compared with.")
+    ] = None,
+    at_size: Annotated[
+        float | None, typer.Option("--at-size", help="Parameters to read the law at.")
+    ] = None,
+    at_loss: Annotated[float | None, typer.Option("--at-loss", help="Loss to reach.")] = None,
+    at_flops: Annotated[
+        float | None, typer.Option("--at-flops", help="Compute budget to spend best.")
+    ] = None,
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Answer outside the measured range, marked.")
+    ] = False,
+    flops_per_second: Annotated[
+        float, typer.Option("--flops-per-second", help="Peak of one device.")
+    ] = 9.89e14,
+    utilisation: Annotated[
+        float, typer.Option("--utilisation", help="Share of the peak that training reaches.")
+    ] = 0.4,
+    price: Annotated[float, typer.Option("--price", help="Of one device hour.")] = 2.0,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write laws, costs and figures as a page.")
+    ] = None,
 ) -> None:
     """Fit scaling laws to anyone's training runs and read them as tokens needed."""
-    from curate.scaling import Columns, read_points, scaling_report
+    from curate.report.law_page import write_scaling_page
+    from curate.scaling import Columns, FitOptions, Questions, Rates, read_points, scaling_report
 
-    columns = Columns(n=n, d=d, loss=loss, arm=arm, run=run)
-    found = scaling_report(read_points(points, columns))
+    rates = Rates(flops_per_second=flops_per_second, utilisation=utilisation, price_per_hour=price)
+    questions = Questions(
+        n_params=at_size,
+        loss=at_loss,
+        flops=at_flops,
+        reference=reference,
+        extrapolate=extrapolate,
+        rates=rates,
+    )
+    found = scaling_report(
+        read_points(points, Columns(n=n, d=d, loss=loss, arm=arm, run=run)),
+        options=FitOptions(form=form),
+        questions=questions,
+    )
     for sentence in found.sentences:
         print(sentence)
-    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200, tbl_hide_dataframe_shape=True):
-        print(found.parameters)
-        print(found.read_outs)
+    _print_table(found.parameters)
+    if html is not None:
+        print(write_scaling_page(found, html, name=points.stem, reference=reference))
+
+
+def _print_table(frame: pl.DataFrame) -> None:
+    """Every cell whole: a table whose numbers are cut off says nothing."""
+    if frame.is_empty():
+        return
+    table = Table(*frame.columns, box=None, header_style="bold")
+    for row in frame.iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    Console(width=max(200, Console().width), highlight=False).print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @app.command()

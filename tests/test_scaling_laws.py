@@ -11,14 +11,16 @@ from curate.report.law_figures import law_figures
 from curate.scaling import _noise_kernel as noise
 from curate.scaling import _profile_kernel as profile
 from curate.scaling import _readout_kernel as readout
+from curate.scaling.costs import Rates, training_cost
 from curate.scaling.example import KNOWN, example_arms, example_law, example_points
 from curate.scaling.joint import attribute, fit_joint
 from curate.scaling.law import PARAMETERS, FitOptions, fit_points, fit_scaling_law
-from curate.scaling.law_report import Questions, Rates, run_points, scaling_report, training_cost
+from curate.scaling.law_report import Questions, run_points, scaling_report
 from curate.scaling.laws import predicted_loss
 from curate.scaling.points import Columns, check_points, point_set, read_points
 from curate.scaling.prediction import check_prediction
 from curate.scaling.readouts import compute_optimal, knee, law_multiplier, tokens_needed
+from curate.scaling.sizes import best_sizes
 from curate.scaling.uncertainty import profile_interval
 from curate.statistics import binomial_band
 
@@ -338,3 +340,81 @@ def test_figures_escape_names_and_keep_to_what_the_form_allows():
     assert len(drawn[0].drawings.wide) == 6
     assert all("<raw>" not in figure.legend for figure in drawn)
     assert len(law_figures([alone])) == len(drawn) - 1
+
+
+def test_held_out_runs_and_redrawn_data_speak_for_the_planted_cause():
+    found = fit_joint(check_points(example_arms(1.5)), reference="raw", other="curated")
+    errors = dict(found.models.select("model", "held_out_error").iter_rows())
+
+    assert errors["factor"] < min(errors["same"], errors["floor"])
+    assert sum(found.support.values()) == pytest.approx(1)
+    assert found.support["factor"] > 0.9
+    assert "Drawn again" in found.sentence
+    without = FitOptions(draws=0)
+    points = check_points(example_arms(1.5))
+    assert fit_joint(points, reference="raw", other="curated", options=without).support == {}
+
+
+def test_the_choice_wavers_where_two_causes_explain_the_points():
+    close = [example_points(arm="raw", seed=8), example_points(seed=9)]
+    lower = close[1].with_columns(pl.col("loss") - 0.006)
+    found = fit_joint(check_points(pl.concat([close[0], lower])), reference="raw", other="curated")
+
+    assert max(found.support.values()) < 0.999
+
+
+def test_costs_stand_beside_the_tokens_needed():
+    rates = Rates(flops_per_second=1e15, utilisation=0.5, price_per_hour=3)
+    found = scaling_report(
+        example_arms(2.0), questions=Questions(n_params=1e9, loss=2.5, rates=rates)
+    )
+    needed = found.read_outs.filter(quantity="tokens needed").sort("arm")
+
+    assert found.costs.sort("arm")["flops"].to_list() == pytest.approx(
+        [6 * 1e9 * tokens for tokens in needed["estimate"]]
+    )
+    assert (found.costs["money_low"] < found.costs["money"]).all()
+    assert any(said.startswith("Cost at 1e+09 parameters, loss 2.5") for said in found.sentences)
+
+
+def test_exponents_that_differ_are_told_apart_and_equal_ones_are_not():
+    like = example_points(seed=9)
+    n, d = like["n_params"].to_numpy(), like["n_tokens"].to_numpy()
+    bent = KNOWN | {"beta": 0.8 * KNOWN["beta"]}
+    slower = like.with_columns(
+        pl.col("loss") * predicted_loss(bent, n, d) / predicted_loss(KNOWN, n, d)
+    )
+    found = scaling_report(pl.concat([example_points(arm="raw", seed=8), slower]))
+    change = found.read_outs.filter(quantity="change of beta (factor)").row(0, named=True)
+
+    assert 0.7 < change["low"] < change["estimate"] < change["high"] < 1
+
+
+def test_a_law_without_sizes_names_no_size():
+    frame = example_points().filter(pl.col("n_params") == pl.col("n_params").max())
+    rows = [frame.with_columns(run=pl.lit(str(k))) for k in range(8)]
+    found = scaling_report(pl.concat(rows), options=FitOptions(form="data", draws=39))
+
+    assert not found.read_outs["at"].str.contains("parameters").any()
+    assert found.costs.is_empty()
+
+
+def test_the_best_size_is_named_only_where_draws_agree():
+    rows = [
+        {
+            "arm": "raw",
+            "family": "gpt",
+            "size": size,
+            "n_tokens": tokens,
+            "replicate": r,
+            "eval_set": "e",
+            "loss": loss + 0.02 * ((r + (size == "m")) % 2 if close else 0),
+        }
+        for tokens, close, losses in ((100, False, (2.0, 2.4)), (200, True, (2.0, 2.001)))
+        for size, loss in zip(("s", "m"), losses, strict=True)
+        for r in range(4)
+    ]
+    found = best_sizes(pl.DataFrame(rows), arm="raw")
+
+    assert found["conclusion"].to_list() == ["s is best", "cannot tell from m"]
+    assert best_sizes(pl.DataFrame(rows).filter(size="s"), arm="raw").is_empty()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from curate.corpus.storage import write_bytes_atomically
-from curate.report.findings import flagged, flags_said, sentences, tiles
+from curate.report.findings import Sentence, Tile, flagged, flags_said, sentences, tiles
 from curate.report.html import table_html
-from curate.report.sections import sections
+from curate.report.sections import Section, sections
 from curate.report.tables import RunTables, read_run
 
-__all__ = ["facts", "page", "write_report"]
+__all__ = ["facts", "page", "render", "write_report"]
 
 _HOME = Path(__file__).parent
 _FRAMES = (
@@ -72,6 +73,21 @@ def page(run: RunTables) -> str:
     >>> page(read_run(Path(tempfile.mkdtemp()))).count("<h1>")
     1
     """
+    return render(run.name, sentences(run), sections(run), tiles(run))
+
+
+def render(
+    name: str,
+    verdicts: Sequence[Sentence],
+    found: Sequence[Section],
+    figures: Sequence[Tile] = (),
+) -> str:
+    """The template filled in: title, verdicts, key figures, sections.
+
+    >>> said = Sentence(name="", sentence="All is well.", conclusion="")
+    >>> "<h1>All is well.</h1>" in render("mine", [said], [])
+    True
+    """
     environment = Environment(
         loader=FileSystemLoader(_HOME),
         autoescape=True,
@@ -81,11 +97,7 @@ def page(run: RunTables) -> str:
     )
     template = environment.get_template("template.html.j2")
     return template.render(
-        run=run,
-        verdicts=sentences(run),
-        tiles=tiles(run),
-        sections=sections(run),
-        table=table_html,
+        name=name, verdicts=verdicts, tiles=figures, sections=found, table=table_html
     )
 
 

@@ -10,18 +10,11 @@ import polars as pl
 
 from curate.errors import ConfigError, unknown_name
 from curate.scaling.agreement import agreement
+from curate.scaling.costs import Cost, Rates, training_cost
 from curate.scaling.curves import ArmCurve, Reading, arm_curve, read_curve
 from curate.scaling.joint import JointLaw, fit_joint
 from curate.scaling.law import FitOptions, ScalingLaw, fit_scaling_law
-from curate.scaling.law_report import (
-    Cost,
-    Questions,
-    Rates,
-    ScalingReport,
-    run_points,
-    scaling_report,
-    training_cost,
-)
+from curate.scaling.law_report import Questions, ScalingReport, run_points, scaling_report
 from curate.scaling.laws import FORMS
 from curate.scaling.multiplier import Cells, contrast_rows, crossed_interval, multiplier_cells
 from curate.scaling.points import Columns, check_points, read_points
@@ -37,6 +30,7 @@ from curate.scaling.readouts import (
 )
 from curate.scaling.repeats import RepeatLaw, fit_repeats
 from curate.scaling.sentences import NO_EVALUATION, sentences
+from curate.scaling.sizes import best_sizes
 from curate.scaling.verdict import (
     MULTIPLIER_SCHEMA,
     calibrator_vote,
@@ -67,6 +61,7 @@ __all__ = [
     "TokenMultiplier",
     "agreement",
     "arm_curve",
+    "best_sizes",
     "calibrator_vote",
     "check_points",
     "check_prediction",

@@ -9,6 +9,7 @@ from html import escape
 import polars as pl
 
 from curate.errors import ConfigError
+from curate.scaling.costs import Rates, cost_sentence, cost_table
 from curate.scaling.joint import JointLaw, fit_joint
 from curate.scaling.law import FitOptions, ScalingLaw, fit_points
 from curate.scaling.points import Columns, check_points, point_set
@@ -16,6 +17,7 @@ from curate.scaling.prediction import PredictionCheck, check_prediction
 from curate.scaling.readouts import (
     ReadOut,
     compute_optimal,
+    exponent_shifts,
     gain_per_doubling,
     knee,
     law_multiplier,
@@ -24,55 +26,11 @@ from curate.scaling.readouts import (
 )
 
 __all__ = [
-    "Cost",
     "Questions",
-    "Rates",
     "ScalingReport",
     "run_points",
     "scaling_report",
-    "training_cost",
 ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rates:
-    """What compute costs where you are.
-
-    Attributes:
-        flops_per_second: Peak of one device, e.g. 9.89e14 (one H100, dense bf16).
-        utilisation: Share of the peak that training reaches.
-        price_per_hour: Of one device, in your currency.
-    """
-
-    flops_per_second: float = 9.89e14
-    utilisation: float = 0.4
-    price_per_hour: float = 2.0
-
-    def __post_init__(self) -> None:
-        if self.flops_per_second <= 0 or not 0 < self.utilisation <= 1 or self.price_per_hour < 0:
-            raise ConfigError(f"{self}: flops_per_second > 0, 0 < utilisation <= 1, price >= 0")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
-    """FLOPs (6 N D), device hours and money of one training run."""
-
-    flops: float
-    hours: float
-    money: float
-
-
-def training_cost(n_params: float, n_tokens: float, rates: Rates | None = None) -> Cost:
-    """What training a model of this size on so many tokens costs, at 6 N D FLOPs.
-
-    >>> cost = training_cost(1e9, 2e10)
-    >>> f"{cost.flops:.2g} FLOPs, {cost.hours:.0f} hours, {cost.money:.0f}"
-    '1.2e+20 FLOPs, 84 hours, 169'
-    """
-    rates = rates or Rates()
-    flops = 6 * n_params * n_tokens
-    hours = flops / (rates.flops_per_second * rates.utilisation) / 3600
-    return Cost(flops=flops, hours=hours, money=hours * rates.price_per_hour)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +66,7 @@ class ScalingReport:
         problems: Why not, for the other arms: `arm` -> "cannot tell: ...".
         parameters: All laws' parameters: `arm` and the columns of `ScalingLaw.table`.
         read_outs: `quantity, arm, at, estimate, low, high, method, extrapolation, note`.
+        costs: What reaching `Questions.loss` costs with each arm (`cost_table`).
         joint: The reference against every other arm, under one law.
         prediction: Smaller sizes against the largest; None with fewer than four sizes.
         outliers: Points six robust standard deviations off: `arm, n_params, n_tokens, ...`.
@@ -118,6 +77,7 @@ class ScalingReport:
     problems: dict[str, str]
     parameters: pl.DataFrame
     read_outs: pl.DataFrame
+    costs: pl.DataFrame
     joint: tuple[JointLaw, ...]
     prediction: PredictionCheck | None
     outliers: pl.DataFrame
@@ -166,6 +126,7 @@ def scaling_report(
     laws, problems = _laws(points, arms, options)
     read = _read_outs(laws, reference, questions)
     others = [arm for arm in laws if arm != reference and reference in laws]
+    costs = _costs(laws, read, questions.rates)
     joint, apart = _joint(points, (reference, others), options)
     prediction = _prediction(points.filter(pl.col("arm").is_in(list(laws))), options.form)
     return ScalingReport(
@@ -173,10 +134,13 @@ def scaling_report(
         problems=problems,
         parameters=_stacked([law.table for law in laws.values()], list(laws)),
         read_outs=read_out_table(read),
+        costs=costs,
         joint=tuple(joint),
         prediction=prediction,
         outliers=_stacked([law.outliers for law in laws.values()], list(laws)),
-        sentences=_sentences([*problems.values(), *apart], joint, read, prediction),
+        sentences=_sentences(
+            [*problems.values(), *apart], joint, read, (cost_sentence(costs), prediction)
+        ),
     )
 
 
@@ -231,13 +195,20 @@ def _stacked(tables: list[pl.DataFrame], arms: list[str]) -> pl.DataFrame:
     return pl.concat(named) if named else pl.DataFrame({"arm": []}, schema={"arm": pl.String})
 
 
+def _base(laws: dict[str, ScalingLaw], reference: str) -> ScalingLaw:
+    return laws.get(reference) or next(iter(laws.values()))
+
+
+def _size(laws: dict[str, ScalingLaw], reference: str, questions: Questions) -> float:
+    return questions.n_params or _top(_base(laws, reference), "n_params")
+
+
 def _read_outs(laws: dict[str, ScalingLaw], reference: str, questions: Questions) -> list[ReadOut]:
     if not laws:
         return []
-    base = laws.get(reference) or next(iter(laws.values()))
+    base, size = _base(laws, reference), _size(laws, reference, questions)
     if not base.form.has_data:
         return []
-    size = questions.n_params or _top(base, "n_params")
     loss = questions.loss or _default_loss(base, size)
     found = []
     for law in laws.values():
@@ -254,7 +225,14 @@ def _read_outs(laws: dict[str, ScalingLaw], reference: str, questions: Questions
                     extrapolate=questions.extrapolate,
                 )
             )
+            found += exponent_shifts(laws[reference], law)
     return found
+
+
+def _costs(laws: dict[str, ScalingLaw], read: list[ReadOut], rates: Rates) -> pl.DataFrame:
+    """Cost of the tokens needed; nothing where the law knows no model size."""
+    sized = {arm for arm, law in laws.items() if law.form.has_size}
+    return cost_table([row for row in read if row.arm in sized], rates=rates)
 
 
 def _of_one(law: ScalingLaw, at: tuple[float, float], questions: Questions) -> list[ReadOut]:
@@ -292,10 +270,12 @@ def _sentences(
     problems: list[str],
     joint: list[JointLaw],
     read: list[ReadOut],
-    prediction: PredictionCheck | None,
+    last: tuple[str | None, PredictionCheck | None],
 ) -> tuple[str, ...]:
+    cost, prediction = last
     said = [*problems, *(pair.sentence for pair in joint)]
     said += [_in_words(row) for row in read]
+    said += [cost] if cost else []
     return tuple([*said, *([prediction.sentence] if prediction else [])])
 
 

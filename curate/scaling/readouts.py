@@ -29,6 +29,7 @@ from curate.statistics import Interval
 __all__ = [
     "ReadOut",
     "compute_optimal",
+    "exponent_shifts",
     "gain_per_doubling",
     "knee",
     "law_multiplier",
@@ -49,6 +50,7 @@ class ReadOut:
         quantity: What it is, with its unit.
         arm: Of which arm, or "a → b".
         at: Where it was read, in words.
+        n_params: Model size it was read at; None where it is of no one size.
         estimate: The number; None where it cannot be told.
         low: Lower end of its interval; `high` the upper one.
         method: Of the interval.
@@ -65,6 +67,7 @@ class ReadOut:
     method: str
     extrapolation: float = 1.0
     note: str = ""
+    n_params: float | None = None
 
 
 def read_out_table(found: list[ReadOut]) -> pl.DataFrame:
@@ -74,7 +77,7 @@ def read_out_table(found: list[ReadOut]) -> pl.DataFrame:
     ['quantity', 'arm', 'at']
     """
     kinds = {"estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64}
-    kinds |= {"extrapolation": pl.Float64}
+    kinds |= {"extrapolation": pl.Float64, "n_params": pl.Float64}
     names = ReadOut.__dataclass_fields__
     schema = {name: kinds.get(name, pl.String) for name in names}
     return pl.DataFrame([{name: getattr(row, name) for name in names} for row in found], schema)
@@ -118,7 +121,8 @@ def tokens_needed(
     """
     n0, d0 = law.points.centre
     what = Quantity(code=kernel.TOKENS, args=(0, math.log(loss), math.log(n_params) - n0))
-    empty = _empty(law, "tokens needed", f"loss {loss:g}, {n_params:.3g} parameters")
+    empty = _empty(law, "tokens needed", _where(law, n_params, f"loss {loss:g}"))
+    empty = replace(empty, n_params=n_params)
     value = float(kernel.quantity(what.kernel, law.evidence.phi, law.evidence.law))
     if math.isinf(value):
         said = "not reached: below what this size reaches with any number of tokens"
@@ -152,7 +156,7 @@ def law_multiplier(
     what = Quantity(code=kernel.MULTIPLIER, args=(0, 1, *place))
     value = float(kernel.quantity(what.kernel, both.phi, both.law))
     fewer = law if law.evidence.fewest <= against.evidence.fewest else against
-    at = f"{n_params:.3g} parameters, {n_tokens:.3g} tokens"
+    at = _where(law, n_params, f"{n_tokens:.3g} tokens")
     empty = replace(_empty(fewer, "token multiplier", at), arm=f"{law.arm} → {against.arm}")
     if not math.isfinite(value):
         return replace(empty, note=f"not reached: below the floor of {law.arm}")
@@ -215,7 +219,7 @@ def knee(law: ScalingLaw, *, n_params: float, threshold: float = 0.005) -> ReadO
     """
     n0, d0 = law.points.centre
     what = Quantity(code=kernel.KNEE, args=(0, math.log(n_params) - n0, threshold))
-    at = f"{n_params:.3g} parameters, {100 * threshold:g} % per doubling"
+    at = _where(law, n_params, f"{100 * threshold:g} % per doubling")
     empty = _empty(law, "knee (tokens)", at)
     value = float(kernel.quantity(what.kernel, law.evidence.phi, law.evidence.law)) + d0
     ends = law.points.frame["n_tokens"].min(), law.points.frame["n_tokens"].max()
@@ -238,7 +242,7 @@ def gain_per_doubling(law: ScalingLaw, *, n_params: float, n_tokens: float) -> R
     n0, d0 = law.points.centre
     place = (math.log(n_params) - n0, math.log(n_tokens) - d0)
     what = Quantity(code=kernel.GAIN, args=(0, *place))
-    at = f"{n_params:.3g} parameters, {n_tokens:.3g} tokens"
+    at = _where(law, n_params, f"{n_tokens:.3g} tokens")
     empty = _empty(law, "loss saved by a doubling (share)", at)
     beyond = _beyond(law, n_params, n_tokens)
     return _shown(what, law.evidence, replace(empty, extrapolation=beyond), (0.0, False))
@@ -254,9 +258,49 @@ def loss_at(law: ScalingLaw, *, n_params: float, n_tokens: float) -> ReadOut:
     n0, d0 = law.points.centre
     place = (math.log(n_params) - n0, math.log(n_tokens) - d0)
     what = Quantity(code=kernel.LOSS, args=(0, *place))
-    empty = _empty(law, "loss", f"{n_params:.3g} parameters, {n_tokens:.3g} tokens")
+    empty = _empty(law, "loss", _where(law, n_params, f"{n_tokens:.3g} tokens"))
     beyond = _beyond(law, n_params, n_tokens)
     return _shown(what, law.evidence, replace(empty, extrapolation=beyond), (0.0, True))
+
+
+def exponent_shifts(law: ScalingLaw, against: ScalingLaw) -> list[ReadOut]:
+    """By what factor `against`'s exponents differ from `law`'s, one row an exponent of the form.
+
+    The arms are fitted apart; the interval combines theirs on the log scale (Zou & Donner 2008,
+    "Construction of confidence limits about effect measures", equation 3).
+
+    >>> from curate.scaling.example import example_law
+    >>> rows = exponent_shifts(example_law("raw"), example_law())
+    >>> [row.quantity for row in rows], all(row.low < 1 < row.high for row in rows)
+    (['change of alpha (factor)', 'change of beta (factor)'], True)
+    """
+    found = []
+    for name, on in (("alpha", law.form.has_size), ("beta", law.form.has_data)):
+        if on:
+            found.append(_shift_of(name, law, against))
+    return found
+
+
+def _shift_of(name: str, law: ScalingLaw, against: ScalingLaw) -> ReadOut:
+    empty = replace(
+        _empty(law, f"change of {name} (factor)", "arms fitted apart"),
+        arm=f"{law.arm} → {against.arm}",
+    )
+    rows = [one.table.filter(parameter=name).row(0, named=True) for one in (law, against)]
+    vague = [row["note"] for row in rows if not row["identified"]]
+    if empty.note or vague:
+        return replace(empty, note=empty.note or f"cannot tell: {name} is {vague[0]}")
+    a, b = ({k: math.log(row[k]) for k in ("estimate", "low", "high")} for row in rows)
+    middle = b["estimate"] - a["estimate"]
+    down = math.hypot(b["estimate"] - b["low"], a["high"] - a["estimate"])
+    up = math.hypot(b["high"] - b["estimate"], a["estimate"] - a["low"])
+    estimate, low, high = (math.exp(middle + by) for by in (0.0, -down, up))
+    return replace(empty, estimate=estimate, low=low, high=high)
+
+
+def _where(law: ScalingLaw, n_params: float, rest: str) -> str:
+    """A place in words; a law without sizes was read at none."""
+    return f"{n_params:.3g} parameters, {rest}" if law.form.has_size else rest
 
 
 def _empty(law: ScalingLaw, quantity: str, at: str) -> ReadOut:
