@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 from markupsafe import Markup
 
 from curate.corpus.storage import write_bytes_atomically
@@ -63,13 +64,32 @@ def _sections(found: ScalingReport, reference: str | None) -> list[Section]:
 
 def _tables(found: ScalingReport) -> Iterator[Markup]:
     read = found.read_outs.drop("extrapolation", "n_params")
+    costs = found.costs.select(
+        "arm", "at", "n_tokens", *(_with_ends(kind) for kind in ("flops", "hours", "money"))
+    )
     for frame, caption in (
         (read, "Read from the laws"),
-        (found.costs, "Cost of reaching the loss, at the rates given (6 N D FLOPs)"),
+        (costs, "Cost of reaching the loss, at the rates given (6 N D FLOPs), with 95 % intervals"),
         (found.parameters, "Parameters; a dash where the points do not pin one down"),
     ):
         if frame.height:
-            yield table_html(frame, caption=caption)
+            floats = [name for name, kind in frame.schema.items() if kind == pl.Float64]
+            short = frame.with_columns(pl.col(floats).map_elements(_short, return_dtype=pl.String))
+            yield table_html(short, caption=caption, numbers=floats)
+
+
+def _with_ends(kind: str) -> pl.Expr:
+    ends = pl.struct(kind, f"{kind}_low", f"{kind}_high")
+    return ends.map_elements(_interval, return_dtype=pl.String).alias(kind)
+
+
+def _interval(row: dict[str, float]) -> str:
+    middle, low, high = (_short(value) for value in row.values())
+    return f"{middle} [{low}, {high}]"
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}"
 
 
 def _checks(found: ScalingReport) -> Iterator[Markup]:
