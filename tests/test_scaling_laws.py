@@ -248,7 +248,11 @@ NAMES = Columns(n="params", d="tokens", loss="loss", arm=None)
         (GOOD | {"loss": [3.0, -2.9]}, InputError, "row 1: loss is -2.9"),
         (GOOD | {"loss": [3.0, math.nan]}, InputError, "row 1: loss is nan"),
         (GOOD | {"tokens": [None, 1e8]}, InputError, "row 0: tokens is None"),
-        (GOOD | {"params": ["big", "small"]}, ConfigError, "must hold numbers"),
+        (
+            GOOD | {"params": ["big", "small"]},
+            ConfigError,
+            "must hold numbers, not String, e.g. 'big' in row 0",
+        ),
     ],
 )
 def test_bad_tables_are_refused(table, error, said, tmp_path):
@@ -418,3 +422,12 @@ def test_the_best_size_is_named_only_where_draws_agree():
 
     assert found["conclusion"].to_list() == ["s is best", "cannot tell from m"]
     assert best_sizes(pl.DataFrame(rows).filter(size="s"), arm="raw").is_empty()
+
+
+def test_below_an_unknown_floor_nothing_is_said():
+    one = example_points().filter(pl.col("n_params") == pl.col("n_params").max())
+    law = fit_scaling_law(one, arm="curated", options=FitOptions(form="data", draws=39))
+
+    assert tokens_needed(law, loss=1.0, n_params=1e10).note.startswith("cannot tell")
+    wide = tokens_needed(example_law(), loss=1.0, n_params=1e9)
+    assert wide.note.startswith("not reached")

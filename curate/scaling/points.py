@@ -138,7 +138,10 @@ def _arm_column(columns: Columns) -> str | None:
 
 def _check_numbers(column: pl.Series) -> None:
     if not column.dtype.is_numeric():
-        raise ConfigError(f"column {column.name!r} holds {column.dtype}; it must hold numbers")
+        words = column.cast(pl.String, strict=False)
+        odd = words.cast(pl.Float64, strict=False).is_null().arg_true()
+        seen = f", e.g. {words[int(odd[0])]!r} in row {odd[0]}" if len(odd) else ""
+        raise ConfigError(f"column {column.name!r} must hold numbers, not {column.dtype}{seen}")
     values = column.cast(pl.Float64)
     bad = (values.is_null() | ~values.is_finite() | (values <= 0)).fill_null(True).arg_true()
     if len(bad):

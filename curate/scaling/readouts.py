@@ -125,8 +125,7 @@ def tokens_needed(
     empty = replace(empty, n_params=n_params)
     value = float(kernel.quantity(what.kernel, law.evidence.phi, law.evidence.law))
     if math.isinf(value):
-        said = "not reached: below what this size reaches with any number of tokens"
-        return replace(empty, note=said)
+        return replace(empty, note=empty.note or _below_floor(law))
     beyond = _beyond(law, n_params, math.exp(min(value + d0, 700.0)))
     return _shown(what, law.evidence, replace(empty, extrapolation=beyond), (d0, extrapolate))
 
@@ -296,6 +295,14 @@ def _shift_of(name: str, law: ScalingLaw, against: ScalingLaw) -> ReadOut:
     up = math.hypot(b["high"] - b["estimate"], a["estimate"] - a["low"])
     estimate, low, high = (math.exp(middle + by) for by in (0.0, -down, up))
     return replace(empty, estimate=estimate, low=low, high=high)
+
+
+def _below_floor(law: ScalingLaw) -> str:
+    """A loss under the fitted floor is out of reach only where the floor is known."""
+    floor = law.table.filter(parameter="E")
+    if floor.height and not floor["identified"][0]:
+        return f"cannot tell: below the fitted floor, which is {floor['note'][0]}"
+    return "not reached: below what this size reaches with any number of tokens"
 
 
 def _where(law: ScalingLaw, n_params: float, rest: str) -> str:
