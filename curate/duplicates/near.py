@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.duplicates.graph import components
+from curate.duplicates.pages import turns
 from curate.duplicates.settings import NearDuplicates
 from curate.text.simd import compiled
 from curate.text.words import U64
@@ -193,10 +194,15 @@ def _pairs_with_leaders(
     involved[left] = involved[right] = True
     place = np.cumsum(involved) - 1
     rows = np.flatnonzero(involved)
-    pairs: NDArray[np.int64] = _compare_leaders(
-        signature, rows, (place[left[order]], place[right[order]]), needed
-    )
-    return pairs
+    left, right = place[left[order]], place[right[order]]
+    leaders = np.full((len(rows), _LEADERS), -1, np.int32)
+    first = np.flatnonzero(np.diff(right, prepend=-1, append=-1))  # edges of each later document
+    pairs = [np.empty(0, np.int64)]
+    for begin, end in turns(signature, np.diff(first) * (_LEADERS + 1)):
+        edges = slice(first[begin], first[end])
+        found = _compare_leaders(signature, rows, (left[edges], right[edges]), (leaders, needed))
+        pairs.append(found)
+    return np.concatenate(pairs)
 
 
 @compiled
@@ -204,12 +210,15 @@ def _compare_leaders(
     signature: NDArray[np.uint32],
     rows: NDArray[np.int64],
     ends: tuple[NDArray[np.int64], NDArray[np.int64]],
-    needed: int,
+    state: tuple[NDArray[np.int32], int],
 ) -> NDArray[np.int64]:
-    """Pairs of rows; `ends` number them, sorted by the later end, then by the earlier."""
+    """Pairs of rows; `ends` number them, sorted by the later end, then by the earlier.
+
+    Leaders of the rows are read and written: later edges go on where earlier ones stopped.
+    """
     left, right = ends
+    leaders, needed = state
     documents = signature.shape[0]
-    leaders = np.full((rows.shape[0], _LEADERS), -1, np.int64)
     pairs = np.empty(1024, np.int64)
     count, begin = 0, 0
     while begin < right.shape[0]:
@@ -258,13 +267,30 @@ def _pairs_of_groups(
         return keys
     likely, needed = thresholds
     left, right = keys // documents, keys % documents
-    close = agreements(signature, left, right) >= likely
+    close = agreements_in_turns(signature, left, right) >= likely
     group = components(documents, left[close], right[close])
     members = np.flatnonzero(np.bincount(group, minlength=documents)[group] > 2)
     members = members[np.lexsort((members, preference[members], group[members]))]
     bounds = np.flatnonzero(np.diff(group[members], prepend=-1, append=-1))
-    found: NDArray[np.int64] = _compare_groups(signature, members, bounds, needed)
-    return found
+    pairs = [np.empty(0, np.int64)]
+    for begin, end in turns(signature, np.diff(bounds)):
+        pairs.append(_compare_groups(signature, members, bounds[begin : end + 1], needed))
+    return np.concatenate(pairs)
+
+
+def agreements_in_turns(
+    signature: NDArray[np.uint32], left: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """What `agreements` counts, with few pages of a mapped file in memory at any time.
+
+    >>> values = np.array([[1, 2], [1, 3]], np.uint32)
+    >>> agreements_in_turns(values, np.array([0]), np.array([1])).tolist()
+    [1]
+    """
+    counts = [np.empty(0, np.int64)]
+    for begin, end in turns(signature, np.full(len(left), 2)):
+        counts.append(agreements(signature, left[begin:end], right[begin:end]))
+    return np.concatenate(counts)
 
 
 @compiled

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from curate.duplicates.exact import first_of_class
 from curate.duplicates.guard import WipeOutGuard
-from curate.duplicates.near import agreements, candidate_pairs
+from curate.duplicates.near import agreements_in_turns, candidate_pairs
 from curate.duplicates.settings import NearDuplicates
 from curate.duplicates.shuffle import shuffled_pairs_of_bands
 from curate.duplicates.sketches import CorpusSketch, sketch_parts
@@ -147,7 +147,7 @@ def _similar(pairs: pl.DataFrame, near: NearDuplicates) -> pl.DataFrame:
 
 def _estimated_pairs(corpus: CorpusSketch, ends: Ends) -> pl.DataFrame:
     """Candidates as they are, with what their signatures and sizes say of them."""
-    jaccard = agreements(corpus.signature, *ends) / max(corpus.signature.shape[1], 1)
+    jaccard = agreements_in_turns(corpus.signature, *ends) / max(corpus.signature.shape[1], 1)
     sizes = corpus.n_shingles
     shared = jaccard / (1 + jaccard) * (sizes[ends[0]] + sizes[ends[1]])
     smaller = np.minimum(sizes[ends[0]], sizes[ends[1]])

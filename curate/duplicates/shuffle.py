@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.duplicates.near import CHAIN, agreements, entries_needed
+from curate.duplicates.near import CHAIN, agreements_in_turns, entries_needed
+from curate.duplicates.pages import let_go
 from curate.duplicates.settings import NearDuplicates
 from curate.text.simd import compiled
 from curate.text.words import U64
@@ -23,7 +24,6 @@ from curate.text.words import U64
 _BYTES_PER_ROW = 80
 _MOST_BUCKETS = 4096
 _CHUNK_ROWS = 1 << 20  # keys that are sorted and written at once
-_PAIRS_AT_ONCE = 1 << 17  # whose signatures are looked up in one go: at most 1 GB of pages
 
 
 def write_buckets(
@@ -136,7 +136,7 @@ def shuffled_pairs_of_bands(
 def _band_keys(
     signature: NDArray[np.uint32], n_shingles: NDArray[np.int64], near: NearDuplicates
 ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
-    step = max(1, _CHUNK_ROWS * 8 // near.bands)
+    step = max(1, _CHUNK_ROWS * 4 // near.bands)
     for start in range(0, len(n_shingles), step):
         rows = start + np.flatnonzero(n_shingles[start : start + step])
         # Copied out of the map, so that its pages can be let go.
@@ -195,27 +195,6 @@ def _close(
     signature: NDArray[np.uint32], pairs: NDArray[np.int64], needed: int
 ) -> NDArray[np.int64]:
     """Pairs whose signatures agree well enough."""
-    documents, kept = len(signature), [np.empty(0, np.int64)]
-    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-        some = pairs[start : start + _PAIRS_AT_ONCE]
-        equal = agreements(signature, some // documents, some % documents)
-        kept.append(some[equal >= needed])
-        let_go(signature)
-    return np.concatenate(kept)
-
-
-def let_go(values: NDArray[np.uint32]) -> None:
-    """Hand the pages of a memory map back to the system; a plain array is left alone.
-
-    >>> let_go(np.zeros(3, np.uint32))
-    """
-    owner = values
-    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
-        if owner.base is None:
-            return
-        owner = owner.base
-    mapped = getattr(owner, "_mmap", None)
-    if mapped is not None and hasattr(mapped, "madvise"):
-        import mmap
-
-        mapped.madvise(mmap.MADV_DONTNEED)
+    documents = len(signature)
+    equal = agreements_in_turns(signature, pairs // documents, pairs % documents)
+    return pairs[equal >= needed]
