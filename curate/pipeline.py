@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from curate import stages
+from curate import duplicate_stages, stages
 from curate.config import RunConfig, config_values, load_config, to_toml
 from curate.corpus import InputConfig, fingerprint, write_bytes_atomically
 from curate.errors import ConfigError, unknown_name
@@ -109,11 +109,11 @@ STAGES = (
     ),
     Stage(
         name="duplicates",
-        work=stages.find_duplicate_pairs,
+        work=duplicate_stages.find_duplicate_pairs,
         homes=("duplicates",),
         after=("documents", "controls", "clean"),
         sections=("duplicates",),
-        modules=("clean", "duplicates", "text"),
+        modules=("clean", "duplicates", "duplicate_stages", "text"),
     ),
     Stage(
         name="quality",
@@ -139,6 +139,23 @@ STAGES = (
         sections=("rules", "duplicates", "quality", "audit", "truth"),
         modules=("rules", "rulesets", "duplicates", "verdicts", "judgement", "controls"),
         inputs=_truth_file,
+    ),
+    Stage(
+        name="evidence",
+        work=duplicate_stages.weigh_removals,
+        homes=tuple(
+            f"duplicates/{name}"
+            for name in (
+                "removals.parquet",
+                "clusters.parquet",
+                "shown.parquet",
+                "stability.parquet",
+                "evidence.json",
+            )
+        ),
+        after=("documents", "controls", "clean", "duplicates", "verdicts"),
+        sections=("seed", "duplicates"),
+        modules=("clean", "duplicates", "duplicate_stages", "statistics", "text"),
     ),
     Stage(
         name="curated",
@@ -178,7 +195,15 @@ STAGES = (
         name="report",
         work=stages.report,
         homes=("report.html", "report.json"),
-        after=("documents", "verdicts", "curated", "audit", "measure", "quality"),
+        after=(
+            "documents",
+            "verdicts",
+            "evidence",
+            "curated",
+            "audit",
+            "measure",
+            "quality",
+        ),
         sections=("audit", "duplicates", "output"),
         modules=("report",),
     ),

@@ -23,7 +23,7 @@ from curate.corpus import (
     write_bytes_atomically,
     write_curated,
 )
-from curate.duplicates import check_wipe_out, clusters, find_pairs
+from curate.duplicates import check_wipe_out, clusters
 from curate.errors import ConfigError, GateError, InputError
 from curate.judgement import (
     carried_columns,
@@ -119,15 +119,6 @@ def clean_documents(context: Context) -> Facts:
 def annotate(context: Context) -> Facts:
     """`documents/`, `edits/` → `annotations/`: one column a signal, of the cleaned text."""
     return map_parts(context, "annotate", _annotate_part, "annotations")
-
-
-def find_duplicate_pairs(context: Context) -> Facts:
-    """`documents/`, `edits/` → `duplicates/pairs.parquet`: all verified pairs."""
-    config = context.config.duplicates
-    pairs = find_pairs(lambda: cleaned_parts(context.folder), config)
-    write_atomically(pairs, context.folder.file("duplicates/pairs.parquet"))
-    kinds = pairs.group_by("kind").len().sort("kind").rows()
-    return {"pairs": pairs.height, **{f"{kind}_pairs": n for kind, n in kinds}}
 
 
 def score_quality(context: Context) -> Facts:

@@ -23,7 +23,7 @@ LAYERS = [
     ("shards",),
     ("judgement",),
     ("measure",),
-    ("stages",),
+    ("stages", "duplicate_stages"),
     ("pipeline",),
     ("runs", "remeasure"),
     ("demo",),

@@ -4,11 +4,13 @@ Pairs are evidence and are found once; who survives is decided by `resolve`, aga
 arm and every what-if, from the same pairs.
 """
 
+from curate.duplicates.comparison import side_by_side
 from curate.duplicates.evidence import (
     FalseRemovals,
     false_removal_rate,
     removal_evidence,
     seed_stability,
+    texts_of,
 )
 from curate.duplicates.find import Duplicates, find_duplicates
 from curate.duplicates.guard import WipeOutGuard, check_wipe_out
@@ -20,7 +22,7 @@ from curate.duplicates.passages import (
     find_repeated_units,
     passage_edits,
 )
-from curate.duplicates.settings import PRESETS, NearDuplicates, choose_bands
+from curate.duplicates.settings import PRESETS, EvidenceConfig, NearDuplicates, choose_bands
 from curate.duplicates.survivors import SURVIVOR_POLICIES, clusters, resolve
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "SURVIVOR_POLICIES",
     "Duplicates",
     "DuplicatesConfig",
+    "EvidenceConfig",
     "FalseRemovals",
     "NearDuplicates",
     "PassagesConfig",
@@ -47,4 +50,6 @@ __all__ = [
     "removal_evidence",
     "resolve",
     "seed_stability",
+    "side_by_side",
+    "texts_of",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from curate.duplicates.pairs import DuplicatesConfig, find_pairs
+from curate.duplicates.settings import NearDuplicates
 from curate.duplicates.survivors import resolve
 from curate.duplicates.verification import Parts
 from curate.errors import ConfigError, IntegrityError
@@ -17,15 +18,20 @@ from curate.statistics import wilson
 from curate.text import split_words, text_similarity
 
 _SHOWN_WORDS = 20
+_AT_ONCE = 20_000
+_DEFAULT = NearDuplicates()
 
 
-def removal_evidence(parts: Parts, removed: pl.DataFrame) -> pl.DataFrame:
+def removal_evidence(
+    parts: Parts, removed: pl.DataFrame, *, at_once: int = _AT_ONCE
+) -> pl.DataFrame:
     """Both texts behind each removal, compared anew.
 
     Args:
         parts: Gives frames with `id` and `text`, anew each time it is called.
-        removed: `id` and `kept_id` String (or `duplicate_of`); further columns are carried. Rows
-            are held in memory with both texts: give a sample of a large table.
+        removed: `id` and `kept_id` String (or `duplicate_of`); further columns are carried.
+        at_once: Rows that are held in memory with both texts; the parts are read once for each
+            turn of so many.
 
     Returns:
         The rows of `removed` with `jaccard`, `containment` Float64 recomputed from the texts,
@@ -41,7 +47,12 @@ def removal_evidence(parts: Parts, removed: pl.DataFrame) -> pl.DataFrame:
     ('b', 'a', 0.0, 0.0, 1, ['four'])
     """
     pairs = removed.rename({"duplicate_of": "kept_id"} if "duplicate_of" in removed.columns else {})
-    texts = _texts(parts, pl.concat([pairs["id"], pairs["kept_id"].alias("id")]).unique())
+    turns = pairs.iter_slices(at_once) if pairs.height else [pairs]
+    return pl.concat([_compared(parts, turn) for turn in turns])
+
+
+def _compared(parts: Parts, pairs: pl.DataFrame) -> pl.DataFrame:
+    texts = texts_of(parts, pl.concat([pairs["id"], pairs["kept_id"].alias("id")]).unique())
     gone, kept = (
         pairs.select(id=column).join(texts, on="id", how="left", maintain_order="left")["text"]
         for column in ("id", "kept_id")
@@ -54,7 +65,16 @@ def removal_evidence(parts: Parts, removed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _texts(parts: Parts, ids: pl.Series) -> pl.DataFrame:
+def texts_of(parts: Parts, ids: pl.Series) -> pl.DataFrame:
+    """`id` and `text` of some documents, in document order.
+
+    Raises:
+        IntegrityError: A document is not among the parts.
+
+    >>> frame = pl.DataFrame({"id": ["a", "b"], "text": ["one", "two"]})
+    >>> texts_of(lambda: [frame], pl.Series(["b"])).rows()
+    [('b', 'two')]
+    """
     wanted = ids.implode()
     found = [part.select("id", "text").filter(pl.col("id").is_in(wanted)) for part in parts()]
     texts = pl.concat([pl.DataFrame(schema={"id": pl.String, "text": pl.String}), *found])
@@ -94,7 +114,7 @@ def false_removal_rate(
     parts: Parts,
     removed: pl.DataFrame,
     *,
-    jaccard: float = 0.8,
+    near: NearDuplicates = _DEFAULT,
     sample: int = 500,
     seed: int = 1,
 ) -> FalseRemovals:
@@ -108,7 +128,7 @@ def false_removal_rate(
         parts: Gives frames with `id` and `text`, anew each time it is called.
         removed: `id`, `kept_id` (or `duplicate_of`), and `kind`, of which "exact" counts as true
             if the words are the same.
-        jaccard: Threshold of the search.
+        near: Thresholds of the search.
         sample: Most removals to look at.
         seed: Of the sample.
 
@@ -124,9 +144,9 @@ def false_removal_rate(
         rows = np.random.default_rng(seed).choice(pairs.height, sample, replace=False)
         pairs = pairs[np.sort(rows)]
     ids = pl.concat([pairs["id"], pairs["kept_id"].alias("id")]).unique()
-    texts = dict(_texts(parts, ids).iter_rows())
+    texts = dict(texts_of(parts, ids).iter_rows())
     false = sum(
-        _slow_jaccard(texts[gone], texts[kept]) < jaccard
+        not _slow_match(texts[gone], texts[kept], near)
         for gone, kept in pairs.select("id", "kept_id").iter_rows()
     )
     low, high = wilson(false, pairs.height) if pairs.height else (0.0, 1.0)
@@ -136,11 +156,13 @@ def false_removal_rate(
     )
 
 
-def _slow_jaccard(one: str, other: str) -> float:
+def _slow_match(one: str, other: str, near: NearDuplicates) -> bool:
     a, b = _shingles(one), _shingles(other)
-    if not a and not b:
-        return float(one == other)
-    return len(a & b) / len(a | b)
+    if not a or not b:
+        return one == other
+    shared = len(a & b)
+    contained = near.containment is not None and shared >= near.containment * min(len(a), len(b))
+    return contained or shared >= near.jaccard * len(a | b)
 
 
 def _shingles(text: str) -> set[tuple[str, ...]]:
@@ -149,7 +171,11 @@ def _shingles(text: str) -> set[tuple[str, ...]]:
 
 
 def seed_stability(
-    parts: Parts, config: DuplicatesConfig, *, seeds: Sequence[int] = (2,)
+    parts: Parts,
+    config: DuplicatesConfig,
+    *,
+    seeds: Sequence[int] = (2,),
+    eligible: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """How many removals another seed of the permutations would have changed.
 
@@ -157,6 +183,8 @@ def seed_stability(
         parts: Gives frames with `id`, `text` and what the policy reads, anew each time.
         config: The search; its own seed is what the others are compared with.
         seeds: Other seeds; each costs one more search.
+        eligible: What `resolve` is given, where documents can fail other rules. By default
+            none does.
 
     Returns:
         A row a seed: `seed`, `removed` Int64 (with that seed), `only_first`, `only_other` Int64
@@ -169,10 +197,11 @@ def seed_stability(
     """
     if config.near is None:
         raise ConfigError("seed_stability needs near-duplicates: exact ones have no seed")
-    first = _removed(parts, config)
+    known = _all_eligible(parts) if eligible is None else eligible
+    first = _removed(parts, config, known)
     rows = []
     for seed in seeds:
-        other = _removed(parts, replace(config, near=replace(config.near, seed=seed)))
+        other = _removed(parts, replace(config, near=replace(config.near, seed=seed)), known)
         alone = len(first - other), len(other - first)
         rows.append((seed, len(other), *alone, sum(alone) / max(len(first), 1)))
     schema = {
@@ -185,14 +214,15 @@ def seed_stability(
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _removed(parts: Parts, config: DuplicatesConfig) -> set[str]:
+def _all_eligible(parts: Parts) -> pl.DataFrame:
+    text_chars = pl.col("text").str.len_chars()
+    found = [part.with_columns(text_chars=text_chars).drop("text") for part in parts()]
+    nothing = pl.DataFrame(schema={"id": pl.String, "text_chars": pl.UInt32})
+    known = pl.concat(found) if found else nothing
+    return known.with_columns(eligible=pl.lit(value=True))
+
+
+def _removed(parts: Parts, config: DuplicatesConfig, eligible: pl.DataFrame) -> set[str]:
     pairs = find_pairs(parts, config)
-    named = pl.concat([pairs["id_a"].alias("id"), pairs["id_b"].alias("id")]).unique().implode()
-    found = [part.filter(pl.col("id").is_in(named)) for part in parts()]
-    if not found:
-        return set()
-    known = pl.concat(found).with_columns(
-        text_chars=pl.col("text").str.len_chars(), eligible=pl.lit(True)
-    )
-    resolved = resolve(pairs, known, config.survivor, sources=config.sources)
+    resolved = resolve(pairs, eligible, config.survivor, sources=config.sources)
     return set(resolved.drop_nulls("duplicate_of")["id"])

@@ -23,7 +23,7 @@ def mapping_of(values: NDArray[np.uint32]) -> mmap.mmap | None:
     while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
         if owner.base is None:
             return None
-        owner = owner.base  # type: ignore[assignment]
+        owner = owner.base
     found = getattr(owner, "_mmap", None)
     return found if isinstance(found, mmap.mmap) else None
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from curate.duplicates.exact import first_of_class
 from curate.duplicates.guard import WipeOutGuard
 from curate.duplicates.near import agreements_in_turns, candidate_pairs
-from curate.duplicates.settings import NearDuplicates
+from curate.duplicates.settings import EvidenceConfig, NearDuplicates
 from curate.duplicates.shuffle import shuffled_pairs_of_bands
 from curate.duplicates.sketches import CorpusSketch, sketch_parts
 from curate.duplicates.survivors import SURVIVOR_POLICIES
@@ -45,6 +45,7 @@ class DuplicatesConfig:
             hundred bytes a document: signatures and bands then go through files in a temporary
             folder. None keeps them in memory, 0.6 KB a document. The result is the same.
         guard: When removals look like an accident and the run fails; None never does.
+        evidence: What is looked at again once the removals are known.
 
     >>> DuplicatesConfig(survivor="newest")
     Traceback (most recent call last):
@@ -57,6 +58,7 @@ class DuplicatesConfig:
     sources: tuple[str, ...] = ()
     memory_mb: int | None = None
     guard: WipeOutGuard | None = field(default_factory=WipeOutGuard)
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
 
     def __post_init__(self) -> None:
         if self.survivor not in SURVIVOR_POLICIES:

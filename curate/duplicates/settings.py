@@ -129,3 +129,31 @@ class NearDuplicates:
         [0.053, 0.924, 1.0]
         """
         return float(1 - (1 - jaccard**self.rows) ** self.bands)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvidenceConfig:
+    """What is looked at again once the removals are known.
+
+    Attributes:
+        sample: Removals of a random sample that are counted anew, for the false-removal rate.
+        shown: Removals whose two texts the report shows side by side.
+        other_seeds: Seeds of the permutations with which the search is made again, to say how
+            many removals hang on the seed. Each costs one more search; none are made by default.
+
+    >>> EvidenceConfig(sample=-1)
+    Traceback (most recent call last):
+    curate.errors.ConfigError: sample = -1; allowed: 0 or more
+    """
+
+    sample: int = 500
+    shown: int = 5
+    other_seeds: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("sample", "shown"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} = {getattr(self, name)}; allowed: 0 or more")
+        for seed in self.other_seeds:
+            if not 0 <= seed < 1 << 32:
+                raise ConfigError(f"other_seeds names {seed}; allowed: 0 to 2^32 - 1")

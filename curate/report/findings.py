@@ -40,6 +40,7 @@ MISSING = {
     ),
     "funnel": "There is no funnel: the run ended before its verdicts were finished.",
     "reasons": "There are no verdicts in this run folder, so no reasons can be counted.",
+    "duplicates": "No duplicates were looked for, or their stage did not finish here.",
     "controls": (
         "No known defects were planted in this run ([controls] share = 0), so how many of them "
         "the rules would have caught is unknown."

@@ -118,8 +118,23 @@ def facts(run: RunTables) -> dict[str, Any]:
         "flags": flags,
         "quality": _plain(run.quality),
         "rules": _rows(run.rules),
+        "duplicates": duplicate_facts(run),
         **frames,
     }
+
+
+def duplicate_facts(run: RunTables) -> dict[str, Any] | None:
+    """The numbers about duplicates; None where nothing was looked at.
+
+    >>> import tempfile
+    >>> duplicate_facts(read_run(Path(tempfile.mkdtemp()))) is None
+    True
+    """
+    found = run.duplicates
+    if found.evidence is None:
+        return None
+    plain: dict[str, Any] = _plain(dict(found.evidence))
+    return plain | {"losses": _rows(found.losses), "stability": _rows(found.stability)}
 
 
 def _rows(frame: pl.DataFrame | None) -> list[Any] | None:

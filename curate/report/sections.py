@@ -10,6 +10,12 @@ from markupsafe import Markup
 
 from curate.report.audit_figures import adjusted_figure
 from curate.report.cells import headline_cell
+from curate.report.duplicate_section import (
+    false_removals_said,
+    folded_pairs,
+    removals_said,
+    stability_table,
+)
 from curate.report.figure import Figure
 from curate.report.findings import MISSING, flagged, flags_said, verdict_rows
 from curate.report.html import table_html
@@ -73,12 +79,14 @@ def sections(run: RunTables) -> list[Section]:
     >>> from pathlib import Path
     >>> from curate.report.tables import read_run
     >>> [section.key for section in sections(read_run(Path(tempfile.mkdtemp())))]
-    ['worth', 'laws', 'removed', 'controls', 'groups', 'quality', 'examples', 'method']
+    ['worth', 'laws', 'removed', 'duplicates', 'controls', 'groups', 'quality', 'examples',
+     'method']
     """
     return [
         _worth(run),
         _laws(run),
         _removed(run),
+        _duplicates(run),
         _controls(run),
         _groups(run),
         _quality(run),
@@ -161,6 +169,24 @@ def _shown_table(shown: pl.DataFrame) -> Markup:
     )
     caption = "Rule sets judged beside the verdict but not applied: what they would have removed"
     return table_html(rows, caption=caption, numbers=("share", "tokens_share"))
+
+
+def _duplicates(run: RunTables) -> Section:
+    title, found = "What went as duplicates", run.duplicates
+    if found.evidence is None:
+        return Section(key="duplicates", title=title, missing=MISSING["duplicates"])
+    said = (removals_said(found.evidence), false_removals_said(found.evidence))
+    caption = "What removed documents take along that the document kept for them has not"
+    tables = [] if found.losses is None else [table_html(found.losses, caption=caption)]
+    if found.stability is not None:
+        tables.append(stability_table(found.stability))
+    return Section(
+        key="duplicates",
+        title=title,
+        lead=" ".join(words for words in said if words),
+        tables=tuple(tables),
+        folded=() if found.shown is None else tuple(folded_pairs(found.shown)),
+    )
 
 
 def _controls(run: RunTables) -> Section:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from curate.report.duplicate_section import false_removals_said, removals_said
 from curate.report.findings import (
     MISSING,
     Sentence,
@@ -49,6 +50,7 @@ def summary(run_folder: Path | str) -> RenderableType:
     if run.declared is not None:
         parts.append(_table("The input's declared noise", _control_rows(run.declared), ""))
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
+    parts += [Text(f"{said}\n") for said in _duplicates_said(run)]
     parts += [_verdict(found) for found in sentences(run)]
     if (contrasts := _contrast_rows(run)) is not None:
         parts += [Text(""), _table("What each change is worth by itself", contrasts, "")]
@@ -83,9 +85,18 @@ def markdown(run_folder: Path | str) -> str:
         f"## Audit: {flags_said(run.impact)}\n\n" + _pipe_table(_flag_rows(run), _no_flags(run)),
         f"Report: `{folder / 'report.html'}`",
     ]
+    blocks[2:2] = [f"## Duplicates\n\n{said}" for said in _duplicates_said(run)]
     if (sets := _set_rows(run)) is not None:
         blocks.insert(1, "## The verdict on each evaluation set\n\n" + _pipe_table(sets, ""))
     return "\n\n".join(blocks) + "\n"
+
+
+def _duplicates_said(run: RunTables) -> list[str]:
+    """Removals as duplicates and their false-removal rate; nothing where none were looked for."""
+    if run.duplicates.evidence is None:
+        return []
+    found = run.duplicates.evidence
+    return [" ".join(filter(None, (removals_said(found), false_removals_said(found))))]
 
 
 def _no_flags(run: RunTables) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from curate.errors import InputError
+from curate.report.duplicate_tables import DuplicateTables, read_duplicates
 
 __all__ = ["RunTables", "read_run"]
 
@@ -34,6 +35,7 @@ class RunTables:
             quality score; `None` where no rule read the score.
         quality_tables: What describes the score: `sources`, `terms`, `group_terms`, `deciles`;
             those that there are.
+        duplicates: What is known of removals as duplicates.
     """
 
     name: str
@@ -57,6 +59,7 @@ class RunTables:
     quality_tables: Mapping[str, pl.DataFrame]
     examples: pl.DataFrame | None
     rules: pl.DataFrame | None
+    duplicates: DuplicateTables
 
 
 def read_run(folder: Path) -> RunTables:
@@ -98,6 +101,7 @@ def read_run(folder: Path) -> RunTables:
         quality_tables=_quality_tables(folder / "quality"),
         examples=_table(folder / "examples.parquet"),
         rules=_table(folder / "rules.parquet"),
+        duplicates=read_duplicates(folder / "duplicates"),
     )
 
 

@@ -1,0 +1,65 @@
+"""What a run folder holds about its duplicates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+__all__ = ["DuplicateTables", "read_duplicates"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DuplicateTables:
+    """Evidence behind removals as duplicates; `None` where its stage did not run.
+
+    Attributes:
+        evidence: Counts, policy and the false-removal rate.
+        losses: `kind`, `removals`, `with_new_words`, `most_new_words` Int64, `jaccard_low`,
+            `jaccard_median` Float64: what native removals take along, by kind.
+        shown: Sampled pairs side by side, a row a passage.
+        stability: Removals under other seeds.
+    """
+
+    evidence: Mapping[str, Any] | None
+    losses: pl.DataFrame | None
+    shown: pl.DataFrame | None
+    stability: pl.DataFrame | None
+
+
+def read_duplicates(home: Path) -> DuplicateTables:
+    """Read the small tables below `duplicates/` and count over the large ones.
+
+    >>> read_duplicates(Path("no-such-run/duplicates")).evidence is None
+    True
+    """
+    evidence = home / "evidence.json"
+    return DuplicateTables(
+        evidence=json.loads(evidence.read_text("utf-8")) if evidence.exists() else None,
+        losses=_losses(_table(home / "removals.parquet")),
+        shown=_table(home / "shown.parquet"),
+        stability=_table(home / "stability.parquet"),
+    )
+
+
+def _table(path: Path) -> pl.DataFrame | None:
+    frame = pl.read_parquet(path) if path.exists() else None
+    return None if frame is None or frame.is_empty() else frame
+
+
+def _losses(removals: pl.DataFrame | None) -> pl.DataFrame | None:
+    if removals is None:
+        return None
+    native = removals.filter(pl.col("control").is_null())
+    found = native.group_by("kind").agg(
+        removals=pl.len().cast(pl.Int64),
+        with_new_words=(pl.col("new_words") > 0).sum().cast(pl.Int64),
+        most_new_words=pl.col("new_words").max(),
+        lowest_jaccard=pl.col("jaccard").min(),
+        median_jaccard=pl.col("jaccard").median(),
+    )
+    return found.sort("kind") if found.height else None

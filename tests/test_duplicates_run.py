@@ -1,0 +1,140 @@
+"""Duplicates in a whole run: evidence, the guard, and what the report says of them."""
+
+import re
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+from test_duplicates_evidence import templates
+
+import curate
+from curate.config import load_config, to_toml
+from curate.duplicates import side_by_side
+from curate.report import markdown
+
+MAIL = "ann@site.org"
+
+
+def config_for(folder, frame, **changes):
+    path = folder / "raw.parquet"
+    frame.write_parquet(path)
+    values = {
+        "input": {"path": str(path), "part_bytes": 60_000},
+        "controls": {"share": 0.0},
+        "output": {"path": str(folder / "run")},
+    }
+    return values | changes
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, corpus):
+    """Every near copy says one word of its own; one of them a mail address."""
+    frame = corpus.with_columns(pl.col("text").str.replace("zzyx", f"zzyx {MAIL}"))
+    values = config_for(
+        tmp_path_factory.mktemp("done"),
+        frame.drop("kind"),
+        clean={"steps": []},
+        duplicates={
+            "near": {"jaccard": 0.8, "preset": "high_recall"},
+            "evidence": {"other_seeds": [2], "shown": 3},
+        },
+    )
+    return curate.run(values)
+
+
+def test_every_removal_has_its_evidence(done):
+    removals = done.folder.read("duplicates/removals.parquet")
+    gone = done.verdicts.filter(pl.col("duplicate_of").is_not_null())
+
+    assert removals["id"].to_list() == gone["id"].to_list()
+    assert removals["kept_id"].to_list() == gone["duplicate_of"].to_list()
+    assert (removals["jaccard"].cast(pl.Float32) - gone["jaccard"]).abs().max() < 1e-6
+    near = removals.filter(pl.col("kind") == "near")
+    assert near.height >= 15
+    texts = dict(done.folder.table("documents").select("id", "text").iter_rows())
+    words = {id: set(re.findall(r"\w+", text.lower())) for id, text in texts.items()}
+    lost = [len(words[a] - words[b]) for a, b in removals.select("id", "kept_id").iter_rows()]
+    assert removals["new_words"].to_list() == lost
+    assert near["new_words"].max() > 0
+
+
+def test_sampled_removals_are_true_and_another_seed_moves_none(done):
+    found = done.folder.read_json("duplicates/evidence.json")
+    removals = done.folder.read("duplicates/removals.parquet")
+
+    assert found["false_removals"]["sampled"] == removals.height == sum(found["removed"].values())
+    assert found["false_removals"]["false"] == 0
+    assert 0 < found["false_removals"]["high"] < 0.2
+    assert done.folder.read("duplicates/stability.parquet").select("seed", "moved").rows() == [
+        (2, 0.0)
+    ]
+
+
+def test_cluster_sizes_are_kept_for_weights(done):
+    sizes = done.folder.read("duplicates/clusters.parquet")
+    kept = sizes.filter("kept")
+    removed = sizes.filter(~pl.col("kept"))
+
+    assert set(removed["id"]) == set(done.folder.read("duplicates/removals.parquet")["id"])
+    assert (kept["cluster_size"] - 1).sum() == removed.height
+
+
+def test_the_report_shows_pairs_side_by_side_without_personal_data(done):
+    page = done.report.read_text("utf-8")
+    said = markdown(done.folder.root)
+
+    assert page.count('<table class="sides">') == 3
+    assert "<del>" in page
+    assert "zzyx" in page
+    assert MAIL not in page
+    assert "false-removal rate 0.0 %" in page
+    assert "false-removal rate 0.0 %" in said
+    assert done.folder.read_json("report.json")["duplicates"]["false_removals"]["false"] == 0
+
+
+@pytest.mark.parametrize(
+    ("removed", "kept", "expected"),
+    [
+        ("a b c", "a b c", []),
+        ("a b c", "a x c", [(False, "a", "a"), (True, "b", "x"), (False, "c", "c")]),
+        ("b c", "a b c", [(True, "", "a"), (False, "b c", "b c")]),
+        ("a b", "a", [(False, "a", "a"), (True, "b", "")]),
+        ("", "a", [(True, "", "a")]),
+        ("x", "y", [(True, "x", "y")]),
+    ],
+)
+def test_side_by_side(removed, kept, expected):
+    assert side_by_side(removed, kept) == expected
+
+
+def test_long_common_passages_are_shortened_and_long_differences_cut():
+    long = " ".join(f"w{i}" for i in range(100))
+
+    assert side_by_side(f"{long} a", f"{long} b")[0][1] == "… " + " ".join(long.split()[-8:])
+    one, other = (" ".join(f"{side}{i}" for i in range(5000)) for side in "ab")
+    passages = side_by_side(one, other)
+    assert len(passages[0][1].split()) == 2000
+    assert passages[-1] == (False, "…", "…")
+
+
+@pytest.mark.parametrize(("verify", "code"), [("false", 1), ("true", 0)])
+def test_templates_stop_a_run_that_does_not_verify(tmp_path, verify, code):
+    """Distinct topics in one frame of boilerplate: `curate run` ends with exit code 1, or 0."""
+    config = tmp_path / "run.toml"
+    guard = {"source_share": 0.5, "cluster_documents": 200}
+    values = config_for(tmp_path, templates(), duplicates={"guard": guard})
+    config.write_text(to_toml(load_config(values)))
+    option = f"duplicates.near.verify={verify}"
+    finished = subprocess.run(
+        [sys.executable, "-m", "curate", "run", str(config), "--set", option],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert finished.returncode == code, finished.stderr
+    assert ("duplicates look like an accident" in finished.stderr) == bool(code)
+    if code:
+        assert "source 'shop' loses" in finished.stderr
+        assert "false-removal rate" in finished.stdout
