@@ -14,7 +14,7 @@ from curate.report.numerals import short
 from curate.report.scales import spread
 from curate.report.shapes import Axis, Point, Reference
 
-__all__ = ["Cell", "budget_axis", "headline_cell", "point_of", "value_axis"]
+__all__ = ["Cell", "budget_axis", "headline_cell", "point_of", "treatment", "value_axis"]
 
 _FAMILIES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
 
@@ -106,3 +106,14 @@ def point_of(row: Mapping[str, Any], value: str) -> Point:
     5
     """
     return Point(x=row["n_tokens"], y=row[value], low=row["low"], high=row["high"])
+
+
+def treatment(expected: str) -> str:
+    """What ought to happen to documents of a kind, in words.
+
+    Masked ones count as caught where a rule removed them altogether, too.
+
+    >>> treatment("masked"), treatment("kept")
+    ('masked or removed', 'kept')
+    """
+    return "masked or removed" if expected == "masked" else expected

@@ -233,7 +233,7 @@ def tiles(run: RunTables) -> list[Tile]:
         if "tokens" in shares:
             tokens = run.funnel["tokens_out"].drop_nulls()[-1]
             detail = f"{short(tokens)} left"
-            found.append(Tile(label="tokens kept", value=percent(shares["tokens"]), detail=detail))
+            found.append(Tile(label="words kept", value=percent(shares["tokens"]), detail=detail))
     if run.scoreboard is not None:
         found.append(_controls_tile(run.scoreboard))
     if run.impact is not None:

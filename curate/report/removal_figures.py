@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from curate.report.cells import treatment
 from curate.report.charts import bars, forest, histogram, legend, lines
 from curate.report.figure import Drawings, Figure, drawn_twice, total
 from curate.report.numerals import count, interval, percent, ratio, short
@@ -47,12 +48,12 @@ def funnel_figure(funnel: pl.DataFrame) -> Figure:
         f'the step "{most["step"]}" removed the most'
     )
     axis = Axis(label="share of what was read", low=0, high=1, tick=lambda share: f"{share:.0%}")
-    about = About(title=title, description="One bar a step: documents in and out, tokens below.")
+    about = About(title=title, description="One bar a step: documents in and out, words below.")
     marks = [_funnel_bar(row, read, tokens) for row in rows]
     unit = rows[0].get("token_unit") or "words"
     caption = (
-        "Wide bars are documents, thin bars tokens; pale is what entered a step, solid what left "
-        f"it. n = {count(read)} documents and {short(tokens)} tokens (counted as {unit}) "
+        f"Wide bars are documents, thin bars {unit}; pale is what entered a step, solid what left "
+        f"it. n = {count(read)} documents and {short(tokens)} {unit} "
         "read. These are counts of all documents, not estimates: they have no interval."
     )
     return Figure(
@@ -251,7 +252,7 @@ def _funnel_bar(row: dict[str, Any], read: int, tokens: int) -> Bar:
 def _control_row(row: dict[str, Any]) -> ForestRow:
     kept = row["expected"] == "kept"
     expected = 0.0 if kept else 1.0
-    fate = "removed" if kept or row["expected"] == "removed" else row["expected"]
+    fate = "removed" if kept else treatment(row["expected"])
     met = row["low"] <= expected <= row["high"]
     return ForestRow(
         label=row["kind"].replace("_", " "),

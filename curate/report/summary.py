@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from curate.report.cells import treatment
 from curate.report.duplicate_section import false_removals_said, removals_said
 from curate.report.findings import (
     MISSING,
@@ -106,7 +107,7 @@ def _no_flags(run: RunTables) -> str:
 def _funnel_rows(run: RunTables) -> Rows | None:
     if run.funnel is None:
         return None
-    header = ("step", "documents\nin", "out", "tokens\nin", "out", "bytes\nin", "out", "alone")
+    header = ("step", "documents\nin", "out", "words\nin", "out", "bytes\nin", "out", "alone")
     rows: list[tuple[str, ...]] = [
         (
             row["step"],
@@ -134,7 +135,7 @@ def _control_rows(board: pl.DataFrame | None) -> Rows | None:
             f"{count(row['caught'])} " + ("wrongly removed" if lost(row) else "caught"),
             percent(row["recall"]),
             interval(row["low"], row["high"]) or NOTHING,
-            row["expected"],
+            treatment(row["expected"]),
         )
         for row in board.iter_rows(named=True)
     ]
