@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a gate failed, 2 wrong usage or config, 3 input unreadable
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,7 +96,8 @@ def measure(
         from curate.remeasure import measure_run
 
         say = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
-        measure_run(what, overrides=overrides, workers=workers, say=say.print)
+        line = partial(say.print, soft_wrap=True)
+        measure_run(what, overrides=overrides, workers=workers, say=line)
     else:
         _execute(what, {"measure.families": ["kneser_ney"], **overrides}, workers)
 

@@ -18,200 +18,30 @@ An n-gram's key is its number in base `vocabulary + 1`: exact (no collision is p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from curate._ngram_kernel import (
+    GOLDEN,
+    LOWER_COLUMNS,
+    START_SLOTS,
+    TOP_COLUMNS,
+    Floats,
+    Table,
+    Tables,
+    Tokens,
+    count,
+    limit,
+    rehash,
+    token_bits,
+)
 from curate.errors import ConfigError
 
-BOUNDARY = 0
-
-Tokens = NDArray[np.uint16]
-Table = NDArray[np.uint32]  # open addressing, one row a slot; a zero key is an empty slot
-Floats = NDArray[np.float64]
-
-# Columns of a table's row. Rows of the highest order stop after the count.
-_LOW, _HIGH, _COUNT, _TOTAL, _ONES, _TWOS, _MORE = range(7)
-_TOP_COLUMNS, _LOWER_COLUMNS = 4, 8
-_FULL = 0.6  # a table grows when more of its slots are taken
-_START_SLOTS = 1 << 14
-_GOLDEN = 0x9E3779B97F4A7C15
 # KenLM's fallback where the counts of counts do not yield discounts.
 _FALLBACK = (0.5, 1.0, 1.5)
 _FLOOR = 0.01  # of the count: below it an unseen token would cost infinitely many bits
-
-
-class _Tables(NamedTuple):
-    """What the kernels work on.
-
-    `lower` holds the n-grams below the highest order, each also as a context of what follows it;
-    `top` those of the highest; `root`'s one row is the empty context. `used` counts the taken
-    slots of the two. `histogram[k, c]` is the number of k-grams counted c times, c = 5 standing
-    for five and more.
-    """
-
-    lower: Table
-    top: Table
-    root: Table
-    used: NDArray[np.int64]
-    histogram: NDArray[np.int64]
-    base: np.uint64
-
-
-@njit(nogil=True, cache=True)
-def _slot(table: Table, key: np.uint64) -> np.uint64:
-    """Slot that holds `key`, or the empty one where it belongs."""
-    mask = np.uint64(table.shape[0] - 1)
-    low = np.uint32(key & np.uint64(0xFFFFFFFF))
-    high = np.uint32(key >> np.uint64(32))
-    mixed = key * np.uint64(_GOLDEN)
-    slot: np.uint64 = (mixed ^ (mixed >> np.uint64(32))) & mask
-    while (table[slot, _LOW] != low or table[slot, _HIGH] != high) and (
-        table[slot, _LOW] != 0 or table[slot, _HIGH] != 0
-    ):
-        slot = (slot + np.uint64(1)) & mask
-    return slot
-
-
-@njit(nogil=True, cache=True)
-def _claim(table: Table, key: np.uint64, used: NDArray[np.int64], which: int) -> np.uint64:
-    """Slot of `key`, taken if it was empty."""
-    slot: np.uint64 = _slot(table, key)
-    if table[slot, _LOW] == 0 and table[slot, _HIGH] == 0:
-        table[slot, _LOW] = np.uint32(key & np.uint64(0xFFFFFFFF))
-        table[slot, _HIGH] = np.uint32(key >> np.uint64(32))
-        used[which] += 1
-    return slot
-
-
-@njit(nogil=True, cache=True)
-def _rehash(old: Table, new: Table) -> None:
-    for row in range(old.shape[0]):
-        key = np.uint64(old[row, _LOW]) | (np.uint64(old[row, _HIGH]) << np.uint64(32))
-        if key != 0:
-            slot = _slot(new, key)
-            for column in range(old.shape[1]):
-                new[slot, column] = old[row, column]
-
-
-@njit(nogil=True, cache=True)
-def _note(table: Table, slot: np.uint64, before: int) -> None:
-    """A follower of the context in `slot` went from `before` to `before + 1`."""
-    table[slot, _TOTAL] += 1
-    if before < 3:
-        table[slot, _ONES + before] += 1
-        if before > 0:
-            table[slot, _ONES + before - 1] -= 1
-
-
-@njit(nogil=True, cache=True)
-def _limit(table: Table, order: int) -> int:
-    """Taken slots with which one more token may not find room."""
-    return int(table.shape[0] * _FULL) - 2 * order
-
-
-@njit(nogil=True, cache=True)
-def _count(tokens: Tokens, start: int, stop: int, tables: _Tables) -> int:
-    """Count `tokens[start:stop]`; the position reached, short of `stop` if a table is full."""
-    lower, top, root, used, histogram, base = tables
-    order = len(histogram) - 1
-    lower_limit, top_limit = _limit(lower, order), _limit(top, order)
-    keys = np.zeros(order + 1, np.uint64)
-    contexts = np.zeros(order + 1, np.uint64)
-    for position in range(start, stop):
-        if used[0] > lower_limit or used[1] > top_limit:
-            return position
-        length, power = 1, np.uint64(1)
-        keys[1] = np.uint64(tokens[position]) + np.uint64(1)
-        back = position
-        while length < order:
-            back -= 1
-            token = np.uint64(tokens[back]) if back >= 0 else np.uint64(BOUNDARY)
-            contexts[length + 1] = contexts[length] + (token + np.uint64(1)) * power
-            power *= base
-            keys[length + 1] = keys[length] + (token + np.uint64(1)) * power
-            length += 1
-            if token == BOUNDARY:
-                break
-        while length > 0:
-            if length == order:
-                slot = _claim(top, keys[length], used, 1)
-                before = top[slot, _COUNT]
-                top[slot, _COUNT] = before + 1
-            else:
-                slot = _claim(lower, keys[length], used, 0)
-                before = lower[slot, _COUNT]
-                lower[slot, _COUNT] = before + 1
-            if length == 1:
-                _note(root, np.uint64(0), before)
-            else:
-                _note(lower, _claim(lower, contexts[length], used, 0), before)
-            histogram[length, min(before, 5)] -= 1
-            histogram[length, min(before + 1, 5)] += 1
-            if before > 0:
-                break
-            length -= 1
-    return stop
-
-
-@njit(nogil=True, cache=True)
-def _mix(
-    count: int, table: Table, slot: np.uint64, discounts: Floats, length: int, below: float
-) -> float:
-    """Discounted share of `count` in the context in `slot`, plus the freed mass times `below`."""
-    freed = 0.0
-    for rank in range(3):
-        freed += discounts[length - 1, rank] * table[slot, _ONES + rank]
-    kept = count - discounts[length - 1, min(count, 3) - 1] if count > 0 else 0.0
-    probability: float = (kept + freed * below) / table[slot, _TOTAL]
-    return probability
-
-
-@njit(nogil=True, cache=True)
-def _unigrams(tables: _Tables, discounts: Floats, size: int) -> Floats:
-    """Probability of each token without context."""
-    probabilities = np.full(size, 1.0 / size)
-    if tables.root[0, _TOTAL] > 0:
-        for token in range(size):
-            count = np.int64(tables.lower[_slot(tables.lower, np.uint64(token + 1)), _COUNT])
-            probabilities[token] = _mix(count, tables.root, np.uint64(0), discounts, 1, 1.0 / size)
-    return probabilities
-
-
-@njit(nogil=True, cache=True)
-def _token_bits(
-    tokens: Tokens, offsets: NDArray[np.int64], tables: _Tables, discounts: Floats, size: int
-) -> Floats:
-    """Bits of every token, each document with a fresh context."""
-    lower, top, base, order = tables.lower, tables.top, tables.base, len(discounts)
-    unigrams = _unigrams(tables, discounts, size)
-    bits = np.empty(len(tokens))
-    for document in range(len(offsets) - 1):
-        first = offsets[document]
-        for position in range(first, offsets[document + 1]):
-            probability = unigrams[tokens[position]]
-            key = np.uint64(tokens[position]) + np.uint64(1)
-            context, power, back = np.uint64(0), np.uint64(1), position
-            for length in range(2, order + 1):
-                back -= 1
-                token = np.uint64(tokens[back]) if back >= first else np.uint64(BOUNDARY)
-                context += (token + np.uint64(1)) * power
-                power *= base
-                key += (token + np.uint64(1)) * power
-                slot = _slot(lower, context)
-                if lower[slot, _TOTAL] == 0:
-                    break  # an unseen context says nothing; every longer one is unseen too
-                if length == order:
-                    count = np.int64(top[_slot(top, key), _COUNT])
-                else:
-                    count = np.int64(lower[_slot(lower, key), _COUNT])
-                probability = _mix(count, lower, slot, discounts, length, probability)
-                if token == BOUNDARY:
-                    break
-            bits[position] = -np.log2(probability)
-    return bits
 
 
 class NgramCounts:
@@ -238,13 +68,13 @@ class NgramCounts:
         self.order = order
         self.vocabulary = vocabulary
         exact = (vocabulary + 1) ** order < 1 << 64
-        self._tables = _Tables(
-            lower=_empty_table(_START_SLOTS, _LOWER_COLUMNS),
-            top=_empty_table(_START_SLOTS, _TOP_COLUMNS),
-            root=_empty_table(1, _LOWER_COLUMNS),
+        self._tables = Tables(
+            lower=_empty_table(START_SLOTS, LOWER_COLUMNS),
+            top=_empty_table(START_SLOTS, TOP_COLUMNS),
+            root=_empty_table(1, LOWER_COLUMNS),
             used=np.zeros(2, np.int64),
             histogram=np.zeros((order + 1, 6), np.int64),
-            base=np.uint64(vocabulary + 1 if exact else _GOLDEN),
+            base=np.uint64(vocabulary + 1 if exact else GOLDEN),
         )
         self.n_tokens = 0
 
@@ -269,15 +99,15 @@ class NgramCounts:
             raise ConfigError(f"cannot count to {stop}: it must lie in {span}")
         fixed = self._checked(tokens)
         while self.n_tokens < stop:
-            self.n_tokens = _count(fixed, self.n_tokens, stop, self._tables)
+            self.n_tokens = count(fixed, self.n_tokens, stop, self._tables)
             if self.n_tokens < stop:
                 self._grow()
 
     def _grow(self) -> None:
         tables = self._tables
-        if tables.used[0] > _limit(tables.lower, self.order):
+        if tables.used[0] > limit(tables.lower, self.order):
             self._tables = self._tables._replace(lower=_doubled(tables.lower))
-        if tables.used[1] > _limit(tables.top, self.order):
+        if tables.used[1] > limit(tables.top, self.order):
             self._tables = self._tables._replace(top=_doubled(tables.top))
 
     def _checked(self, tokens: Tokens) -> Tokens:
@@ -309,7 +139,7 @@ class NgramCounts:
         array([0.707, 1.464, 0.594])
         """
         discounts = _checked_discounts(discounts, order=self.order)
-        bits: Floats = _token_bits(
+        bits: Floats = token_bits(
             self._checked(tokens),
             _read_only(offsets, np.int64),
             self._tables,
@@ -334,7 +164,7 @@ def _read_only(array: NDArray[Any], dtype: type) -> NDArray[Any]:
 
 
 def _doubled(table: Table) -> Table:
-    _rehash(table, larger := _empty_table(2 * len(table), table.shape[1]))
+    rehash(table, larger := _empty_table(2 * len(table), table.shape[1]))
     return larger
 
 

@@ -187,6 +187,7 @@ STAGES = (
             "scaling",
             "tokens",
             "ngram_model",
+            "_ngram_kernel",
             "statistics",
             "verdicts",
         ),

@@ -46,7 +46,9 @@ def is_interactive() -> bool:
 
 
 @contextmanager
-def progress(label: str, *, total: float, unit: str, say: Say | None = None) -> Iterator[Advance]:
+def progress(
+    label: str, *, total: float, unit: str, say: Say | None = None, until: float | None = None
+) -> Iterator[Advance]:
     """Show how far a call has come; yields `advance(units)`.
 
     Nothing at all is printed where nobody watches, so that pipes and logs stay clean; unless the
@@ -57,13 +59,14 @@ def progress(label: str, *, total: float, unit: str, say: Say | None = None) -> 
         total: Number of units in all.
         unit: Name of one unit, e.g. `"MB"` or `"shard"`.
         say: Takes a line with the time left, at most four a minute, where there is no bar.
+        until: By `time.monotonic()`: when it will be stopped at the latest.
 
     >>> with progress("nothing", total=2, unit="step") as advance:
     ...     advance(1)
     ...     advance(1)
     """
     if not is_interactive():
-        yield _Lines(label, total, say) if say is not None else lambda units: None
+        yield _Lines(label, total, say, until) if say is not None else lambda units: None
         return
     columns = (
         TextColumn("{task.description:<12}"),
@@ -80,8 +83,8 @@ def progress(label: str, *, total: float, unit: str, say: Say | None = None) -> 
 class _Lines:
     """Progress as lines: "measure: 40 % done, about 1 min 20 s left"."""
 
-    def __init__(self, label: str, total: float, say: Say) -> None:
-        self.label, self.total, self.say = label, total, say
+    def __init__(self, label: str, total: float, say: Say, until: float | None) -> None:
+        self.label, self.total, self.say, self.until = label, total, say, until
         self.done, self.started = 0.0, time.monotonic()
         self.said = self.started
         self.lock = threading.Lock()
@@ -94,6 +97,8 @@ class _Lines:
                 return
             self.said = now
             left = (now - self.started) * (self.total / self.done - 1)
+            if self.until is not None:
+                left = max(0.0, min(left, self.until - now))
             share = self.done / self.total
         self.say(f"{self.label}: {share:.0%} done, about {spelled(left)} left".replace("%", " %"))
 

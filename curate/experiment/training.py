@@ -221,7 +221,8 @@ def _run(
         return points
 
     total = sum(job.tokens for job in jobs) / 1e6
-    with progress("measure", total=total, unit="Mtokens", say=say) as advance:
+    until = clock.deadline
+    with progress("measure", total=total, unit="Mtokens", say=say, until=until) as advance:
         return executor(work, jobs)
 
 
