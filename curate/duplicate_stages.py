@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from math import isfinite
@@ -10,19 +11,26 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from curate.clean import apply_edits, clean
+from curate.clean import EDIT_SCHEMA, apply_edits, clean
 from curate.corpus import write_atomically
 from curate.duplicates import (
+    DuplicatesConfig,
     NearDuplicates,
+    Parts,
+    RepeatedUnits,
     clusters,
     false_removal_rate,
     find_pairs,
+    find_passages,
+    find_repeated_units,
+    passage_edits,
     removal_evidence,
     seed_stability,
     side_by_side,
     texts_of,
 )
-from curate.shards import Context, Facts, cleaned_parts
+from curate.run_folder import RunFolder
+from curate.shards import Context, Facts, cleaned_parts, native_parts
 
 _EVIDENCE_BYTES = 250_000_000  # of text in memory while removals are looked at again
 _SHOWN_PASSAGES = 40  # of one pair in the report
@@ -111,6 +119,70 @@ def _shown(context: Context, removals: pl.DataFrame) -> pl.DataFrame:
         for passage in side_by_side(masked[id], masked[kept_id])[:_SHOWN_PASSAGES]
     ]
     return pl.DataFrame(rows, schema=_SHOWN_SCHEMA, orient="row")
+
+
+def find_repeated_passages(context: Context) -> Facts:
+    """Kept native documents → `passages/`: repeated spans, and cuts as a last cleaning step.
+
+    `spans.parquet` has a row a span, `summary.parquet` a row a kind, `edits/` the cuts, which
+    were not there when signals were measured. Edits of earlier steps win where they overlap.
+    """
+    folder, config = context.folder, context.config.duplicates
+    found = {
+        kind: spans
+        for kind in ("lines", "paragraphs", "passages")
+        if (spans := _spans(partial(_kept_parts, folder), kind, config)) is not None
+    }
+    if not found:
+        return {"spans": 0}
+    spans = pl.concat([f.with_columns(kind=pl.lit(kind)) for kind, f in found.items()])
+    write_atomically(spans, folder.file("passages/spans.parquet"))
+    write_atomically(_summary(context, spans), folder.file("passages/summary.parquet"))
+    for part in native_parts(folder):
+        ids = pl.read_parquet(part, columns=["id"])["id"].implode()
+        cuts = pl.DataFrame(schema=EDIT_SCHEMA)
+        earlier = pl.read_parquet(folder.file(f"edits/{part.name}"))
+        for step in config.cuts:
+            own = found[step.removeprefix("cut_")].filter(pl.col("id").is_in(ids))
+            before = pl.concat([earlier, cuts])
+            cuts = pl.concat([cuts, passage_edits(own, before=before, step=step)])
+        write_atomically(cuts, folder.file(f"passages/edits/{part.name}"))
+    return {"spans": spans.height, "words": spans["words"].sum()}
+
+
+def _kept_parts(folder: RunFolder) -> Iterator[pl.DataFrame]:
+    """Kept native documents with their original text, in which edits count their bytes."""
+    for part in native_parts(folder):
+        kept = pl.read_parquet(folder.file(f"verdicts/{part.name}"), columns=["kept"])["kept"]
+        yield pl.read_parquet(part, columns=["id", "text"]).filter(kept)
+
+
+def _spans(parts: Parts, kind: str, config: DuplicatesConfig) -> pl.DataFrame | None:
+    if kind == "passages":
+        return find_passages(parts, config.passages) if config.passages else None
+    units: RepeatedUnits | None = getattr(config, kind)
+    if units is None:
+        return None
+    unit = kind.removesuffix("s")
+    return find_repeated_units(
+        parts, unit=unit, documents=units.documents, min_chars=units.min_chars
+    )
+
+
+def _summary(context: Context, spans: pl.DataFrame) -> pl.DataFrame:
+    """`kind`, `action`, then `documents`, `spans`, `words` of it, `of_documents`, `of_words`."""
+    verdicts = context.folder.table("verdicts").filter(pl.col("control").is_null(), pl.col("kept"))
+    config = context.config.duplicates
+    kinds = {k: getattr(config, k) for k in ("lines", "paragraphs", "passages")}
+    rows = []
+    for kind, own in kinds.items():
+        if own is not None:
+            found = spans.filter(pl.col("kind") == kind)
+            counts = (found["id"].n_unique(), found.height, int(found["words"].sum()))
+            rows.append((kind, own.action, *counts, verdicts.height, int(verdicts["words"].sum())))
+    names = ("kind", "action", "documents", "spans", "words", "of_documents", "of_words")
+    types = [pl.String] * 2 + [pl.Int64] * 5
+    return pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
 
 
 _SHOWN_SCHEMA = {

@@ -29,7 +29,7 @@ from curate.experiment import (
 )
 from curate.judgement import stored_decision
 from curate.run_folder import RunFolder
-from curate.shards import Context, Facts, evaluation_documents, native_parts
+from curate.shards import Context, Facts, all_edits, evaluation_documents, native_parts
 from curate.subsets import id_hashes, pool_mask
 from curate.tokens import save_tokenizer
 from curate.verdicts import Decision, decide
@@ -94,7 +94,7 @@ def _pool(
     folder = context.folder
     masks = arm_masks(context, config)
     sample = _sample(folder, masks, context.config.seed)
-    cleaning = context.config.clean.steps
+    cleaning = (*context.config.clean.steps, *context.config.duplicates.cuts)
     arms = [(w, s) for w in ("without", "only") if GROUPS[w] in config.arms for s in cleaning]
     parts, contaminated = [], 0
     for part in native_parts(folder):
@@ -103,7 +103,7 @@ def _pool(
         overlaps = _overlapping(documents, evaluation)
         contaminated += len(overlaps)
         documents = documents.filter(~pl.col("id").is_in(overlaps.implode()))
-        parts.append(_with_versions(folder.file(f"edits/{part.name}"), documents, arms))
+        parts.append(_with_versions(all_edits(folder, part.name), documents, arms))
     pool = pl.concat(parts)
     return pool, {
         "pool_documents": pool.height,
@@ -174,10 +174,10 @@ def _overlapping(documents: pl.DataFrame, evaluation: pl.DataFrame | None) -> pl
 
 
 def _with_versions(
-    edits_path: Path, documents: pl.DataFrame, arms: Sequence[tuple[str, str]]
+    paths: Sequence[Path], documents: pl.DataFrame, arms: Sequence[tuple[str, str]]
 ) -> pl.DataFrame:
     """The texts after all edits, and after all but those, or only those, of a cleaning step."""
-    edits = pl.read_parquet(edits_path)
+    edits = pl.concat([pl.read_parquet(path) for path in paths if path.exists()])
     edits = edits.filter(pl.col("id").is_in(documents["id"].implode()))
     versions = {"curated_text": edits}
     for what, step in arms:

@@ -40,13 +40,18 @@ def cleaned_parts(folder: RunFolder) -> Iterator[pl.DataFrame]:
         yield cleaned(part, folder.file(f"edits/{part.name}"))
 
 
-def cleaned(documents: Path, edits: Path) -> pl.DataFrame:
-    """One shard of documents with all recorded edits applied."""
+def cleaned(documents: Path, *edits: Path) -> pl.DataFrame:
+    """One shard of documents with all recorded edits applied, in the order of their files."""
     frame = pl.read_parquet(documents)
-    changes = pl.read_parquet(edits) if edits.exists() else None
-    if changes is None or changes.is_empty():
+    changes = [pl.read_parquet(path) for path in edits if path.exists()]
+    if all(change.is_empty() for change in changes):
         return frame
-    return frame.with_columns(text=apply_edits(frame, changes))
+    return frame.with_columns(text=apply_edits(frame, pl.concat(changes)))
+
+
+def all_edits(folder: RunFolder, part: str) -> tuple[Path, Path]:
+    """Where the edits of a shard lie: those of the cleaning steps, then cuts of passages."""
+    return folder.file(f"edits/{part}"), folder.file(f"passages/edits/{part}")
 
 
 def evaluation_documents(folder: RunFolder, config: RunConfig) -> pl.DataFrame | None:

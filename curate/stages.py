@@ -46,6 +46,7 @@ from curate.report import write_report
 from curate.shards import (
     Context,
     Facts,
+    all_edits,
     cleaned,
     cleaned_parts,
     evaluation_documents,
@@ -204,15 +205,14 @@ def decide_verdicts(context: Context) -> Facts:
 
 
 def write_corpus(context: Context) -> Facts:
-    """`documents/`, `edits/`, `verdicts/` → `curated/`, and examples of what was removed."""
+    """Documents, edits, verdicts → `curated/`, and examples of what was removed."""
     folder = context.folder
-    edits = folder.file("edits")
     parts = native_parts(folder)
     result = write_curated(
         parts,
         [folder.file(f"verdicts/{part.name}") for part in parts],
         folder.file("curated"),
-        cleaned=lambda part: cleaned(part, edits / part.name),
+        cleaned=lambda part: cleaned(part, *all_edits(folder, part.name)),
         card={"Rules": rule_table(folder)},
     )
     write_examples(context)

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import polars as pl
 import pytest
 from test_duplicates_evidence import templates
@@ -138,3 +139,43 @@ def test_templates_stop_a_run_that_does_not_verify(tmp_path, verify, code):
     if code:
         assert "source 'shop' loses" in finished.stderr
         assert "false-removal rate" in finished.stdout
+
+
+def passage_corpus():
+    """Three pages share a passage of 60 words, one of them with a mail address in it."""
+    rng = np.random.default_rng(5)
+
+    def words(count):
+        return " ".join(f"v{i}" for i in rng.integers(0, 10**6, count))
+
+    passage, other = words(60), words(30)
+    menu = "Home | Products | Contact us | Imprint"
+    first, second = passage.split()[:30], passage.split()[30:]
+    masked = " ".join([*first, MAIL, *second])
+    texts = [f"{menu}\n{words(80)}\n{p} {words(40)}" for p in (passage, masked, passage, other)]
+    return pl.DataFrame({"id": list("abcd"), "text": texts, "source": "web"}), passage, menu
+
+
+@pytest.mark.parametrize("action", ["cut", "flag"])
+def test_passages_are_cut_last_or_only_counted(tmp_path, action):
+    frame, passage, menu = passage_corpus()
+    options = {"passages": {"words": 50, "action": action}, "lines": {"documents": 4}}
+    values = config_for(
+        tmp_path, frame, clean={"steps": ["mask_pii"]}, duplicates=options, measure=False
+    )
+    run = curate.run(values)
+    data = sorted((run.folder.root / "curated" / "data").glob("*.parquet"))
+    texts = dict(pl.concat([pl.read_parquet(p) for p in data]).select("id", "text").iter_rows())
+
+    assert passage in texts["a"]
+    assert (passage in texts["c"]) == (action == "flag")
+    assert "<EMAIL>" in texts["b"]
+    assert [menu in texts[id] for id in "abcd"] == [True, False, False, False]
+    assert run.verdicts["kept"].all()
+    words = dict(run.verdicts.select("id", "words").iter_rows())
+    assert words["a"] == words["c"]  # measured before the cuts
+    summary = {row["kind"]: row for row in run.folder.read("passages/summary.parquet").to_dicts()}
+    assert summary["passages"]["documents"] == 1
+    assert summary["passages"]["words"] == 60
+    assert summary["lines"]["documents"] == 3
+    assert "cut after signals were measured" in run.report.read_text("utf-8")

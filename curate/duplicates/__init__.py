@@ -18,12 +18,14 @@ from curate.duplicates.index import add_to_index, compare_with_index
 from curate.duplicates.pairs import PAIRS_SCHEMA, DuplicatesConfig, find_pairs
 from curate.duplicates.passages import (
     PassagesConfig,
+    RepeatedUnits,
     find_passages,
     find_repeated_units,
     passage_edits,
 )
 from curate.duplicates.settings import PRESETS, EvidenceConfig, NearDuplicates, choose_bands
 from curate.duplicates.survivors import SURVIVOR_POLICIES, clusters, resolve
+from curate.duplicates.verification import Parts
 
 __all__ = [
     "PAIRS_SCHEMA",
@@ -34,7 +36,9 @@ __all__ = [
     "EvidenceConfig",
     "FalseRemovals",
     "NearDuplicates",
+    "Parts",
     "PassagesConfig",
+    "RepeatedUnits",
     "WipeOutGuard",
     "add_to_index",
     "check_wipe_out",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from curate.duplicates.exact import first_of_class
 from curate.duplicates.guard import WipeOutGuard
 from curate.duplicates.near import agreements_in_turns, candidate_pairs
+from curate.duplicates.passages import PassagesConfig, RepeatedUnits
 from curate.duplicates.settings import EvidenceConfig, NearDuplicates
 from curate.duplicates.shuffle import shuffled_pairs_of_bands
 from curate.duplicates.sketches import CorpusSketch, sketch_parts
@@ -46,6 +47,9 @@ class DuplicatesConfig:
             folder. None keeps them in memory, 0.6 KB a document. The result is the same.
         guard: When removals look like an accident and the run fails; None never does.
         evidence: What is looked at again once the removals are known.
+        passages: Passages of kept documents that stand in earlier ones; None looks for none.
+        lines: Lines that many kept documents hold.
+        paragraphs: Paragraphs that many kept documents hold.
 
     >>> DuplicatesConfig(survivor="newest")
     Traceback (most recent call last):
@@ -59,6 +63,15 @@ class DuplicatesConfig:
     memory_mb: int | None = None
     guard: WipeOutGuard | None = field(default_factory=WipeOutGuard)
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    passages: PassagesConfig | None = None
+    lines: RepeatedUnits | None = None
+    paragraphs: RepeatedUnits | None = None
+
+    @property
+    def cuts(self) -> tuple[str, ...]:
+        """Last cleaning steps, which take repeated passages out of the published text."""
+        kinds = {"lines": self.lines, "paragraphs": self.paragraphs, "passages": self.passages}
+        return tuple(f"cut_{k}" for k, own in kinds.items() if own and own.action == "cut")
 
     def __post_init__(self) -> None:
         if self.survivor not in SURVIVOR_POLICIES:

@@ -41,6 +41,8 @@ PASSAGES_SCHEMA = pl.Schema(
 
 #: Unit → what separates two of them.
 UNITS = {"line": "\n", "paragraph": "\n\n"}
+#: What is done about later copies.
+ACTIONS = ("cut", "flag")
 _MEMORY = 1_000_000_000
 
 
@@ -51,6 +53,7 @@ class PassagesConfig:
     Attributes:
         words: Least words of a repeated passage, 10 or more.
         memory_mb: About how much memory the search may use for fingerprints.
+        action: `cut` takes later copies out of the published text; `flag` only counts them.
 
     >>> PassagesConfig(words=3)
     Traceback (most recent call last):
@@ -59,11 +62,45 @@ class PassagesConfig:
 
     words: int = 50
     memory_mb: int = 1_000
+    action: str = "cut"
 
     def __post_init__(self) -> None:
+        _check_action(self.action)
         for name, least in (("words", 10), ("memory_mb", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} = {getattr(self, name)}; allowed: {least} or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepeatedUnits:
+    """Which lines or paragraphs count as boilerplate.
+
+    Attributes:
+        documents: Least documents that hold it, 2 or more.
+        min_chars: Least characters of it.
+        action: `cut` takes all but the first copy out of the published text; `flag` counts them.
+
+    >>> RepeatedUnits(action="drop")
+    Traceback (most recent call last):
+    curate.errors.ConfigError: unknown action 'drop'; known: cut, flag
+    """
+
+    documents: int = 10
+    min_chars: int = 20
+    action: str = "cut"
+
+    def __post_init__(self) -> None:
+        _check_action(self.action)
+        if self.documents < 2 or self.min_chars < 1:
+            raise ConfigError(
+                f"documents = {self.documents}, min_chars = {self.min_chars}; allowed: 2 or more "
+                "documents, 1 or more characters"
+            )
+
+
+def _check_action(action: str) -> None:
+    if action not in ACTIONS:
+        raise ConfigError(unknown_name("action", action, ACTIONS))
 
 
 def find_passages(parts: Parts, config: PassagesConfig | None = None) -> pl.DataFrame:

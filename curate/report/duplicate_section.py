@@ -11,7 +11,13 @@ from markupsafe import Markup
 from curate.report.html import table_html
 from curate.report.numerals import count, percent
 
-__all__ = ["false_removals_said", "folded_pairs", "removals_said", "stability_table"]
+__all__ = [
+    "false_removals_said",
+    "folded_pairs",
+    "passages_table",
+    "removals_said",
+    "stability_table",
+]
 
 _POLICIES = {
     "longest": "the longest",
@@ -71,6 +77,24 @@ def stability_table(stability: pl.DataFrame) -> Markup:
     ).rename({"only_first": "only_with_the_run's_seed", "only_other": "only_with_this_seed"})
     caption = "The same search with other seeds: removals that hang on the seed"
     return table_html(shown, caption=caption, numbers=("moved",))
+
+
+def passages_table(passages: pl.DataFrame) -> Markup:
+    """Repeated lines, paragraphs and passages of kept documents.
+
+    >>> frame = pl.DataFrame({"kind": ["passages"], "action": ["cut"], "documents": [1],
+    ...     "spans": [2], "words": [120], "of_documents": [10], "of_words": [1200]})
+    >>> "10.0 %" in passages_table(frame)
+    True
+    """
+    share = pl.col("words") / pl.max_horizontal("of_words", 1)
+    shown = passages.with_columns(share=share.map_elements(percent, return_dtype=pl.String))
+    caption = "What kept documents repeat of others: later copies, cut after signals were measured"
+    return table_html(
+        shown.select("kind", "action", "documents", "spans", "words", share_of_words="share"),
+        caption=caption,
+        numbers=("share_of_words",),
+    )
 
 
 def folded_pairs(shown: pl.DataFrame) -> list[tuple[str, Markup]]:

@@ -23,26 +23,30 @@ class DuplicateTables:
             `jaccard_median` Float64: what native removals take along, by kind.
         shown: Sampled pairs side by side, a row a passage.
         stability: Removals under other seeds.
+        passages: Repeated lines, paragraphs and passages of kept documents, a row a kind.
     """
 
     evidence: Mapping[str, Any] | None
     losses: pl.DataFrame | None
     shown: pl.DataFrame | None
     stability: pl.DataFrame | None
+    passages: pl.DataFrame | None
 
 
-def read_duplicates(home: Path) -> DuplicateTables:
-    """Read the small tables below `duplicates/` and count over the large ones.
+def read_duplicates(folder: Path) -> DuplicateTables:
+    """Read the small tables of a run folder and count over the large ones.
 
-    >>> read_duplicates(Path("no-such-run/duplicates")).evidence is None
+    >>> read_duplicates(Path("no-such-run")).evidence is None
     True
     """
+    home = folder / "duplicates"
     evidence = home / "evidence.json"
     return DuplicateTables(
         evidence=json.loads(evidence.read_text("utf-8")) if evidence.exists() else None,
         losses=_losses(_table(home / "removals.parquet")),
         shown=_table(home / "shown.parquet"),
         stability=_table(home / "stability.parquet"),
+        passages=_table(folder / "passages" / "summary.parquet"),
     )
 
 

@@ -134,7 +134,8 @@ def duplicate_facts(run: RunTables) -> dict[str, Any] | None:
     if found.evidence is None:
         return None
     plain: dict[str, Any] = _plain(dict(found.evidence))
-    return plain | {"losses": _rows(found.losses), "stability": _rows(found.stability)}
+    frames = {name: _rows(getattr(found, name)) for name in ("losses", "stability", "passages")}
+    return plain | frames
 
 
 def _rows(frame: pl.DataFrame | None) -> list[Any] | None:

@@ -13,6 +13,7 @@ from curate.report.cells import headline_cell
 from curate.report.duplicate_section import (
     false_removals_said,
     folded_pairs,
+    passages_table,
     removals_said,
     stability_table,
 )
@@ -180,6 +181,8 @@ def _duplicates(run: RunTables) -> Section:
     tables = [] if found.losses is None else [table_html(found.losses, caption=caption)]
     if found.stability is not None:
         tables.append(stability_table(found.stability))
+    if found.passages is not None:
+        tables.append(passages_table(found.passages))
     return Section(
         key="duplicates",
         title=title,

@@ -101,7 +101,7 @@ def read_run(folder: Path) -> RunTables:
         quality_tables=_quality_tables(folder / "quality"),
         examples=_table(folder / "examples.parquet"),
         rules=_table(folder / "rules.parquet"),
-        duplicates=read_duplicates(folder / "duplicates"),
+        duplicates=read_duplicates(folder),
     )
 
 
