@@ -8,17 +8,24 @@ compares; then ever narrower bins, until the log odds ratio moves by less than `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.audits._kernels import clustered_influence
+from curate.audits._clusters import (
+    Cells,
+    OneGroup,
+    count_cells,
+    expected_heterogeneity,
+    one_group,
+    ratio_variances,
+)
 from curate.audits._strata import Level, levels_of
 from curate.statistics import (
-    Heterogeneity,
     Strata,
     StratifiedRatio,
     breslow_day,
@@ -55,21 +62,30 @@ SCHEMA = dict.fromkeys(ADJUSTED, pl.Float64) | {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Documents:
-    """Groups of the documents, sorted by cluster.
+    """Groups of the documents, sorted by cluster, and the ways to stratify them.
 
     `first` bounds the clusters of several documents, all others follow; without any `first`
-    every document is by itself.
+    every document is by itself. `cells` are counted when a level first needs them.
     """
 
     group: Codes
     groups: int
     first: Codes
+    ways: tuple[tuple[Level, ...], ...]
+    cells: dict[tuple[int, int], Cells] = field(default_factory=dict)
+
+    def cells_of(self, place: tuple[int, int]) -> Cells:
+        if place not in self.cells:
+            level = self.ways[place[0]][place[1]]
+            self.cells[place] = count_cells(level, self.group, self.first)
+        return self.cells[place]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class _Fit:
     """What one level says of all groups at one step."""
 
+    level: Level
     tables: Strata
     alone: Strata
     odds: StratifiedRatio
@@ -78,8 +94,32 @@ class _Fit:
     own: Floats
     compared: Floats
 
+    def of_group(self, g: int) -> OneGroup:
+        return one_group(self.level, self.tables, self.alone, g)
 
-_FitOf = Callable[[int, int], _Fit]
+
+class _Step:
+    """The fits and counts of one step, made when first asked for."""
+
+    def __init__(self, documents: _Documents, hit: Bools) -> None:
+        self.documents, self.hit = documents, hit
+        self._fits: dict[tuple[int, int], _Fit] = {}
+        self._hits: dict[tuple[int, int], Floats] = {}
+
+    def fit(self, way: int, level: int) -> _Fit:
+        if (way, level) not in self._fits:
+            self._fits[way, level] = _fit(self.documents, self.documents.ways[way][level], self.hit)
+        return self._fits[way, level]
+
+    def hits(self, place: tuple[int, int]) -> Floats:
+        if place not in self._hits:
+            self._hits[place] = self.documents.cells_of(place).hits(self.hit)
+        return self._hits[place]
+
+    @cached_property
+    def own_best(self) -> Floats:
+        """Documents of each group that the coarsest way compares."""
+        return self.fit(len(self.documents.ways) - 1, 0).own
 
 
 def adjusted_rows(
@@ -104,9 +144,10 @@ def adjusted_rows(
         order, first = _side_by_side(cluster)
         frame, group = frame[order], group[order]
         failed = {step: hit[order] for step, hit in failed.items()}
-    ways = list(levels_of(frame, group, variables))
-    documents = _Documents(group=group, groups=int(group.max()) + 1, first=first)
-    rows = [row for hit in failed.values() for row in _step_rows(ways, documents, hit)]
+    ways = tuple(levels_of(frame, group, variables))
+    documents = _Documents(group=group, groups=int(group.max()) + 1, first=first, ways=ways)
+    steps = (_Step(documents, hit) for hit in failed.values())
+    rows = [_row(step, g) for step in steps for g in range(documents.groups)]
     table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     return table.with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -119,65 +160,13 @@ def _side_by_side(cluster: Codes) -> tuple[Codes, Codes]:
     return order, np.concatenate([[0], np.cumsum(size[size > 1])])
 
 
-def _step_rows(
-    ways: Sequence[tuple[Level, ...]], documents: _Documents, hit: Bools
-) -> list[tuple[object, ...]]:
-    fits: dict[tuple[int, int], _Fit] = {}
-
-    def fit(way: int, level: int) -> _Fit:
-        if (way, level) not in fits:
-            fits[way, level] = _fit(ways[way][level], documents, hit)
-        return fits[way, level]
-
-    own_best = fit(len(ways) - 1, 0).own
-    rows = []
-    for g in range(documents.groups):
-        way = _widest_way(len(ways), [fit(w, 0) for w in range(len(ways))], own_best, g)
-        place = _still_level(way, len(ways[way]), fit, g)
-        chosen, level = fit(way, place), ways[way][place]
-        spread = _spread(chosen, level, documents, hit, g)
-        alike = _heterogeneity([fit(way, at) for at in range(place + 1)], g)
-        rows.append(_row(chosen, level, spread, (alike, g)))
-    return rows
-
-
-def _heterogeneity(fits: Sequence[_Fit], g: int) -> Heterogeneity:
-    """Breslow–Day at the finest strata of which at least half are large enough for it."""
-    for fit in reversed(fits):
-        found = breslow_day(_of_group(fit.tables, g), fit.odds.ratio[[g]])
-        if found.df[0] + 1 >= fit.compared[g] / 2:
-            break
-    return found
-
-
-def _widest_way(ways: int, coarse: Sequence[_Fit], own_best: Floats, g: int) -> int:
-    """The way with most variables that still compares enough documents."""
-    for way in range(ways - 1):
-        enough = coarse[way].informative[g] >= MIN_INFORMATIVE
-        if enough and coarse[way].own[g] >= own_best[g] / 2:
-            return way
-    return ways - 1
-
-
-def _still_level(way: int, levels: int, fit: _FitOf, g: int) -> int:
-    """Refine until the log odds ratio stands still or too few documents are compared."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for level in range(1, levels):
-            finer = fit(way, level)
-            if finer.informative[g] < MIN_INFORMATIVE:
-                return level - 1
-            moved = np.log(finer.odds.ratio[g]) - np.log(fit(way, level - 1).odds.ratio[g])
-            if abs(moved) < STILL:
-                return level
-    return levels - 1
-
-
-def _fit(level: Level, documents: _Documents, hit: Bools) -> _Fit:
+def _fit(documents: _Documents, level: Level, hit: Bools) -> _Fit:
     tables = level.tables(hit)
     own, rest = tables.hit + tables.missed, tables.hit_rest + tables.missed_rest
     both_fates = (tables.hit + tables.hit_rest > 0) & (tables.missed + tables.missed_rest > 0)
     compared = both_fates & (own > 0) & (rest > 0)
     return _Fit(
+        level=level,
         tables=tables,
         alone=level.tables(hit, documents.first[-1]) if documents.first.size else tables,
         odds=stratified_odds_ratio(tables),
@@ -188,81 +177,76 @@ def _fit(level: Level, documents: _Documents, hit: Bools) -> _Fit:
     )
 
 
-def _spread(
-    fit: _Fit, level: Level, documents: _Documents, hit: Bools, g: int
-) -> tuple[Floats, Floats]:
-    """Variances of both log ratios and the degrees of freedom of each.
-
-    The linearised variance over clusters, but never less than that of independent documents,
-    which alone holds where strata are small.
-    """
-    plain = np.array([fit.rates.variance[g], fit.odds.variance[g]])
-    if documents.first.size == 0 or not np.isfinite(plain).all():
-        return plain, np.full(2, np.inf)
-    rows = fit.tables.owner == g
-    influence = _influences(fit, rows, g)
-    table = np.zeros((level.strata, 8))
-    table[level.cell_stratum[rows]] = influence
-    own = documents.group == g
-    found = clustered_influence(level.stratum, own, hit, documents.first, table)
-    found += _of_documents_alone(fit.alone, rows, influence)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        clusters = found[:, 1] ** 2 / found[:, 2]
-        variance = found[:, 0] * clusters / (clusters - 1)
-    alone = clusters <= 1 + 1e-9
-    return np.where(alone, np.nan, np.fmax(variance, plain)), np.where(alone, 0.0, clusters - 1)
-
-
-def _influences(fit: _Fit, rows: Bools, g: int) -> Floats:
-    """Influence on both log ratios, one row a stratum of the group, by side and fate."""
-    tables, rate, odds = fit.tables, fit.rates.ratio[g], fit.odds.ratio[g]
-    a, b = tables.hit[rows], tables.missed[rows]
-    c, d = tables.hit_rest[rows], tables.missed_rest[rows]
-    n, own, rest = a + b + c + d, a + b, c + d
-    by_rate = (a * rest - rate * c * own) / n
-    by_odds = (a * d - odds * b * c) / n
-    columns = [
-        *(a - by_rate, a - by_odds),
-        *(a - rate * own - by_rate, -odds * b - by_odds),
-        *(-rate * c - by_rate, -odds * c - by_odds),
-        *(rest - rate * c - by_rate, d - by_odds),
-    ]
-    scale = np.tile([fit.rates.numerator[g], fit.odds.numerator[g]], 4)
-    return np.asarray(np.stack(columns, axis=1) / n[:, None] / scale)
-
-
-def _of_documents_alone(tables: Strata, rows: Bools, influence: Floats) -> Floats:
-    """What `clustered_influence` would add for documents that are alone in their cluster."""
-    kinds = (tables.missed_rest, tables.hit_rest, tables.missed, tables.hit)
-    counts = np.repeat(np.stack([kind[rows] for kind in kinds], axis=1), 2, axis=1)
-    squares = (counts * influence**2).sum(0).reshape(4, 2).sum(0)
-    fourths = (counts * influence**4).sum(0).reshape(4, 2).sum(0)
-    return np.stack([squares, squares, fourths], axis=1)
-
-
-def _row(
-    fit: _Fit, level: Level, spread: tuple[Floats, Floats], tested: tuple[Heterogeneity, int]
-) -> tuple[object, ...]:
-    (variance, df), (alike, g) = spread, tested
+def _row(step: _Step, g: int) -> tuple[object, ...]:
+    """What is reported of one (step, group), in the order of `ADJUSTED`."""
+    way = _widest_way(step, g)
+    at = _still_level(step, way, g)
+    fit = step.fit(way, at)
+    variance, df = _spread(step, (way, at), g)
     ratios = np.array([fit.rates.ratio[g], fit.odds.ratio[g]])
     # An end beyond all numbers is an unbounded end.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         reach = t_quantile(0.95, np.nan_to_num(df, posinf=np.inf)) * np.sqrt(variance)
         low, high = ratios * np.exp(-reach), ratios * np.exp(reach)
-        effect = np.fmax(1.0, variance[1] / fit.odds.variance[g])
-    p = heterogeneity_p(alike.statistic / effect, alike.df, df[1])
-    strata = int((fit.tables.owner == g).sum())
+    rows = fit.level.of_group(g)
     ends = [float(v) for pair in zip(ratios, low, high, strict=True) for v in pair]
-    return (*ends, float(p[0]), level.name, strata, round(fit.informative[g]))
+    p = _heterogeneity(step, (way, at), g)
+    return (*ends, p, fit.level.name, rows.stop - rows.start, round(fit.informative[g]))
 
 
-def _of_group(tables: Strata, g: int) -> Strata:
-    rows = tables.owner == g
-    return Strata(
-        hit=tables.hit[rows],
-        missed=tables.missed[rows],
-        hit_rest=tables.hit_rest[rows],
-        missed_rest=tables.missed_rest[rows],
-        owner=np.zeros(int(rows.sum()), dtype=np.int64),
-        comparisons=1,
-    )
+def _widest_way(step: _Step, g: int) -> int:
+    """The way with most variables that still compares enough documents."""
+    last = len(step.documents.ways) - 1
+    for way in range(last):
+        coarse = step.fit(way, 0)
+        enough = coarse.informative[g] >= MIN_INFORMATIVE
+        if enough and coarse.own[g] >= step.own_best[g] / 2:
+            return way
+    return last
+
+
+def _still_level(step: _Step, way: int, g: int) -> int:
+    """Refine until the log odds ratio stands still or too few documents are compared."""
+    levels = len(step.documents.ways[way])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for level in range(1, levels):
+            finer = step.fit(way, level)
+            if finer.informative[g] < MIN_INFORMATIVE:
+                return level - 1
+            moved = np.log(finer.odds.ratio[g]) - np.log(step.fit(way, level - 1).odds.ratio[g])
+            if abs(moved) < STILL:
+                return level
+    return levels - 1
+
+
+def _spread(step: _Step, place: tuple[int, int], g: int) -> tuple[Floats, Floats]:
+    """Variances of both log ratios and the degrees of freedom of each.
+
+    The linearised variance over clusters, but never less than that of independent documents,
+    which alone holds where strata are small.
+    """
+    fit, documents = step.fit(*place), step.documents
+    plain = np.array([fit.rates.variance[g], fit.odds.variance[g]])
+    if documents.first.size == 0 or not np.isfinite(plain).all():
+        return plain, np.full(2, np.inf)
+    ratios = [StratifiedRatio(*(v[[g]] for v in found)) for found in (fit.rates, fit.odds)]
+    cells, x = documents.cells_of(place), step.hits(place)
+    variance, df = ratio_variances(fit.of_group(g), ratios[0], ratios[1], cells, x)
+    return np.where(np.isnan(variance), np.nan, np.fmax(variance, plain)), df
+
+
+def _heterogeneity(step: _Step, place: tuple[int, int], g: int) -> float:
+    """Breslow–Day's p at the finest strata of which at least half are large enough for it."""
+    way, finest = place
+    for at in range(finest, -1, -1):
+        fit = step.fit(way, at)
+        one, odds = fit.of_group(g), fit.odds.ratio[[g]]
+        found = breslow_day(one.tables, odds)
+        if found.df[0] + 1 >= fit.compared[g] / 2:
+            break
+    if step.documents.first.size == 0 or found.df[0] <= 0:
+        return float(heterogeneity_p(found.statistic, found.df)[0])
+    place = (way, at)
+    cells, x = step.documents.cells_of(place), step.hits(place)
+    length, clusters = expected_heterogeneity(one, odds, cells, x)
+    return float(heterogeneity_p(found.statistic, found.df, length, clusters)[0])

@@ -65,20 +65,22 @@ def small_cluster_sums(  # noqa: PLR0913 - a kernel takes flat arrays
 
 
 @numba.njit(cache=True, nogil=True)
-def clustered_influence(
-    stratum: NDArray[np.int32],
-    own: NDArray[np.bool_],
-    hit: NDArray[np.bool_],
+def clustered_influence(  # noqa: PLR0913 - a kernel takes flat arrays
     first: Codes,
+    stratum: Codes,
+    own: NDArray[np.bool_],
+    n: Floats,
+    x: Floats,
     table: Floats,
 ) -> Floats:
     """Sums over clusters of the squared influences of their documents on two estimates.
 
     Args:
-        stratum: Stratum of each document, documents sorted by cluster.
-        own: Whether each document belongs to the group.
-        hit: Whether each was removed.
-        first: Where each cluster begins, and where the last ends.
+        first: Where each cluster's cells begin, and where the last ends.
+        stratum: Stratum of each cell.
+        own: Whether each cell belongs to the group.
+        n: Documents of each cell.
+        x: Removed documents of each cell.
         table: Influence of a document, by stratum and 4 · own + 2 · hit + estimate.
 
     Returns:
@@ -89,16 +91,73 @@ def clustered_influence(
     for cluster in range(first.size - 1):
         z0 = z1 = e0 = e1 = 0.0
         for i in range(first[cluster], first[cluster + 1]):
-            place = 4 * own[i] + 2 * hit[i]
-            v0, v1 = table[stratum[i], place], table[stratum[i], place + 1]
-            z0 += v0
-            z1 += v1
-            e0 += v0 * v0
-            e1 += v1 * v1
+            place, hit, missed = 4 * own[i], x[i], n[i] - x[i]
+            row = table[stratum[i]]
+            z0 += missed * row[place] + hit * row[place + 2]
+            z1 += missed * row[place + 1] + hit * row[place + 3]
+            e0 += missed * row[place] ** 2 + hit * row[place + 2] ** 2
+            e1 += missed * row[place + 1] ** 2 + hit * row[place + 3] ** 2
         found[0, 0] += z0 * z0
         found[1, 0] += z1 * z1
         found[0, 1] += e0
         found[1, 1] += e1
         found[0, 2] += e0 * e0
         found[1, 2] += e1 * e1
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def clustered_scores(  # noqa: PLR0913 - a kernel takes flat arrays
+    first: Codes,
+    stratum: Codes,
+    own: NDArray[np.bool_],
+    n: Floats,
+    x: Floats,
+    table: Floats,
+) -> Floats:
+    """How far the strata's log odds ratios differ within each cluster, summed over clusters.
+
+    A document's score is (own − mean) × (hit − expected rate) of its stratum. A cluster's scores
+    u, one a stratum, less what one log odds ratio common to all strata explains, have the
+    squared length Σ u² / v − (Σ u)² / Σ v.
+
+    Args:
+        first: Where each cluster's cells begin, and where the last ends; within a cluster the
+            cells of a stratum stand together.
+        stratum: Stratum of each cell.
+        own: Whether each cell belongs to the group.
+        n: Documents of each cell.
+        x: Removed documents of each cell.
+        table: By stratum: rates expected in the rest and in the group, mean of own, v (0 = the
+            stratum is left out).
+
+    Returns:
+        Sum of the squared lengths, and sum and sum of squares of what the documents, each by
+        itself, would give.
+    """
+    total = table[:, 3].sum()
+    found = np.zeros(3)
+    for cluster in range(first.size - 1):
+        squares = together = part = alone = 0.0
+        last = -1
+        for i in range(first[cluster], first[cluster + 1]):
+            v = table[stratum[i], 3]
+            if v <= 0:
+                continue
+            if stratum[i] != last:
+                if last >= 0:
+                    squares += part * part / table[last, 3]
+                part, last = 0.0, stratum[i]
+            side = 1 if own[i] else 0
+            rate, lean = table[last, side], side - table[last, 2]
+            score = lean * (x[i] - n[i] * rate)
+            part += score
+            together += score
+            each = x[i] * (1 - rate) ** 2 + (n[i] - x[i]) * rate**2
+            alone += lean * lean * each * (1 / v - 1 / total)
+        if last >= 0:
+            squares += part * part / table[last, 3]
+        found[0] += max(squares - together * together / total, 0.0)
+        found[1] += alone
+        found[2] += alone * alone
     return found

@@ -22,7 +22,10 @@ _DENSE = 1 << 23
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Level:
-    """One way to stratify: code a document, and the cells (group, stratum) that hold any."""
+    """One way to stratify: code a document, and the cells (group, stratum) that hold any.
+
+    Cells are sorted by group, then stratum; those of group g are `bounds[g]` to `bounds[g + 1]`.
+    """
 
     name: str
     stratum: NDArray[np.int32]
@@ -31,6 +34,11 @@ class Level:
     cell_group: Codes
     cell_stratum: Codes
     groups: int
+    bounds: Codes
+
+    def of_group(self, g: int) -> slice:
+        """The cells of one group."""
+        return slice(int(self.bounds[g]), int(self.bounds[g + 1]))
 
     def tables(self, hit: NDArray[np.bool_], start: int = 0) -> Strata:
         """2×2 tables of every group against the rest of each stratum, from document `start`."""
@@ -87,7 +95,7 @@ def _level(group: Codes, parts: Sequence[Codes], name: str) -> Level:
         stratum, _ = _compressed(stratum * (int(part.max()) + 1) + part)
     stratum, strata = _compressed(stratum)
     groups = int(group.max()) + 1
-    keys = stratum * groups + group
+    keys = group * strata + stratum
     cell, _ = _compressed(keys)
     cells = int(cell.max()) + 1
     of_cell = np.empty(cells, dtype=np.int64)
@@ -97,9 +105,10 @@ def _level(group: Codes, parts: Sequence[Codes], name: str) -> Level:
         stratum=stratum.astype(np.int32),
         strata=strata,
         cell=cell.astype(np.int32),
-        cell_group=of_cell % groups,
-        cell_stratum=of_cell // groups,
+        cell_group=of_cell // strata,
+        cell_stratum=of_cell % strata,
         groups=groups,
+        bounds=np.searchsorted(of_cell // strata, np.arange(groups + 1)),
     )
 
 

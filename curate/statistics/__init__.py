@@ -42,10 +42,12 @@ from curate.statistics.ratios import (
     smallest_detectable_ratio,
 )
 from curate.statistics.stratified import (
+    CommonOdds,
     Heterogeneity,
     Strata,
     StratifiedRatio,
     breslow_day,
+    common_odds,
     heterogeneity_p,
     mantel_haenszel,
     odds_ratio,
@@ -56,6 +58,7 @@ from curate.statistics.stratified import (
 
 __all__ = [
     "ClusteredShare",
+    "CommonOdds",
     "Estimate",
     "Heterogeneity",
     "Interval",
@@ -72,6 +75,7 @@ __all__ = [
     "breslow_day",
     "clustered_ratio",
     "clustered_share",
+    "common_odds",
     "compare_rates",
     "equivalence_p",
     "half_corrected_ratio",

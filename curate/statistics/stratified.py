@@ -131,18 +131,45 @@ def breslow_day(strata: Strata, ratio: Floats) -> Heterogeneity:
     >>> round(float(found.statistic[0]), 3), float(found.df[0])
     (1.423, 1.0)
     """
+    found = common_odds(strata, ratio)
+    used = found.variance > 0
+    beyond = np.where(used, strata.hit - found.expected, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(used, beyond**2 / found.variance, 0.0)
+        together = strata.total(beyond) ** 2 / strata.total(found.variance)
+    df = np.maximum(strata.total(used.astype(np.float64)) - 1, 0.0)
+    statistic = strata.total(each) - np.nan_to_num(together)
+    return Heterogeneity(np.where(df > 0, np.maximum(statistic, 0.0), np.nan), df)
+
+
+class CommonOdds(NamedTuple):
+    """What one common odds ratio predicts of each stratum (arrays, one entry a stratum).
+
+    `expected` hits of the group; their `variance`, which is also the information on the log odds
+    ratio and 0 where an expected count is below 5; `rate` and `rate_rest` of hits.
+    """
+
+    expected: Floats
+    variance: Floats
+    rate: Floats
+    rate_rest: Floats
+
+
+def common_odds(strata: Strata, ratio: Floats) -> CommonOdds:
+    """Expected hits of each stratum, given its margins and an odds ratio.
+
+    >>> found = common_odds(strata_of([[30, 70, 20, 80]]), np.array([1.0]))
+    >>> float(found.expected[0]), float(found.rate[0]), float(found.variance[0])
+    (25.0, 0.25, 9.375)
+    """
     expected = _expected_hits(strata, ratio[strata.owner])
     own, hits = strata.hit + strata.missed, strata.hit + strata.hit_rest
     cells = np.stack([expected, own - expected, hits - expected, strata.n - own - hits + expected])
     used = np.isfinite(expected) & (cells >= _LEAST_EXPECTED).all(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(used, 1 / (1 / cells).sum(0), 0.0)
-        beyond = np.where(used, strata.hit - expected, 0.0)
-        each = np.where(used, beyond**2 / variance, 0.0)
-        together = strata.total(beyond) ** 2 / strata.total(variance)
-    df = np.maximum(strata.total(used.astype(np.float64)) - 1, 0.0)
-    statistic = strata.total(each) - np.nan_to_num(together)
-    return Heterogeneity(np.where(df > 0, np.maximum(statistic, 0.0), np.nan), df)
+        rates = expected / own, (hits - expected) / (strata.n - own)
+    return CommonOdds(expected, variance, *rates)
 
 
 def _expected_hits(strata: Strata, ratio: Floats) -> Floats:
@@ -203,14 +230,25 @@ def _on_log_scale(ratio: float, variance: float, confidence: float) -> Estimate:
     )
 
 
-def heterogeneity_p(statistic: Floats, df: Floats, df_error: ArrayLike = np.inf) -> Floats:
-    """Upper tail of a heterogeneity statistic: χ², or F where the error has few clusters.
+def heterogeneity_p(
+    statistic: Floats, df: Floats, expected: ArrayLike = np.nan, clusters: ArrayLike = np.inf
+) -> Floats:
+    """Upper tail of a heterogeneity statistic: χ² of independent documents, F of clusters.
 
-    >>> [round(float(p), 3) for p in heterogeneity_p(np.array([3.84, 3.84]), np.ones(2), [1e9, 5])]
-    [0.05, 0.107]
+    With clusters the statistic is the squared length of a sum over them. `expected` is the sum of
+    their squared lengths, which is what the statistic is expected to be; their ratio is compared
+    with F on df and df · (clusters − 1) (Dempster 1958).
+
+    >>> [round(float(p), 3) for p in heterogeneity_p(np.full(2, 3.84), np.ones(2))]
+    [0.05, 0.05]
+    >>> round(float(heterogeneity_p(np.array([3.84]), np.ones(1), 2.0, 30)[0]), 3)
+    0.17
     """
-    df_error = np.broadcast_to(floats(df_error), df.shape)
+    length, count = (np.broadcast_to(floats(v), df.shape) for v in (expected, clusters))
     with np.errstate(divide="ignore", invalid="ignore"):
         by_chi = special.chdtrc(df, statistic)
-        by_f = special.fdtrc(df, np.clip(df_error, 1e-3, 1e9), statistic / df)
-    return np.where(df > 0, np.where(df_error > 1e8, by_chi, by_f), np.nan)
+        within = (length - statistic / count) * count / (count - 1)
+        f = np.where(within > 0, statistic / within, np.inf)
+        by_f = special.fdtrc(df, np.maximum(df * (count - 1), 1e-3), f)
+    p = np.where(np.isnan(length), by_chi, np.where(count > 1, by_f, np.nan))
+    return np.where(df > 0, p, np.nan)

@@ -1,0 +1,159 @@
+"""What clusters add to the error of an adjusted ratio, from counts of cells.
+
+Documents of clusters with several are counted once a level by (cluster, stratum, group); every
+step adds one count of its removals. Documents that are alone in their cluster need no cells: the
+2×2 tables of them say all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.audits._kernels import clustered_influence, clustered_scores
+from curate.audits._strata import Level
+from curate.statistics import Strata, StratifiedRatio, common_odds
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cells:
+    """Counts of documents that are not alone in their cluster, sorted by cluster and stratum."""
+
+    first: Codes
+    stratum: Codes
+    group: Codes
+    n: Floats
+    of_document: Codes
+
+    def hits(self, hit: Bools) -> Floats:
+        """Removed documents of each cell."""
+        chosen = self.of_document[hit[: self.of_document.size]]
+        return np.bincount(chosen, minlength=self.n.size).astype(np.float64)
+
+
+def count_cells(level: Level, group: Codes, first: Codes) -> Cells:
+    """The cells of a level; documents are sorted by cluster, and `first` bounds the clusters."""
+    several = int(first[-1])
+    cluster = np.repeat(np.arange(first.size - 1), np.diff(first))
+    keys = cluster * level.strata + level.stratum[:several]
+    keys = keys * level.groups + group[:several]
+    cells, place, n = np.unique(keys, return_inverse=True, return_counts=True)
+    stratum = cells // level.groups
+    bounds = np.searchsorted(stratum // level.strata, np.arange(first.size))
+    return Cells(
+        first=bounds,
+        stratum=stratum % level.strata,
+        group=cells % level.groups,
+        n=n.astype(np.float64),
+        of_document=place.astype(np.int64),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneGroup:
+    """One group's tables at one level, all documents and those alone in their cluster."""
+
+    tables: Strata
+    alone: Strata
+    stratum: Codes
+    strata: int
+    group: int
+
+
+def one_group(level: Level, tables: Strata, alone: Strata, g: int) -> OneGroup:
+    """The tables of group g as one comparison."""
+    rows = level.of_group(g)
+    return OneGroup(
+        tables=_comparison(tables, rows),
+        alone=_comparison(alone, rows),
+        stratum=level.cell_stratum[rows],
+        strata=level.strata,
+        group=g,
+    )
+
+
+def _comparison(tables: Strata, rows: slice) -> Strata:
+    return Strata(
+        hit=tables.hit[rows],
+        missed=tables.missed[rows],
+        hit_rest=tables.hit_rest[rows],
+        missed_rest=tables.missed_rest[rows],
+        owner=np.zeros(tables.hit[rows].size, dtype=np.int64),
+        comparisons=1,
+    )
+
+
+def ratio_variances(
+    one: OneGroup, rates: StratifiedRatio, odds: StratifiedRatio, cells: Cells, x: Floats
+) -> tuple[Floats, Floats]:
+    """Linearised variances of the logarithms of both ratios, and their degrees of freedom."""
+    influence = _influences(one.tables, rates, odds)
+    table = np.zeros((one.strata, 8))
+    table[one.stratum] = influence
+    found = clustered_influence(
+        cells.first, cells.stratum, cells.group == one.group, cells.n, x, table
+    )
+    counts = np.repeat(_kinds(one.alone), 2, axis=1)
+    squares = (counts * influence**2).sum(0).reshape(4, 2).sum(0)
+    fourths = (counts * influence**4).sum(0).reshape(4, 2).sum(0)
+    found += np.stack([squares, squares, fourths], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        clusters = found[:, 1] ** 2 / found[:, 2]
+        variance = found[:, 0] * clusters / (clusters - 1)
+    single = clusters <= 1 + 1e-9
+    return np.where(single, np.nan, variance), np.where(single, 0.0, clusters - 1)
+
+
+def _influences(tables: Strata, rates: StratifiedRatio, odds: StratifiedRatio) -> Floats:
+    """Influence on both log ratios, one row a stratum of the group, by side and fate."""
+    rate, odd = rates.ratio[0], odds.ratio[0]
+    a, b, c, d = tables.hit, tables.missed, tables.hit_rest, tables.missed_rest
+    n, own, rest = a + b + c + d, a + b, c + d
+    by_rate = (a * rest - rate * c * own) / n
+    by_odds = (a * d - odd * b * c) / n
+    columns = [
+        *(a - by_rate, a - by_odds),
+        *(a - rate * own - by_rate, -odd * b - by_odds),
+        *(-rate * c - by_rate, -odd * c - by_odds),
+        *(rest - rate * c - by_rate, d - by_odds),
+    ]
+    scale = np.tile([rates.numerator[0], odds.numerator[0]], 4)
+    return np.asarray(np.stack(columns, axis=1) / n[:, None] / scale)
+
+
+def _kinds(tables: Strata) -> Floats:
+    """Counts by 2 · own + hit, one row a stratum."""
+    kinds = (tables.missed_rest, tables.hit_rest, tables.missed, tables.hit)
+    return np.stack(kinds, axis=1)
+
+
+def expected_heterogeneity(
+    one: OneGroup, odds: Floats, cells: Cells, x: Floats
+) -> tuple[float, float]:
+    """Sum of the squared lengths of the clusters' scores, and how many clusters count."""
+    common = common_odds(one.tables, odds)
+    rates = np.stack([common.rate_rest, common.rate], axis=1)
+    own = one.tables.hit + one.tables.missed
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = common.variance / own / (common.rate * (1 - common.rate))
+    # The weighted mean of `own`: v = w1 w0 / (w1 + w0) with w = n p (1 - p), so v / w1 = 1 - mean.
+    used = common.variance > 0
+    rows = np.column_stack([rates, 1 - weights, common.variance])
+    table = np.zeros((one.strata, 4))
+    table[one.stratum[used]] = rows[used]
+    is_own = cells.group == one.group
+    found = clustered_scores(cells.first, cells.stratum, is_own, cells.n, x, table)
+    total = common.variance.sum()
+    lean = np.stack([-rows[:, 2], -rows[:, 2], 1 - rows[:, 2], 1 - rows[:, 2]], axis=1)[used]
+    miss = np.stack([rates[:, 0], 1 - rates[:, 0], rates[:, 1], 1 - rates[:, 1]], axis=1)[used]
+    each = (lean * miss) ** 2 * (1 / common.variance[used] - 1 / total)[:, None]
+    counts = _kinds(one.alone)[used]
+    found += [(counts * each).sum(), (counts * each).sum(), (counts * each**2).sum()]
+    clusters = found[1] ** 2 / found[2] if found[2] > 0 else np.inf
+    return float(found[0]), float(clusters)

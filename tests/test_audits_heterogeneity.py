@@ -1,0 +1,95 @@
+"""Do strata share one odds ratio, where documents come in clusters? Twin, level, power."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from curate.audits._adjusted import adjusted_rows
+from curate.statistics import (
+    binomial_band,
+    breslow_day,
+    common_odds,
+    heterogeneity_p,
+    strata_of,
+    stratified_odds_ratio,
+)
+
+
+def p_of(own, hit, kind, cluster):
+    """p of heterogeneity of the second group, as the impact table carries it."""
+    frame = pl.DataFrame({"kind": kind.astype(str)})
+    call = {"variables": ["kind"], "cluster": cluster}
+    return adjusted_rows(frame, own.astype(int), {"s": hit}, **call)["heterogeneity_p"][1]
+
+
+def slow_p(own, hit, kind, cluster):
+    """The same from one vector of scores a document."""
+    kinds = np.unique(kind)
+    sides = [(o, h) for o in (True, False) for h in (True, False)]
+    tables = strata_of(
+        [[((own == o) & (hit == h) & (kind == k)).sum() for o, h in sides] for k in kinds]
+    )
+    ratio = stratified_odds_ratio(tables).ratio
+    common, found = common_odds(tables, ratio), breslow_day(tables, ratio)
+    scores = np.zeros((own.size, kinds.size))
+    for i, k in enumerate(kinds):
+        rows = kind == k
+        rate = np.where(own[rows], common.rate[i], common.rate_rest[i])
+        weight = rate * (1 - rate)
+        lean = own[rows] - np.average(own[rows], weights=weight)
+        scores[rows, i] = lean * (hit[rows] - rate)
+    v = common.variance
+    scores -= scores.sum(1, keepdims=True) * v / v.sum()
+    sums = np.stack([scores[cluster == c].sum(0) for c in np.unique(cluster)])
+    alone = (scores**2 / v).sum(1)
+    each = np.array([alone[cluster == c].sum() for c in np.unique(cluster)])
+    length, clusters = (sums**2 / v).sum(), each.sum() ** 2 / (each**2).sum()
+    return heterogeneity_p(found.statistic, found.df, length, clusters)[0]
+
+
+@pytest.mark.parametrize("clusters", [12, 300, 900])
+def test_the_counts_of_cells_give_what_a_vector_a_document_gives(clusters):
+    """Also where most documents are alone in their cluster."""
+    rng = np.random.default_rng(clusters)
+    n = 1000
+    own, kind = rng.random(n) < 0.4, rng.integers(0, 4, n)
+    cluster = np.unique(rng.integers(0, clusters, n), return_inverse=True)[1]
+    hit = rng.random(n) < 0.2 + 0.1 * (kind % 2) + 0.1 * (cluster % 3 == 0)
+
+    assert p_of(own, hit, kind, cluster) == pytest.approx(slow_p(own, hit, kind, cluster))
+
+
+def corpus(rng, *, spans, correlation, strata, harmed=0.0):
+    """60 sources of 50; groups inside every source, or made of whole sources."""
+    source = np.repeat(np.arange(60), 50)
+    own = rng.random(source.size) < 0.4 if spans else source % 4 == 0
+    kind = rng.integers(0, strata, source.size)
+    chance = 0.12 + 0.2 * (kind % 2)
+    if correlation:
+        k = 1 / correlation - 1
+        chance = np.clip(chance * rng.beta(0.2 * k, 0.8 * k, 60)[source] / 0.2, 0, 1)
+    chance = np.where(own & (kind == 0), np.minimum(chance + harmed, 1), chance)
+    return own, rng.random(source.size) < chance, kind, source
+
+
+@pytest.mark.parametrize("spans", [True, False], ids=["groups within sources", "whole sources"])
+def test_a_stratum_of_its_own_is_found_in_clusters(spans):
+    rng = np.random.default_rng(5)
+    p = [
+        p_of(*corpus(rng, spans=spans, correlation=0.05, strata=5, harmed=0.25)) for _ in range(20)
+    ]
+
+    assert np.median(p) < 0.001
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("strata", [2, 5, 20])
+@pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
+@pytest.mark.parametrize("spans", [True, False], ids=["groups within sources", "whole sources"])
+def test_heterogeneity_holds_its_level_in_clusters(spans, correlation, strata):
+    n, rng = 1000, np.random.default_rng(6)
+    call = {"spans": spans, "correlation": correlation, "strata": strata}
+    rejected = sum(p_of(*corpus(rng, **call)) < 0.05 for _ in range(n))
+    print("heterogeneity", call, rejected / n)
+
+    assert binomial_band(n, 0.04)[0] <= rejected <= binomial_band(n, 0.06)[1]
