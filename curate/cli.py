@@ -262,7 +262,9 @@ def _execute(config: Any, overrides: dict[str, Any], workers: int | None) -> Non
     from curate.config import load_config
     from curate.pipeline import open_context, run_stages
 
-    context = open_context(load_config(config, overrides=overrides), workers=workers)
+    told = Console(stderr=True, highlight=False, markup=False)
+    say = partial(told.print, style="dim", soft_wrap=True)
+    context = open_context(load_config(config, overrides=overrides), workers=workers, say=say)
     try:
         run_stages(context)
     finally:

@@ -254,7 +254,9 @@ def run_stages(context: Context, *, until: str | None = None) -> None:
     if until is not None and until not in BY_NAME:
         raise ConfigError(unknown_name("stage", until, BY_NAME))
     for stage in STAGES:
-        run_stage(stage.name, context)
+        ran = run_stage(stage.name, context)
+        if context.say is not None:
+            context.say(describe(stage.name, context, ran=ran))
         if stage.name == until:
             return
 
@@ -308,11 +310,14 @@ def code_version(modules: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def describe(name: str, context: Context) -> str:
-    """What a finished stage did, as one line of Markdown."""
+def describe(name: str, context: Context, *, ran: bool = True) -> str:
+    """What a finished stage did, as one line; `ran` is False where its result was there already."""
     record = context.manifest.stages[name]
-    facts = ", ".join(f"{k} {_short(v)}" for k, v in record.facts.items())
-    return f"**{name}** in {record.seconds:.1f} s: {facts or 'nothing to do'}"
+    facts = ", ".join(
+        f"{k.replace('_', ' ')} {_short(v)}" for k, v in record.facts.items() if v not in ({}, [])
+    )
+    took = f"in {record.seconds:.1f} s" if ran else "was there already"
+    return f"{name} {took}: {facts or 'nothing to do'}"
 
 
 def run_config(

@@ -42,8 +42,8 @@ def run_one_stage(stage: str, config: str) -> str:
     import tomllib
 
     context = open_context(load_config(tomllib.loads(config)))
-    run_stage(stage, context)
-    summary = describe(stage, context)
+    ran = run_stage(stage, context)
+    summary = describe(stage, context, ran=ran)
     create_markdown_artifact(key=f"curate-{stage}", markdown=summary, description=stage)
     return summary
 
@@ -62,7 +62,7 @@ def curation(config: str, overrides: dict[str, Any] | None = None) -> str:
     logger = get_run_logger()
     resolved = load_config(config, overrides=overrides)
     for stage in STAGES:
-        logger.info("%s: %s", stage.name, run_one_stage(stage.name, to_toml(resolved)))
+        logger.info(run_one_stage(stage.name, to_toml(resolved)))
     folder = Path(resolved.output.path)
     create_markdown_artifact(key="curate-run", markdown=markdown(folder), description="verdict")
     return str(folder / "report.html")

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import curate
+from curate.pipeline import STAGES
 
 
 def run_curate(*arguments):
@@ -91,3 +92,14 @@ def test_scaling_laws_of_anyones_points(tmp_path):
     assert "tokens per parameter" in fitted.stdout
     assert missing.returncode == 2
     assert "n_params" in missing.stderr
+
+
+def test_each_stage_leaves_a_line_and_says_what_was_there_already(config, done, tmp_path):
+    again = run_curate("run", config)
+    fresh = run_curate("run", config, "--output", tmp_path / "fresh")
+
+    lines = again.stderr.splitlines()
+    assert [line.split()[0] for line in lines] == [stage.name for stage in STAGES]
+    assert all("was there already" in line for line in lines)
+    assert "documents in " in fresh.stderr
+    assert "was there already" not in fresh.stderr
