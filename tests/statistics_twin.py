@@ -6,10 +6,17 @@ import math
 import re
 import unicodedata
 from collections import Counter
+from pathlib import Path
 
 from curate.text._characters import SENTENCE_RANGES, SINGLE_RANGES, TERMINAL_CHARACTERS
 from curate.text.statistics import ABBREVIATIONS
 
+PAGE = (Path(__file__).parents[1] / "docs" / "tokenisation.md").read_text(encoding="utf-8")
+SHINGLE_TWIN = {}
+exec(PAGE.split("```python\n")[1].split("```")[0], SHINGLE_TWIN)
+split_words = SHINGLE_TWIN["words"]
+
+ELLIPSIS_WORDS = {"...", "[...]", "…", "(...)", "[…]", "-»"}
 STOP_WORDS = {"the", "be", "to", "of", "and", "that", "have", "with"}
 
 
@@ -97,12 +104,26 @@ def duplicates(pieces):
     return n, chars
 
 
-def top_ngram_chars(tokens, n):
-    counts = Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+def ngrams(tokens, n):
+    return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
+
+
+def size(gram):
+    return sum(map(len, gram))
+
+
+def top_ngrams(tokens, n):
+    """The most frequent n-gram: with spaces, without, and of several that repeat the longest."""
+    counts = Counter(ngrams(tokens, n))
     if not counts:
-        return 0
+        return {"": 0, "bare": 0, "longest": 0}
     gram, count = counts.most_common(1)[0]
-    return count * len(" ".join(gram))
+    longest = max(size(g) for g, k in counts.items() if k == count)
+    return {
+        "": count * len(" ".join(gram)),
+        "bare": count * size(gram),
+        "longest": count * longest if count > 1 else 0,
+    }
 
 
 def duplicate_ngram_chars(tokens, n):
@@ -110,12 +131,95 @@ def duplicate_ngram_chars(tokens, n):
     while i + n <= len(tokens):
         gram = tuple(tokens[i : i + n])
         if gram in seen:
-            chars += sum(map(len, gram))
+            chars += size(gram)
             i += n
         else:
             seen.add(gram)
             i += 1
     return chars
+
+
+def covered_ngram_chars(tokens, n):
+    """Characters of tokens that stand in a repeated n-gram, each token once."""
+    counts = Counter(ngrams(tokens, n))
+    inside = {i + j for i, g in enumerate(ngrams(tokens, n)) if counts[g] > 1 for j in range(n)}
+    return sum(len(tokens[i]) for i in inside)
+
+
+def later_ngram_chars(tokens, n):
+    """As NeMo counts them: what a later copy adds, with the spaces between its tokens."""
+    seen, chars, done = set(), 0, 0
+    for i, gram in enumerate(ngrams(tokens, n)):
+        if gram in seen:
+            new = tokens[max(i, done) : i + n]
+            chars += size(new) + min(len(new), n - 1)
+            done = i + n
+        seen.add(gram)
+    return chars
+
+
+def count_ngrams(tokens):
+    tops = {n: top_ngrams(tokens, n) for n in (2, 3, 4)}
+    counts = {n: Counter(ngrams(tokens, n)) for n in range(5, 11)}
+    return (
+        {"distinct_tokens": len(set(tokens))}
+        | {f"top_{n}gram_chars": top[""] for n, top in tops.items()}
+        | {f"top_{n}gram_bare_chars": top["bare"] for n, top in tops.items()}
+        | {f"longest_top_{n}gram_bare_chars": top["longest"] for n, top in tops.items()}
+        | {f"duplicate_{n}gram_chars": duplicate_ngram_chars(tokens, n) for n in range(5, 11)}
+        | {
+            f"repeated_{n}gram_chars": sum(k * size(g) for g, k in of.items() if k > 1)
+            for n, of in counts.items()
+        }
+        | {f"covered_{n}gram_chars": covered_ngram_chars(tokens, n) for n in range(5, 11)}
+        | {f"later_{n}gram_chars": later_ngram_chars(tokens, n) for n in range(5, 11)}
+        | {
+            f"all_{n}gram_chars": sum(k * size(g) for g, k in of.items())
+            for n, of in counts.items()
+        }
+        | {"later_2gram_chars": later_ngram_chars(tokens, 2)}
+    )
+
+
+def median(lengths):
+    lengths = sorted(lengths)
+    middle = len(lengths) // 2
+    return (lengths[middle] + lengths[-middle - 1]) if lengths else 0
+
+
+def count_words(words, tokens):
+    return {
+        "tokens": len(tokens),
+        "words": len(words),
+        "word_chars": sum(map(len, words)),
+        "longest_word_chars": max(map(len, words), default=0),
+        "twice_median_word_chars": median(map(len, words)),
+        "alphabetic_tokens": sum(any(map(is_letter, token)) for token in tokens),
+        "stop_words": sum(token in STOP_WORDS for token in tokens),
+        "any_case_stop_words": sum(
+            token.isascii() and token.lower() in STOP_WORDS for token in tokens
+        ),
+        "distinct_stop_words": len(STOP_WORDS & set(tokens)),
+        "clitics": 0,
+        "abbreviation_stops": 0,
+        "ellipsis_words": sum(token in ELLIPSIS_WORDS for token in tokens),
+        "hash_words": 0,
+        "marked_words": 0,
+    }
+
+
+def whitespace_view(text):
+    words = text.split()
+    signs = {
+        "hash_words": sum("#" in word or "…" in word for word in words),
+        "marked_words": sum(2 * len(re.findall("#+", word)) > len(word) for word in words),
+    }
+    return count_words(words, words) | signs | count_ngrams(words)
+
+
+def shingle_view(text):
+    words = split_words(text)
+    return count_words(words, words) | count_ngrams(words)
 
 
 def lines_of(text):
@@ -196,28 +300,30 @@ def abbreviation_stops(text):
     return count
 
 
-def count_tokens(text):
+def standard_view(text):
     pairs = tokenize(text)
     tokens = [token for token, _ in pairs]
     words = [token for token, kind in pairs if kind != "symbol"]
-    return (
-        {
-            "tokens": len(tokens),
-            "words": len(words),
-            "word_chars": sum(map(len, words)),
-            "longest_word_chars": max(map(len, words), default=0),
-            "alphabetic_tokens": sum(any(map(is_letter, token)) for token in tokens),
-            "clitics": sum(bool(CLITIC.search(token)) for token, kind in pairs if kind == "word"),
-            "abbreviation_stops": abbreviation_stops(text),
-            "distinct_tokens": len(set(tokens)),
-            "distinct_stop_words": len(STOP_WORDS & set(words)),
-        }
-        | {f"top_{n}gram_chars": top_ngram_chars(tokens, n) for n in (2, 3, 4)}
-        | {f"duplicate_{n}gram_chars": duplicate_ngram_chars(tokens, n) for n in range(5, 11)}
-    )
+    own = {
+        "clitics": sum(bool(CLITIC.search(token)) for token, kind in pairs if kind == "word"),
+        "abbreviation_stops": abbreviation_stops(text),
+    }
+    return count_words(words, tokens) | own | count_ngrams(tokens)
 
 
-def statistics(text):
+def statistics(text, views=("standard",)):
     """All columns of `curate.text.statistics.text_statistics` for one text."""
-    counts = count_characters(text) | count_tokens(text) | count_lines(text)
-    return counts | {"letter_entropy_bits": entropy_bits(text)}
+    counts = (
+        count_characters(text) | count_lines(text) | {"letter_entropy_bits": entropy_bits(text)}
+    )
+    for view, count, prefix in VIEWS:
+        if view in views:
+            counts |= {f"{prefix}{name}": number for name, number in count(text).items()}
+    return counts
+
+
+VIEWS = (
+    ("standard", standard_view, ""),
+    ("whitespace", whitespace_view, "whitespace_"),
+    ("shingle", shingle_view, "shingle_"),
+)

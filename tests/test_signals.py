@@ -18,7 +18,7 @@ from curate.text.personal_data import find_personal_data
 
 PHRASES = Path(__file__).parents[1] / "curate" / "presets" / "boilerplate.toml"
 UNIT = re.compile(
-    r".*_(chars|bytes|count|fraction|per_token|ratio|bits)$|mean_.*|words|tokens|lines|paragraphs"
+    r".*_(chars|bytes|count|fraction|per_\w+|ratio|bits)$|mean_.*|words|tokens|lines|paragraphs"
 )
 NASTY = [
     "",

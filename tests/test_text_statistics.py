@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from statistics_twin import statistics, tokenize
 
 from curate.errors import CurateError
-from curate.text.statistics import STATISTICS, text_statistics
+from curate.text.statistics import VIEWS, statistics_columns, text_statistics
 
 # Characters at which the definitions turn: joins, marks, scripts, every kind of line end.
 TURNS = "ab eA0 19_.,:/'’@&#-=…•{}\n\n\n\r\t\x0b\x1c\x85\u2028\u00a0\x00\x07éß़́İ中の한ไا٣😀🇩‍️﻿𐐀𝟘ªǅ"
@@ -30,6 +30,15 @@ SNIPPETS = [
     "cat’s",
     "n't x've",
     "Mr. X. e.g. ",
+    "a#b ## #a# ",
+    "[...] (…) -» ",
+    "BE tHe ",
+    "x" * 61 + "’s ",
+    "word " * 13,
+    "中" * 22,
+    "é" * 32 + " ",
+    "a.b," * 16,
+    "y" * 300 + " ",
 ]
 TEXTS = st.one_of(
     st.text(st.sampled_from(TURNS), max_size=60),
@@ -50,6 +59,7 @@ EDGES = [
     "a\rb",
     "\x00",
     "a\x00b",
+    "a a\x00 \x00\x00 \x00é ...\x00",
     "a\n\n\n \nb",
     "a \n\n  \n",
     " \n\na\n\na",
@@ -70,11 +80,11 @@ EDGES = [
 
 
 def assert_equal_to_twin(texts):
-    measured = text_statistics(pl.Series(texts, dtype=pl.String))
+    measured = text_statistics(pl.Series(texts, dtype=pl.String), views=tuple(VIEWS))
 
-    assert measured.columns == list(STATISTICS)
+    assert measured.columns == list(statistics_columns(VIEWS))
     for text, row in zip(texts, measured.to_dicts(), strict=True):
-        assert row == pytest.approx(statistics(text), abs=1e-9), repr(text)
+        assert row == pytest.approx(statistics(text, VIEWS), abs=1e-9), repr(text)
 
 
 @settings(max_examples=150, deadline=None)

@@ -2,8 +2,8 @@
 
 Each document is copied once into a buffer with zeros after it and then read three times from the
 cache: 64 characters at once (`_count_characters`), line by line (`_count_lines`), token by token
-(`curate.text._token_kernel`). Numba's cache watches only this file: after a change in a kernel
-that it calls delete `curate/text/__pycache__/*.nb*`.
+(`curate.text._token_kernel`), and once more for each further token view. Numba's cache watches
+only this file: after a change in a kernel that it calls delete `curate/text/__pycache__/*.nb*`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from curate.text._characters import DIGIT, LETTER, PUNCTUATION, SENTENCE_END, SPACE, TERMINAL, UPPER
-from curate.text._token_kernel import (
+from curate.text._ngram_kernel import (
     I64,
-    N_STOP_WORDS,
-    PADDING,
-    SYMBOL_KIND,
-    U16,
+    NGRAM_COUNTS,
     U32,
     U64,
     Scalar,
-    code_point,
     count_ngrams,
-    find_tokens,
-    hash_bytes,
     insert,
     table_mask,
 )
+from curate.text._token_kernel import PADDING, U16, code_point, find_tokens, hash_bytes
+from curate.text._view_kernel import LENGTHS, WORD_COUNTS, count_words, find_words, prepare_words
 from curate.text.simd import (
     address_of,
     character_masks,
@@ -38,31 +34,29 @@ from curate.text.simd import (
     load8,
     trailing_zeros,
 )
-from curate.text.words import hash_word
+from curate.text.words import hash_word, lower
 
-COUNTS = tuple(
+STANDARD, WHITESPACE, SHINGLE = 1, 2, 4  # bits of the token views
+TEXT_COUNTS = tuple(
     """
     text_bytes text_chars letter_chars upper_chars digit_chars space_chars punctuation_chars
     non_ascii_chars latin_1_chars newlines hashes ellipses curly_brackets ascii_letters
     ascii_vowels consonant_run_letters
-    tokens words word_chars longest_word_chars alphabetic_tokens clitics
-    abbreviation_stops     distinct_stop_words
     lines bullet_lines ellipsis_lines nonblank_lines terminal_lines
     sentence_lines short_lines
     duplicate_nonblank_line_chars split_lines duplicate_lines duplicate_line_chars
     paragraphs duplicate_paragraphs duplicate_paragraph_chars
-    distinct_tokens top_2gram_chars top_3gram_chars top_4gram_chars
-    duplicate_5gram_chars duplicate_6gram_chars duplicate_7gram_chars duplicate_8gram_chars
-    duplicate_9gram_chars duplicate_10gram_chars
     """.split()  # noqa: SIM905 - a table of names reads better than forty quoted ones
 )
-# The same columns as indices, in the same order.
+VIEW_COUNTS = (*WORD_COUNTS, *NGRAM_COUNTS)
+"""The counts that each token view has, in order; `TEXT_COUNTS` stand before them."""
+# The columns of TEXT_COUNTS as indices, in the same order.
 _BYTES, _CHARS, _LETTERS, _UPPERS, _DIGITS, _SPACES, _PUNCTUATION, _NON_ASCII = range(8)
 _LATIN_1, _NEWLINES, _HASHES, _ELLIPSES, _CURLY, _ASCII_LETTERS, _ASCII_VOWELS = range(8, 15)
-_CONSONANT_RUNS, _TOKENS, _WORDS, _WORD_CHARS, _LONGEST, _ALPHABETIC, _CLITICS = range(15, 22)
-_ABBREVIATIONS, _STOP, _LINES, _BULLETS, _ELLIPSIS_LINES, _NONBLANK, _TERMINALS = range(22, 29)
-_SENTENCES, _SHORT, _DUP_NONBLANK_CHARS, _SPLIT_LINES, _DUP_LINES = range(29, 34)
-_DUP_LINE_CHARS, _PARAGRAPHS, _DUP_PARAGRAPHS, _DUP_PARAGRAPH_CHARS, _NGRAMS = range(34, 39)
+_CONSONANT_RUNS, _LINES, _BULLETS, _ELLIPSIS_LINES, _NONBLANK, _TERMINALS = range(15, 21)
+_SENTENCES, _SHORT, _DUP_NONBLANK_CHARS, _SPLIT_LINES, _DUP_LINES = range(21, 26)
+_DUP_LINE_CHARS, _PARAGRAPHS, _DUP_PARAGRAPHS, _DUP_PARAGRAPH_CHARS = range(26, 30)
+_TEXT, _WORD, _VIEW = len(TEXT_COUNTS), len(WORD_COUNTS), len(VIEW_COUNTS)
 
 SHORT_LINE_CHARS = 30  # FineWeb: a short line has at most 30 characters
 _RUN_STARTS = 60  # of 64 bits those at which a run of five lies inside the 64
@@ -225,7 +219,7 @@ def _count_lines(
     base: Scalar, size: Scalar, ascii_only: Scalar, flags: U16, table: U64, place: Scalar, out: I64
 ) -> None:
     """Lines, and the pieces between runs of newlines."""
-    mask = table_mask(2 * out[_NEWLINES] + 4)
+    mask = table_mask(out[_NEWLINES] + 2)
     start: Scalar = np.int64(0)
     while start < size:
         end = _next_newline(base, start, size)
@@ -258,7 +252,7 @@ def _count_paragraphs(
     base: Scalar, size: Scalar, ascii_only: Scalar, flags: U16, table: U64, place: Scalar, out: I64
 ) -> None:
     """Pieces between runs of two or more newlines, within the text without outer white space."""
-    mask = table_mask(2 * out[_NEWLINES] + 4)
+    mask = table_mask(out[_NEWLINES] + 2)
     start, stop = _strip(base, np.int64(0), size, flags)
     at = start
     while start < stop:
@@ -276,25 +270,13 @@ def _count_paragraphs(
         start = at
 
 
-@njit(nogil=True)
-def _count_words(tokens: Scalar, hashes: U64, sizes: U32, stops: U64, out: I64) -> None:
-    stop_words = np.int64(0)
-    for t in range(tokens):
-        chars = np.int64(sizes[t] >> 4)
-        out[_ALPHABETIC] += (sizes[t] >> 2) & 1
-        marked = np.int64(sizes[t] >> 3) & 1
-        if sizes[t] & 3 == SYMBOL_KIND:
-            out[_ABBREVIATIONS] += marked
-        else:
-            out[_CLITICS] += marked
-            out[_WORDS] += 1
-            out[_WORD_CHARS] += chars
-            out[_LONGEST] = max(out[_LONGEST], chars)
-            if chars <= 4:
-                for s in range(N_STOP_WORDS):
-                    stop_words |= np.int64(stops[s] == hashes[t]) << s
-    out[_TOKENS] = tokens
-    out[_STOP] = count_ones(np.uint64(stop_words))
+@inlined
+def _with_room(table: U64, place: Scalar, entries: Scalar) -> Scalar:
+    """The place, or the first one of a cleared table where 32 bits would run out."""
+    if place + np.uint64(entries) > _PLACES:
+        table[:] = 0
+        return _ONE
+    return place
 
 
 @njit(nogil=True, cache=True)
@@ -302,35 +284,39 @@ def measure(
     address: U64,
     length: I64,
     flags: U16,
-    stops: U64,
+    lowered: U32,
+    shorts: U64,
+    known: tuple[U64, NDArray[np.uint16], Scalar],
+    views: Scalar,
     out: I64,
     entropy: NDArray[np.float64],
 ) -> None:
-    """Fill one row of `out` (columns as in COUNTS) and of `entropy` for each document.
+    """Fill one row of `out` and of `entropy` for each document.
 
     Args:
         address: Address of the UTF-8 bytes of each document.
         length: Its length in bytes.
         flags: Character flags by code point.
-        stops: Token hashes of the stop words, then of the abbreviations.
-        out: Zeros, shape (documents, len(COUNTS)).
+        lowered: Table of the shingle view, `curate.text.words.character_table`.
+        shorts: Token hashes of the abbreviations.
+        known: Table of the words that rules name: keys, marks, multiplier.
+        views: Bits of the token views to count: standard, whitespace, shingle.
+        out: Zeros, a row a document: `TEXT_COUNTS`, then `VIEW_COUNTS` for each view asked for.
         entropy: Shape (documents,): entropy of the ASCII letters in bits, 0 without letters.
     """
     room = np.int64(2)
     for d in range(length.size):
         room = max(room, length[d] + 2)
     text = np.zeros(room + PADDING, np.uint8)
-    table = np.zeros(np.int64(table_mask(2 * room + 4)) + 1, np.uint64)
+    low = np.zeros(2 * room + 64 + PADDING if views & SHINGLE else 1, np.uint8)
+    table = np.zeros(np.int64(table_mask(room + 2)) + 1, np.uint64)
     hashes, grams = np.empty(room, np.uint64), np.empty(room, np.uint64)
     sizes, ends = np.empty(room, np.uint32), np.empty(room + 1, np.int64)
     counts, live = np.empty(room, np.int32), np.empty(room, np.int32)
-    byte_counts = np.zeros(1024, np.int64)
+    byte_counts, lengths = np.zeros(1024, np.int64), np.zeros(LENGTHS, np.int32)
     place = _ONE
     for d in range(length.size):
         row, size = out[d], length[d]
-        if place + np.uint64(20 * size + 8) > _PLACES:
-            table[:] = 0
-            place = _ONE
         ascii_only = _load(address[d], size, text)
         base = address_of(text)
         row[_BYTES] = row[_CHARS] = size
@@ -338,11 +324,28 @@ def measure(
         entropy[d] = _entropy_bits(text, size, byte_counts, row)
         if not ascii_only:
             _count_others(text, size, flags, row)
+        place = _with_room(table, place, 2)
         _count_lines(base, size, ascii_only, flags, table, place, row)
         _count_paragraphs(base, size, ascii_only, flags, table, place + _ONE, row)
         place += np.uint64(2)
-        tokens = find_tokens(base, size, flags, stops, hashes, sizes)
-        _count_words(tokens, hashes, sizes, stops, row)
-        place = count_ngrams(
-            tokens, hashes, sizes, table, place, grams, counts, live, ends, row[_NGRAMS:]
-        )
+        column = _TEXT
+        for view in range(3):
+            if not (views >> view) & 1:
+                continue
+            words, figures = row[column : column + _WORD], row[column + _WORD : column + _VIEW]
+            if view == 0:
+                tokens = find_tokens(base, size, flags, shorts, hashes, sizes)
+            elif view == 1:
+                if not ascii_only or byte_counts[:4].sum() > 0:
+                    prepare_words(base, size, flags, text)
+                text[size : size + PADDING] = 32
+                tokens = find_words(base, size, False, flags, hashes, sizes, words)
+            else:
+                bytes_ = lower(address[d], size, lowered, low)
+                tokens = find_words(address_of(low), bytes_, True, flags, hashes, sizes, words)
+            count_words(tokens, hashes, sizes, known, lengths, words)
+            place = _with_room(table, place, 20 * tokens)
+            place = count_ngrams(
+                tokens, hashes, sizes, table, place, grams, counts, live, ends, figures
+            )
+            column += _VIEW

@@ -1,4 +1,4 @@
-"""Tokens of one document and their n-grams, compiled; see `curate.text.statistics`.
+"""Tokens of one document, compiled; see `curate.text.statistics`.
 
 A document lies in a buffer with `PADDING` zero bytes after it, so that 64 bytes may be read at
 every place of it. A token is found in one step where 64 bytes at once tell its end, and character
@@ -24,7 +24,7 @@ from curate.text._characters import (
     SPACE,
     WORD,
 )
-from curate.text.simd import inlined, load8, load64, trailing_zeros, word_masks
+from curate.text.simd import count_ones, inlined, load8, load64, token_masks, trailing_zeros
 from curate.text.words import hash_word
 
 # Numba infers the types of scalars; what Python would hold in their place is no matter.
@@ -32,14 +32,11 @@ Scalar = Any
 U16 = NDArray[np.uint16]
 U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 
 PADDING = 80
-LONGEST_N = 10
-N_STOP_WORDS = 8  # of the words that kernels know by hash; abbreviations follow
+LONGEST_SHORT_CHARS = 4  # of an abbreviation, without its full stop
 WORD_KIND, SYMBOL_KIND, SINGLE_KIND = 1, 2, 3
-_ZERO, _ONE, _LOW, _K0 = (np.uint64(x) for x in (0, 1, 0xFFFFFFFF, 0x9E3779B97F4A7C15))
+_ZERO, _ONE, _K0 = (np.uint64(x) for x in (0, 1, 0x9E3779B97F4A7C15))
 _U29, _U32 = np.uint64(29), np.uint64(32)
 
 
@@ -120,63 +117,82 @@ def _ends_in_clitic(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
 
 
 @inlined
-def _ends_word(base: Scalar, at: Scalar, flags: U16) -> Scalar:
-    """Whether a word of ASCII characters surely ends before `at`; the byte there is none."""
-    b, following = np.int64(load8(base, at)), np.int64(load8(base, at + 1))
-    if b >= 0x80:
-        return False
-    inner = (flags[b] & (INNER | NUMERIC_INNER)) != 0
-    return not inner or (following < 0x80 and not flags[following] & WORD)
-
-
-@inlined
-def _is_short(size: Scalar, hash_: Scalar, stops: U64) -> Scalar:
+def _is_short(size: Scalar, hash_: Scalar, shorts: U64) -> Scalar:
     """Whether a full stop after this word is part of it: `Mr.`, `e.g.`, an initial."""
     if size >> 4 == 1:
         return size & 4 != 0
-    for s in range(N_STOP_WORDS, stops.size):  # noqa: SIM110 - compiled: no any()
-        if stops[s] == hash_:
+    if size >> 4 > LONGEST_SHORT_CHARS:
+        return False
+    for s in range(shorts.size):  # noqa: SIM110 - compiled: no any()
+        if shorts[s] == hash_:
             return True
     return False
 
 
 @njit(nogil=True)
 def find_tokens(
-    base: Scalar, size: Scalar, flags: U16, stops: U64, hashes: U64, sizes: U32
+    base: Scalar, size: Scalar, flags: U16, shorts: U64, hashes: U64, sizes: U32
 ) -> Scalar:
     """Hash each token and note its characters; returns their number.
 
     `sizes` holds the characters times 16, plus 8 if the token ends in an English clitic or is the
-    full stop of an abbreviation, plus 4 if it has a letter, plus the kind.
+    full stop of an abbreviation, plus 4 if it has a letter, plus the kind. Each round starts at the
+    edge of a token and takes the tokens whose ends 64 bytes tell for sure; where they tell none,
+    one token is read by the rules.
     """
     count = np.int64(0)
     word_end = np.int64(-1)  # of the last token, if it was a word
     i: Scalar = np.int64(0)
     while i < size:
-        b = np.int64(load8(base, i))
-        if b < 0x80 and flags[b] & (SPACE | CONTROL):
-            i += 1
-            continue
-        words, letters = word_masks(base + np.uint64(i))
-        run = trailing_zeros(~words)
-        if 0 < run < 64 and _ends_word(base, i + run, flags):
-            end = i + run
-            letter = letters & ((_ONE << np.uint64(run)) - _ONE) != _ZERO
-            sizes[count] = run << 4 | np.int64(letter) << 2 | WORD_KIND
-        elif b < 0x80 and run == 0 and load8(base, i + 1) != b and load8(base, i + 1) < 0x80:
-            end = i + 1
-            sizes[count] = 1 << 4 | SYMBOL_KIND
-        else:
-            if b >= 0x80 and flags[code_point(base, i)[0]] & (SPACE | CONTROL):
-                i += code_point(base, i)[1]
+        words, letters, digits, inner, numeric, gaps, twins, quotes, high = token_masks(
+            base + np.uint64(i)
+        )
+        joined = inner & (words << _ONE) & (words >> _ONE)
+        joined |= numeric & (digits << _ONE) & (digits >> _ONE)
+        words |= joined
+        symbols = ~(words | gaps | high)
+        same = symbols & ((symbols & twins) << _ONE)
+        starts = (words & ~(words << _ONE)) | (symbols & ~same)
+        ends = (~words & (words << _ONE)) | ((symbols << _ONE) & ~same)
+        known = trailing_zeros(high)  # what ends before an unknown character may end beyond it
+        if known > 0:
+            mark = ((inner | numeric) >> np.uint64(known - 1)) & _ONE
+            sure = max(known - np.int64(mark), 1)  # bit 0 ends nothing
+            ends &= (_ONE << np.uint64(sure - 1)) * np.uint64(2) - _ONE
+            for _ in range(count_ones(ends)):
+                start, end = trailing_zeros(starts), trailing_zeros(ends)
+                starts &= starts - _ONE
+                ends &= ends - _ONE
+                chars = end - start
+                own = ((_ONE << np.uint64(chars)) - _ONE) << np.uint64(start)
+                kind = SYMBOL_KIND - np.int64((words >> np.uint64(start)) & _ONE)
+                entry = chars << 4 | np.int64((letters & own) != _ZERO) << 2 | kind
+                hash_ = hash_word(base, i + start, chars)
+                if kind == WORD_KIND:
+                    if quotes & own & words and _ends_in_clitic(base, i + start, i + end):
+                        entry |= 8
+                    word_end = i + end
+                elif (i + start == word_end) & (entry >> 4 == 1) and load8(base, i + start) == 46:
+                    short = _is_short(sizes[count - 1], hashes[count - 1], shorts)
+                    entry |= np.int64(short) << 3
+                hashes[count] = hash_
+                sizes[count] = entry
+                count += 1
+            rest = min(trailing_zeros(starts), known)
+            if rest > 0:
+                i += rest
                 continue
-            end, chars, kind, has_letter = _slow_token(base, size, i, flags)
-            clitic = np.int64(kind == WORD_KIND and _ends_in_clitic(base, i, end))
-            sizes[count] = chars << 4 | clitic << 3 | np.int64(has_letter) << 2 | kind
+        code, width = code_point(base, i)
+        if flags[code] & (SPACE | CONTROL):
+            i += width
+            continue
+        end, chars, kind, has_letter = _slow_token(base, size, i, flags)
+        clitic = np.int64(kind == WORD_KIND and _ends_in_clitic(base, i, end))
         hashes[count] = hash_word(base, i, end - i)
-        if b == 46 and i == word_end and end == i + 1:
-            sizes[count] |= np.uint32(_is_short(sizes[count - 1], hashes[count - 1], stops)) << 3
-        word_end = end if sizes[count] & 3 == WORD_KIND else np.int64(-1)
+        sizes[count] = chars << 4 | clitic << 3 | np.int64(has_letter) << 2 | kind
+        if code == 46 and i == word_end and end == i + 1:
+            sizes[count] |= np.uint32(_is_short(sizes[count - 1], hashes[count - 1], shorts)) << 3
+        word_end = end if kind == WORD_KIND else np.int64(-1)
         count += 1
         i = end
     return count
@@ -197,122 +213,3 @@ def hash_bytes(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
         hash_ ^= hash_ >> _U29
     hash_ *= _K0
     return hash_ ^ (hash_ >> _U32)
-
-
-@inlined
-def insert(table: U64, mask: Scalar, key: Scalar, place: Scalar, base: Scalar) -> Scalar:
-    """Place at which `key` was inserted first, or -1 if it is new (then inserted at `place`).
-
-    A slot holds 32 bits of the key and a place counted from the first document on; one below
-    `base` is stale, so that nothing is cleared between documents. `key` is well mixed.
-    """
-    tag = key & ~_LOW
-    slot = key & mask
-    while True:
-        entry = table[slot]
-        if (entry & _LOW) < base:
-            table[slot] = tag | (base + np.uint64(place))
-            return np.int64(-1)
-        if entry & ~_LOW == tag:
-            return np.int64((entry & _LOW) - base)
-        slot = (slot + _ONE) & mask
-
-
-@inlined
-def table_mask(entries: Scalar) -> Scalar:
-    """Slots of a table for so many entries, less one; at most half of them get used."""
-    size = np.int64(64)
-    while size < 2 * entries:
-        size *= 2
-    return np.uint64(size - 1)
-
-
-@njit(nogil=True)
-def count_ngrams(
-    tokens: Scalar,
-    hashes: U64,
-    sizes: U32,
-    table: U64,
-    base: Scalar,
-    grams: U64,
-    counts: I32,
-    live: I32,
-    ends: I64,
-    out: I64,
-) -> Scalar:
-    """Distinct tokens, top 2- to 4-grams, duplicated 5- to 10-grams; returns the next base.
-
-    `out` takes ten figures. An n-gram repeats only where the (n-1)-grams at its first and at its
-    second token repeat, so each order looks only at positions that the order before left alive.
-    `counts[i]` is how often the n-gram that first stands at i occurs; 0 where it is a copy.
-    """
-    ends[0] = 0
-    for t in range(tokens):
-        ends[t + 1] = ends[t] + np.int64(sizes[t] >> 4)
-        grams[t] = hashes[t]
-        live[t] = t
-    alive = tokens
-    mask = table_mask(tokens)
-    for n in range(1, LONGEST_N + 1):
-        best, best_at = np.int64(1), np.int64(0)
-        distinct = np.int64(0)
-        asked = np.int64(0)
-        for q in range(alive):
-            i: Scalar = np.int64(live[q])
-            if i + n > tokens:
-                break
-            if n > 1:
-                # The next position of the list tells whether the rest of the n-gram repeats.
-                if q + 1 == alive or live[q + 1] != i + 1:
-                    continue
-                gram = (grams[i] ^ (grams[i] >> _U29)) * _K0 + hashes[i + n - 1]
-                gram ^= gram >> _U32
-                grams[i] = gram * _K0
-            key = grams[i] ^ (grams[i] >> _U32)
-            live[asked] = i
-            asked += 1
-            first = insert(table, mask, key, i, base)
-            if first < 0:
-                counts[i] = 1
-                distinct += 1
-            else:
-                counts[first] += 1
-                counts[i] = 0
-                if counts[first] > best or (counts[first] == best and first < best_at):
-                    best, best_at = np.int64(counts[first]), first
-        base += np.uint64(tokens)
-        if n == 1:
-            out[0] = distinct
-        elif n <= 4 and tokens >= n:
-            out[n - 1] = best * (ends[best_at + n] - ends[best_at] + n - 1)
-        alive = np.int64(0)
-        for q in range(asked):  # a position lives on if its n-gram occurs twice or more
-            i = np.int64(live[q])
-            live[alive] = i
-            alive += counts[i] != 1
-        if n >= 5 and alive:
-            out[n - 1] = _duplicated(n, alive, live, grams, table, mask, base, ends)
-            base += np.uint64(tokens)
-    return base
-
-
-@njit(nogil=True)
-def _duplicated(
-    n: Scalar,
-    alive: Scalar,
-    live: I32,
-    grams: U64,
-    table: U64,
-    mask: Scalar,
-    base: Scalar,
-    ends: I64,
-) -> Scalar:
-    """Characters of n-grams seen before, scanned without overlap."""
-    chars, free = np.int64(0), np.int64(0)
-    for q in range(alive):
-        i: Scalar = np.int64(live[q])
-        key = grams[i] ^ (grams[i] >> _U32)
-        if i >= free and insert(table, mask, key, i, base) >= 0:
-            chars += ends[i + n] - ends[i]
-            free = i + n
-    return chars

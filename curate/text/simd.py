@@ -152,6 +152,13 @@ def _equals(builder: Llvm, block: Llvm, character: str) -> Llvm:
     return builder.icmp_unsigned("==", block, _all(ord(character)))
 
 
+def _one_of(builder: Llvm, block: Llvm, characters: str) -> Llvm:
+    found = _equals(builder, block, characters[0])
+    for character in characters[1:]:
+        found = builder.or_(found, _equals(builder, block, character))
+    return found
+
+
 @intrinsic
 def copy_block(_context: Llvm, source: Llvm, target: Llvm) -> _Codegen:
     """Copy 64 bytes; returns a bit mask of the bytes >= 0x80."""
@@ -165,17 +172,60 @@ def copy_block(_context: Llvm, source: Llvm, target: Llvm) -> _Codegen:
 
 
 @intrinsic
-def word_masks(_context: Llvm, source: Llvm) -> _Codegen:
-    """Of the 64 bytes at `source`: the ASCII word characters, and the letters among them."""
-    result = types.UniTuple(types.uint64, 2)
+def token_masks(_context: Llvm, source: Llvm) -> _Codegen:
+    """Of the 64 bytes at `source`, nine bit masks that tell ASCII tokens apart.
+
+    In order: word characters, letters, digits, marks that join words (`. ' @ & #`), marks that
+    join digits (`, : /`), white space and control characters, bytes that equal the next one,
+    apostrophes, and bytes >= 0x80.
+    """
+    result = types.UniTuple(types.uint64, 9)
 
     def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
         block = _load_block(builder, args[0])
+        following = _load_block(builder, builder.add(args[0], ir.Constant(_I64, 1)))
         letter = _between(builder, builder.or_(block, _all(32)), ord("a"), ord("z"))
         digit = _between(builder, block, ord("0"), ord("9"))
-        word = builder.or_(builder.or_(letter, digit), _equals(builder, block, "_"))
-        masks = [builder.bitcast(mask, _I64) for mask in (word, letter)]
-        return context.make_tuple(builder, result, masks)
+        gap = builder.or_(_between(builder, block, 0, 32), _equals(builder, block, "\x7f"))
+        masks = (
+            builder.or_(builder.or_(letter, digit), _equals(builder, block, "_")),
+            letter,
+            digit,
+            _one_of(builder, block, ".'@&#"),
+            _one_of(builder, block, ",:/"),
+            gap,
+            builder.icmp_unsigned("==", block, following),
+            _equals(builder, block, "'"),
+            builder.icmp_signed("<", block, _all(0)),
+        )
+        bits = [builder.bitcast(mask, _I64) for mask in masks]
+        return context.make_tuple(builder, result, bits)
+
+    return result(types.uint64), codegen
+
+
+@intrinsic
+def gap_masks(_context: Llvm, source: Llvm) -> _Codegen:
+    """Of the 64 bytes at `source`, six bit masks for tokens between gaps.
+
+    In order: bytes that are not zero, bytes that are no ASCII white space, ASCII letters, bytes
+    that continue a character (0x80-0xBF), bytes >= 0x80, and `#`.
+    """
+    result = types.UniTuple(types.uint64, 6)
+
+    def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        space = builder.or_(_between(builder, block, 9, 13), _between(builder, block, 28, 32))
+        masks = (
+            builder.icmp_unsigned("!=", block, _all(0)),
+            builder.not_(space),
+            _between(builder, builder.or_(block, _all(32)), ord("a"), ord("z")),
+            builder.icmp_signed("<", block, _all(-64)),
+            builder.icmp_signed("<", block, _all(0)),
+            _equals(builder, block, "#"),
+        )
+        bits = [builder.bitcast(mask, _I64) for mask in masks]
+        return context.make_tuple(builder, result, bits)
 
     return result(types.uint64), codegen
 
@@ -193,9 +243,7 @@ def character_masks(_context: Llvm, source: Llvm) -> _Codegen:
         block = _load_block(builder, args[0])
         low = builder.or_(block, _all(32))
         letter = _between(builder, low, ord("a"), ord("z"))
-        vowel = _equals(builder, low, "a")
-        for character in "eiouy":
-            vowel = builder.or_(vowel, _equals(builder, low, character))
+        vowel = _one_of(builder, low, "aeiouy")
         digit = _between(builder, block, ord("0"), ord("9"))
         space = builder.or_(_between(builder, block, 9, 13), _between(builder, block, 28, 32))
         visible = _between(builder, block, 33, 126)

@@ -23,18 +23,32 @@ probability 3e-8).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from itertools import count, product
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.errors import ConfigError, unknown_name
 from curate.text._characters import character_flags
-from curate.text._statistics_kernel import COUNTS, measure, stop_hash
+from curate.text._statistics_kernel import (
+    SHINGLE,
+    STANDARD,
+    TEXT_COUNTS,
+    VIEW_COUNTS,
+    WHITESPACE,
+    measure,
+    stop_hash,
+)
 from curate.text._token_kernel import PADDING
+from curate.text._view_kernel import ANY_CASE, ELLIPSIS, FIRST_OF_DISTINCT, KNOWN_BITS, STOP
 from curate.text.arrow import text_view
+from curate.text.words import character_table
 
-STATISTICS = (*COUNTS, "letter_entropy_bits")
+VIEWS = {"standard": STANDARD, "whitespace": WHITESPACE, "shingle": SHINGLE}
+"""Token views by name; the columns of all but the first begin with the name of their view."""
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 ABBREVIATIONS = (
     *("Mr", "Mrs", "Ms", "Dr", "St", "Jr", "Sr", "Prof", "Rev", "Gen", "Gov", "Sen", "Rep", "Mt"),
@@ -44,23 +58,28 @@ ABBREVIATIONS = (
 """English words whose full stop is part of them; so are initials (one letter and a full stop)."""
 
 
-def text_statistics(text: pl.Series) -> pl.DataFrame:
+ELLIPSIS_WORDS = ("...", "[...]", "…", "(...)", "[…]", "-»")
+"""Words that stand for an ellipsis; only in the whitespace view are they words at all."""
+
+
+def text_statistics(text: pl.Series, *, views: Sequence[str] = ("standard",)) -> pl.DataFrame:
     r"""One row a document, one column a count.
 
     The pass releases the GIL and allocates in proportion to the longest document.
 
     Args:
         text: String column without nulls; any valid Unicode, any length.
+        views: Names of `VIEWS` whose tokens are counted.
 
     Returns:
-        The columns `STATISTICS`: Int64 counts, named by what they count (`*_chars` are
-        characters, i.e. code points), and `letter_entropy_bits` Float64, the entropy of the
-        ASCII letters without case (0 where there are none; at most log2 26 = 4.70). Lengths of
-        n-grams: `top_*` with one space between tokens, `duplicate_*` without, as datatrove
-        counts them. An empty text has one split line and zeros otherwise.
+        The columns `statistics_columns(views)`: Int64 counts, named by what they count (`*_chars`
+        are characters, i.e. code points), and `letter_entropy_bits` Float64, the entropy of the
+        ASCII letters without case (0 where there are none; at most log2 26 = 4.70). An empty text
+        has one split line and zeros otherwise.
 
     Raises:
-        InputError: The column holds nulls or is no String column.
+        ConfigError: The column is no String column, or a view is not known.
+        InputError: The column holds nulls.
 
     >>> text_statistics(pl.Series(["Don't panic.\nDon't panic."])).select(
     ...     "text_chars", "tokens", "words", "lines", "duplicate_lines", "duplicate_line_chars"
@@ -68,16 +87,60 @@ def text_statistics(text: pl.Series) -> pl.DataFrame:
     (25, 6, 4, 2, 1, 12)
     """
     view = text_view(text)
-    counts = np.zeros((len(text), len(COUNTS)), np.int64)
+    asked = [name for name in VIEWS if name in views]
+    names = statistics_columns(views)
+    counts = np.zeros((len(text), len(names) - 1), np.int64)
     entropy = np.zeros(len(text), np.float64)
-    measure(view.address, view.length, character_flags(), _stop_hashes(), counts, entropy)
-    columns = {name: counts[:, i] for i, name in enumerate(COUNTS)}
+    tables = (character_flags(), character_table(), _short_hashes(), _known_words())
+    bits = sum(VIEWS[name] for name in asked)
+    measure(view.address, view.length, *tables, bits, counts, entropy)
+    columns = {name: counts[:, i] for i, name in enumerate(names[:-1])}
     return pl.DataFrame(columns | {"letter_entropy_bits": entropy})
 
 
+def statistics_columns(views: Sequence[str] = ("standard",)) -> tuple[str, ...]:
+    """The columns of `text_statistics`, in order.
+
+    >>> statistics_columns(["whitespace"])[30:33]
+    ('whitespace_tokens', 'whitespace_words', 'whitespace_word_chars')
+    """
+    for name in views:
+        if name not in VIEWS:
+            raise ConfigError(unknown_name("token view", name, VIEWS))
+    prefixes = {"standard": "", "whitespace": "whitespace_", "shingle": "shingle_"}
+    of_views = [
+        f"{prefixes[view]}{name}" for view in VIEWS if view in views for name in VIEW_COUNTS
+    ]
+    return (*TEXT_COUNTS, *of_views, "letter_entropy_bits")
+
+
 @cache
-def _stop_hashes() -> NDArray[np.uint64]:
-    words = (*STOP_WORDS, *ABBREVIATIONS)
-    padded = [np.frombuffer(word.encode() + bytes(PADDING), np.uint8) for word in words]
-    hashes = [stop_hash(word, len(word) - PADDING) for word in padded]
-    return np.array(hashes, np.uint64)
+def _short_hashes() -> NDArray[np.uint64]:
+    return np.array([_hash(word) for word in ABBREVIATIONS], np.uint64)
+
+
+@cache
+def _known_words() -> tuple[NDArray[np.uint64], NDArray[np.uint16], np.uint64]:
+    """A perfect hash table of the stop words in any case and of `ELLIPSIS_WORDS`."""
+    marks: dict[str, int] = dict.fromkeys(ELLIPSIS_WORDS, ELLIPSIS)
+    for i, word in enumerate(STOP_WORDS):
+        marks |= dict.fromkeys(_cases(word), ANY_CASE)
+        marks[word] = STOP | ANY_CASE | FIRST_OF_DISTINCT << i
+    hashes = np.array([_hash(word) for word in marks], np.uint64)
+    for attempt in count():
+        multiplier = np.uint64((2 * attempt + 1) * 0x9E3779B97F4A7C15 % 2**64)
+        slots = (hashes * multiplier) >> np.uint64(64 - KNOWN_BITS)
+        if len(np.unique(slots)) == len(slots):
+            break
+    keys, table = np.zeros(1 << KNOWN_BITS, np.uint64), np.zeros(1 << KNOWN_BITS, np.uint16)
+    keys[slots], table[slots] = hashes, list(marks.values())
+    return keys, table, multiplier
+
+
+def _cases(word: str) -> list[str]:
+    return ["".join(letters) for letters in product(*((letter, letter.upper()) for letter in word))]
+
+
+def _hash(word: str) -> np.uint64:
+    raw = word.encode()
+    return np.uint64(stop_hash(np.frombuffer(raw + bytes(PADDING), np.uint8), len(raw)))

@@ -1,0 +1,142 @@
+"""From documents to columns of signals, with only the passes over the text that they need."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import polars as pl
+
+from curate.errors import ConfigError, InputError, unknown_name
+from curate.signals.table import TEXT_SIGNALS, Signal
+from curate.signals.views import VIEW_SIGNALS
+from curate.text.boilerplate import frame_line_fraction
+from curate.text.c4 import c4_counts
+from curate.text.markup import markup_chars
+from curate.text.personal_data import KINDS, find_personal_data
+from curate.text.statistics import text_statistics
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+c = pl.col
+
+
+def measure_signals(documents: Frame, signals: Sequence[str] | None = None) -> Frame:
+    r"""Add one column a signal.
+
+    Args:
+        documents: Frame with `text` String without nulls; further columns are kept.
+        signals: Names of `SIGNALS`; all of them if left out. Only the passes over the text that
+            these need are made.
+
+    Returns:
+        The same rows in the same order, with the signals as last columns; a column of the same
+        name is replaced. A LazyFrame stays lazy and can be streamed.
+
+    Raises:
+        ConfigError: A name is no signal, or the documents are no frame.
+        InputError: There is no `text` column, or it holds nulls.
+
+    >>> documents = pl.DataFrame({"text": ["One line.\nOne line."]})
+    >>> measure_signals(documents, ["words", "duplicate_line_fraction"]).row(0)[1:]
+    (4, 0.5)
+    """
+    if not isinstance(documents, pl.DataFrame | pl.LazyFrame):
+        raise ConfigError(
+            f"documents are a {type(documents).__name__}; measure_signals takes a Polars DataFrame "
+            'or LazyFrame, e.g. pl.DataFrame({"text": [...]})'
+        )
+    names = check_signals(SIGNALS if signals is None else signals)
+    if isinstance(documents, pl.DataFrame):
+        return _measure(documents, names)
+    schema = documents.collect_schema()
+    schema.update({name: SIGNALS[name].dtype() for name in names})
+    return documents.map_batches(lambda batch: _measure(batch, names), schema=schema)
+
+
+def check_signals(names: Iterable[str]) -> list[str]:
+    """The names as a list, if all of them are signals.
+
+    >>> check_signals(["text_chars"])
+    ['text_chars']
+    """
+    names = list(names)
+    for name in names:
+        if name not in SIGNALS:
+            raise ConfigError(unknown_name("signal", name, SIGNALS))
+    return names
+
+
+def signals_page() -> str:
+    """The page docs/signals.md, generated from `SIGNALS`.
+
+    >>> signals_page().splitlines()[0]
+    '# Signals'
+    """
+    rows = [f"| `{name}` | {s.dtype.__name__} | {s.meaning} |" for name, s in SIGNALS.items()]
+    head = (
+        "# Signals\n\nGenerated from `curate.signals.SIGNALS`; a test keeps it current. "
+        "`python -m curate.signals > docs/signals.md` writes it anew.\n\n"
+        "What a token, a word, a line and a duplicate is: `curate/text/statistics.py`. "
+        "A fraction of nothing is 0; fractions lie in [0, 1].\n\n"
+        "Names with `whitespace` or `shingle` count the words of another token view and repeat "
+        "the ways of counting of other rule sets: `curate/signals/views.py`.\n\n"
+        "| signal | type | meaning |\n|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def _measure(documents: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    if "text" not in documents.columns:
+        raise InputError(f"no column 'text'; the columns are {', '.join(documents.columns)}")
+    text = documents["text"]
+    if text.null_count():
+        raise InputError(f"column 'text' holds {text.null_count()} nulls; text must not")
+    columns: dict[str, pl.Series] = {}
+    sources = list(dict.fromkeys(SIGNALS[name].source for name in names))
+    views = [view for source, view in _VIEWS.items() if source in sources]
+    counts = text_statistics(text, views=views) if views else pl.DataFrame()
+    for source in sources:
+        wanted = [name for name in names if SIGNALS[name].source == source]
+        table = (counts if source in _VIEWS else _SOURCES[source](text)).select(
+            SIGNALS[name].expression.cast(SIGNALS[name].dtype).alias(name) for name in wanted
+        )
+        columns |= {name: table[name] for name in wanted}
+    return documents.with_columns(columns[name] for name in names)
+
+
+def _compressed_bytes(text: pl.Series) -> pl.DataFrame:
+    """Bytes of each document and of its zlib form at the fastest level."""
+    raw = [value.encode() for value in text]
+    sizes = {"raw": [len(r) for r in raw], "compressed": [len(zlib.compress(r, 1)) for r in raw]}
+    return pl.DataFrame(sizes, schema={"raw": pl.Int64, "compressed": pl.Int64})
+
+
+def _personal_data_counts(text: pl.Series) -> pl.DataFrame:
+    """One column a kind of personal data, one row a document."""
+    found = find_personal_data(text)
+    counts = {}
+    for kind in KINDS:
+        per_document = found.filter(c("kind") == kind)["document"].value_counts()
+        dense = pl.DataFrame({"document": pl.int_range(len(text), dtype=pl.UInt32, eager=True)})
+        joined = dense.join(per_document, on="document", how="left", maintain_order="left")
+        counts[kind] = joined["count"].fill_null(0)
+    return pl.DataFrame(counts)
+
+
+_VIEWS = {"statistics": "standard", "whitespace": "whitespace", "shingle": "shingle"}
+"""Tables that come from one pass, and the token view that each of them is made of."""
+_SOURCES: Mapping[str, Callable[[pl.Series], pl.DataFrame]] = {
+    "text": lambda text: pl.DataFrame({"text": text}),
+    "frame_lines": lambda text: pl.DataFrame({"fraction": frame_line_fraction(text)}),
+    "compression": _compressed_bytes,
+    "markup": lambda text: pl.DataFrame(
+        {"markup": markup_chars(text), "chars": text.str.len_chars()}
+    ),
+    "personal_data": _personal_data_counts,
+    "c4": c4_counts,
+}
+
+
+SIGNALS: Mapping[str, Signal] = TEXT_SIGNALS | VIEW_SIGNALS
+"""Every signal by name."""

@@ -1,0 +1,251 @@
+"""Repeated n-grams of one document, compiled; every counting rule that is in use at once.
+
+A table is shared by all orders and all documents and never cleared: a slot holds 32 bits of a key
+and a place that only grows, and a place below the current base is stale. Loops are written without
+branches that depend on the text (a word is new or known as good as at random): slots that are
+stale and slots that match are left by the same way out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from curate.text.simd import inlined
+
+# Numba infers the types of scalars; what Python would hold in their place is no matter.
+Scalar = Any
+U32 = NDArray[np.uint32]
+U64 = NDArray[np.uint64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+TOP_ORDERS = (2, 3, 4)
+DUPLICATE_ORDERS = tuple(range(5, 11))
+LONGEST_N = DUPLICATE_ORDERS[-1]
+NGRAM_COUNTS = (
+    "distinct_tokens",
+    *(f"top_{n}gram_chars" for n in TOP_ORDERS),
+    *(f"top_{n}gram_bare_chars" for n in TOP_ORDERS),
+    *(f"longest_top_{n}gram_bare_chars" for n in TOP_ORDERS),
+    *(f"duplicate_{n}gram_chars" for n in DUPLICATE_ORDERS),
+    *(f"repeated_{n}gram_chars" for n in DUPLICATE_ORDERS),
+    *(f"covered_{n}gram_chars" for n in DUPLICATE_ORDERS),
+    *(f"later_{n}gram_chars" for n in DUPLICATE_ORDERS),
+    *(f"all_{n}gram_chars" for n in DUPLICATE_ORDERS),
+    "later_2gram_chars",
+)
+"""What `count_ngrams` fills in, in order; see `curate.text.statistics` for the meanings."""
+
+_TOP, _BARE, _LONGEST, _SCANNED = 1, 4, 7, 10
+_REPEATED, _COVERED, _LATER, _ALL, _LATER_2 = 16, 22, 28, 34, 40
+_ZERO, _ONE, _LOW, _K0 = (np.uint64(x) for x in (0, 1, 0xFFFFFFFF, 0x9E3779B97F4A7C15))
+_U29, _U32 = np.uint64(29), np.uint64(32)
+
+
+@inlined
+def insert(table: U64, mask: Scalar, key: Scalar, place: Scalar, base: Scalar) -> Scalar:
+    """Place at which `key` was inserted first, or -1 if it is new (then inserted at `place`).
+
+    A slot holds 32 bits of the key and a place counted from the first document on; one below
+    `base` is stale, so that nothing is cleared between documents. `key` is well mixed.
+    """
+    tag = key & ~_LOW
+    slot = key & mask
+    while True:
+        entry = table[slot]
+        if (entry & _LOW) < base:
+            table[slot] = tag | (base + np.uint64(place))
+            return np.int64(-1)
+        if entry & ~_LOW == tag:
+            return np.int64((entry & _LOW) - base)
+        slot = (slot + _ONE) & mask
+
+
+@inlined
+def _first(table: U64, mask: Scalar, key: Scalar, place: Scalar, base: Scalar) -> Scalar:
+    """Where `key` stood first, which is `place` if it is new; without a branch on which of both."""
+    tag = key & ~_LOW
+    slot = key & mask
+    entry = table[slot]
+    while ((entry & _LOW) >= base) & ((entry ^ tag) > _LOW):
+        slot = (slot + _ONE) & mask
+        entry = table[slot]
+    own = base + np.uint64(place)
+    found = own if (entry & _LOW) < base else entry & _LOW
+    table[slot] = tag | found
+    return found - base
+
+
+@inlined
+def table_mask(entries: Scalar) -> Scalar:
+    """Slots of a table for so many entries, less one; at most a quarter of them get used."""
+    size = np.int64(64)
+    while size < 4 * entries:
+        size *= 2
+    return np.uint64(size - 1)
+
+
+@njit(nogil=True)
+def count_ngrams(
+    tokens: Scalar,
+    hashes: U64,
+    sizes: U32,
+    table: U64,
+    base: Scalar,
+    grams: U64,
+    counts: I32,
+    live: I32,
+    ends: I64,
+    out: I64,
+) -> Scalar:
+    """Fill in `NGRAM_COUNTS` (zeros before); returns the next base of the table.
+
+    `sizes` holds the characters of each token times 16. An n-gram repeats only where the
+    (n-1)-grams at its first and at its second token repeat, so each order looks only at positions
+    that the order before left alive. `counts[i]` is how often the n-gram that first stands at i
+    occurs; 0 where it is a copy.
+    """
+    ends[0] = 0
+    mask = table_mask(tokens)
+    for t in range(tokens):
+        ends[t + 1] = ends[t] + np.int64(sizes[t] >> 4)
+        grams[t] = hashes[t]
+        first = _first(table, mask, hashes[t] ^ (hashes[t] >> _U32), t, base)
+        copy = np.int32(first != np.uint64(t))
+        counts[t] = 1 - copy
+        counts[first] += copy
+        out[0] += 1 - copy
+    base += np.uint64(tokens)
+    alive = np.int64(0)
+    for t in range(tokens):
+        live[alive] = t
+        alive += counts[t] != 1
+    for n in range(2, LONGEST_N + 1):
+        asked = _candidates(alive, live)
+        for q in range(asked):
+            i: Scalar = np.int64(live[q])
+            gram = (grams[i] ^ (grams[i] >> _U29)) * _K0 + hashes[i + n - 1]
+            gram ^= gram >> _U32
+            gram *= _K0
+            grams[i] = gram
+            first = _first(table, mask, gram ^ (gram >> _U32), i, base)
+            copy = np.int32(first != np.uint64(i))
+            counts[i] = 1 - copy
+            counts[first] += copy
+        base += np.uint64(tokens)
+        best, best_at = np.int64(1), np.int64(0)
+        alive = np.int64(0)
+        for q in range(asked):  # a position lives on if its n-gram occurs twice or more
+            i = np.int64(live[q])
+            live[alive] = i
+            alive += counts[i] != 1
+            if counts[i] > best:
+                best, best_at = np.int64(counts[i]), i
+        if n <= 4 and tokens >= n:
+            _top(n, best, best_at, alive, live, counts, ends, out)
+        if n >= 5 and tokens >= n:
+            out[_ALL + n - 5] = _all_chars(n, tokens, ends)
+            if alive:
+                out[_SCANNED + n - 5] = _scanned(n, alive, live, grams, table, mask, base, ends)
+                base += np.uint64(tokens)
+                _covered(n, alive, live, counts, ends, out)
+        elif n == 2:
+            out[_LATER_2] = _later(n, alive, live, counts, ends)
+    return base
+
+
+@njit(nogil=True)
+def _candidates(alive: Scalar, live: I32) -> Scalar:
+    """Keep the positions of the list whose neighbour is in it too; returns their number."""
+    live[alive] = -1
+    asked = np.int64(0)
+    for q in range(alive):
+        i: Scalar = live[q]
+        live[asked] = i
+        asked += live[q + 1] == i + 1
+    return asked
+
+
+@njit(nogil=True)
+def _top(
+    n: Scalar,
+    best: Scalar,
+    best_at: Scalar,
+    alive: Scalar,
+    live: I32,
+    counts: I32,
+    ends: I64,
+    out: I64,
+) -> None:
+    """The most frequent n-gram: the first of several; if it repeats, the longest of several."""
+    chars = ends[best_at + n] - ends[best_at]
+    out[_TOP + n - 2] = best * (chars + n - 1)
+    out[_BARE + n - 2] = best * chars
+    if best > 1:
+        longest = np.int64(0)
+        for q in range(alive):
+            if counts[live[q]] == best:
+                longest = max(longest, ends[live[q] + n] - ends[live[q]])
+        out[_LONGEST + n - 2] = best * longest
+
+
+@njit(nogil=True)
+def _all_chars(n: Scalar, tokens: Scalar, ends: I64) -> Scalar:
+    """Characters of all n-grams together: each sum of neighbours but those at the edges cancels."""
+    chars = np.int64(0)
+    for t in range(n):
+        chars += ends[tokens - t] - ends[t]
+    return chars
+
+
+@njit(nogil=True)
+def _scanned(
+    n: Scalar,
+    alive: Scalar,
+    live: I32,
+    grams: U64,
+    table: U64,
+    mask: Scalar,
+    base: Scalar,
+    ends: I64,
+) -> Scalar:
+    """Characters of n-grams seen before, scanned without overlap."""
+    chars, free = np.int64(0), np.int64(0)
+    for q in range(alive):
+        i: Scalar = np.int64(live[q])
+        key = grams[i] ^ (grams[i] >> _U32)
+        if i >= free and insert(table, mask, key, i, base) >= 0:
+            chars += ends[i + n] - ends[i]
+            free = i + n
+    return chars
+
+
+@njit(nogil=True)
+def _covered(n: Scalar, alive: Scalar, live: I32, counts: I32, ends: I64, out: I64) -> None:
+    """Characters in n-grams that repeat: each n-gram, and each token once."""
+    every, covered, done = np.int64(0), np.int64(0), np.int64(0)
+    for q in range(alive):
+        i: Scalar = np.int64(live[q])
+        every += ends[i + n] - ends[i]
+        covered += ends[i + n] - ends[max(i, done)]
+        done = i + n
+    out[_REPEATED + n - 5] = every
+    out[_COVERED + n - 5] = covered
+    out[_LATER + n - 5] = _later(n, alive, live, counts, ends)
+
+
+@njit(nogil=True)
+def _later(n: Scalar, alive: Scalar, live: I32, counts: I32, ends: I64) -> Scalar:
+    """Characters and spaces of tokens in later occurrences, each once."""
+    chars, done = np.int64(0), np.int64(0)
+    for q in range(alive):
+        i: Scalar = np.int64(live[q])
+        if counts[i] == 0:
+            start = max(i, done)
+            chars += ends[i + n] - ends[start] + min(i + n - start, n - 1)
+            done = i + n
+    return chars
