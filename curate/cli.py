@@ -33,6 +33,13 @@ Output = Annotated[str | None, typer.Option("--output", help="Sets output.path."
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="key=value, any number; e.g. seed=3.")
 ]
+Against = Annotated[
+    list[str] | None,
+    typer.Option("--against", help="Index whose documents go, any number: duplicates.against."),
+]
+Index = Annotated[
+    str | None, typer.Option("--index", help="The same, and what stays is added: duplicates.index.")
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads; default: cores.")]
 
 
@@ -43,11 +50,15 @@ def run(
     reference: Reference = None,
     evaluation: Evaluation = None,
     output: Output = None,
+    against: Against = None,
+    index: Index = None,
     set: Assignments = None,
     workers: Workers = None,
 ) -> None:
     """Run a config from raw text to report."""
     overrides = _overrides(input, reference, evaluation, output, set)
+    indexes = {"duplicates.against": against, "duplicates.index": index}
+    overrides |= {key: value for key, value in indexes.items() if value}
     _execute(config, overrides, workers)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +17,19 @@ import polars as pl
 from curate.clean import EDIT_SCHEMA, apply_edits, clean
 from curate.corpus import write_atomically
 from curate.duplicates import (
+    PAIRS_SCHEMA,
     DuplicatesConfig,
     NearDuplicates,
     Parts,
     RepeatedUnits,
+    add_to_index,
     clusters,
+    compare_with_index,
     false_removal_rate,
     find_pairs,
     find_passages,
     find_repeated_units,
+    index_parts,
     passage_edits,
     removal_evidence,
     seed_stability,
@@ -38,12 +45,93 @@ _PREFIX = "duplicates."
 
 
 def find_duplicate_pairs(context: Context) -> Facts:
-    """`documents/`, `edits/` → `duplicates/pairs.parquet`: all verified pairs."""
+    """Documents, edits, indexes → `duplicates/pairs.parquet`: all verified pairs.
+
+    Pairs with documents of an index have the kind `index`; a document has at most one.
+    """
     config = context.config.duplicates
     pairs = find_pairs(lambda: cleaned_parts(context.folder), config)
+    pairs = pl.concat([pairs, _pairs_with_indexes(context)]).sort("id_a", "id_b")
     write_atomically(pairs, context.folder.file("duplicates/pairs.parquet"))
     kinds = pairs.group_by("kind").len().sort("kind").rows()
     return {"pairs": pairs.height, **{f"{kind}_pairs": n for kind, n in kinds}}
+
+
+def indexes_of(config: DuplicatesConfig) -> list[Path]:
+    """Indexes that a run compares with: those named, and its own where it is there already.
+
+    >>> indexes_of(DuplicatesConfig(against=("a",), index="not-made-yet"))
+    [PosixPath('a')]
+    """
+    own = [] if config.index is None else [Path(config.index)]
+    there = [path for path in own if (path / "index.json").exists()]
+    return [*map(Path, config.against), *there]
+
+
+def batch_name(root: Path, index: Path) -> str:
+    """Name of a run as a batch of an index: its folder, as seen from there.
+
+    >>> batch_name(Path("runs/monday"), Path("indexes/news"))
+    '../../runs/monday'
+    """
+    return os.path.relpath(root, index)
+
+
+def _pairs_with_indexes(context: Context) -> pl.DataFrame:
+    """For each document that a survivor of an index already is, the most similar of the first."""
+    folder, config = context.folder, context.config.duplicates
+    indexes = indexes_of(config)
+    if not indexes:
+        return PAIRS_SCHEMA.to_frame()
+    ids = pl.concat([pl.read_parquet(p, columns=["id"]) for p in folder.parts("documents")])["id"]
+    frames = []
+    for index in indexes:
+        found = compare_with_index(
+            index,
+            partial(cleaned_parts, folder),
+            near=config.near,
+            failing=ids.to_list(),  # nobody of this run may stand for a document of the index
+            batch=batch_name(folder.root, index),
+        )
+        frames.append(found.verdicts.drop_nulls("duplicate_of"))
+    known = pl.concat(frames).unique("id", keep="first", maintain_order=True)
+    same = pl.col("kind") == "exact"
+    return known.select(
+        id_a="duplicate_of",
+        id_b="id",
+        kind=pl.lit("index"),
+        jaccard="jaccard",
+        containment=pl.when(same).then(1.0),
+    ).cast(PAIRS_SCHEMA)
+
+
+def add_run_to_index(context: Context) -> Facts:
+    """Kept documents → the index that the config names; `duplicates/index.json` says so.
+
+    Texts stay where they are: in `documents/`, with `edits/`, of this run folder.
+    """
+    folder, config = context.folder, context.config.duplicates
+    if config.index is None:
+        return {"added": 0}
+    index = Path(config.index)
+    verdicts = folder.table("verdicts").filter(pl.col("control").is_null())
+    added = add_to_index(
+        index,
+        [(part, folder.file(f"edits/{part.name}")) for part in native_parts(folder)],
+        near=config.near,
+        failing=verdicts.filter(~pl.col("kept"))["id"].to_list(),
+        batch=batch_name(folder.root, index),
+    )
+    facts = {"documents": added.height, "added": int(added["stays"].sum())}
+    folder.write_json("duplicates/index.json", facts)
+    return facts
+
+
+def _texts_behind(context: Context, kept: pl.Series) -> Parts:
+    """Texts of this run, and of those documents of its indexes that are named."""
+    folder = context.folder
+    indexes = indexes_of(context.config.duplicates)
+    return lambda: chain(cleaned_parts(folder), *(index_parts(index, kept) for index in indexes))
 
 
 def weigh_removals(context: Context) -> Facts:
@@ -89,15 +177,20 @@ def _removals(context: Context, verdicts: pl.DataFrame) -> pl.DataFrame:
     others = removed.filter(pl.col("kind") != "exact")
     pair_bytes = 2 * int(others["text_bytes"].sum()) // max(others.height, 1) + 1
     at_once = max(1, _EVIDENCE_BYTES // pair_bytes)
-    compared = removal_evidence(partial(cleaned_parts, context.folder), others, at_once=at_once)
+    parts = _texts_behind(context, _of_indexes(others))
+    compared = removal_evidence(parts, others, at_once=at_once)
     order = removed.select("id")
     both = pl.concat([same, compared.select(same.columns)])
     return order.join(both, on="id", how="left", maintain_order="left").drop("text_bytes")
 
 
+def _of_indexes(removals: pl.DataFrame) -> pl.Series:
+    return removals.filter(pl.col("kind") == "index")["kept_id"].unique()
+
+
 def _clusters(context: Context, verdicts: pl.DataFrame) -> pl.DataFrame:
     """`id`, `cluster_id`, `cluster_size`, `kept` of all that have a duplicate, to weigh by."""
-    pairs = context.folder.read("duplicates/pairs.parquet")
+    pairs = context.folder.read("duplicates/pairs.parquet").filter(pl.col("kind") != "index")
     found = clusters(pairs, verdicts["id"]).with_columns(verdicts["kept"])
     return found.filter(pl.col("cluster_id").is_not_null())
 
@@ -109,7 +202,7 @@ def _shown(context: Context, removals: pl.DataFrame) -> pl.DataFrame:
     count = min(context.config.duplicates.evidence.shown, near.height)
     sample = near[np.sort(rng.choice(near.height, count, replace=False))]
     ids = pl.concat([sample["id"], sample["kept_id"].alias("id")]).unique()
-    texts = texts_of(partial(cleaned_parts, context.folder), ids)
+    texts = texts_of(_texts_behind(context, _of_indexes(sample)), ids)
     masked = dict(zip(texts["id"], apply_edits(texts, clean(texts, ("mask_pii",))), strict=True))
     rows = [
         (pair, id, kept_id, jaccard, *passage)
@@ -205,7 +298,7 @@ def _eligible(verdicts: pl.DataFrame) -> pl.DataFrame:
 def _counts(context: Context, verdicts: pl.DataFrame, removals: pl.DataFrame) -> dict[str, Any]:
     config = context.config.duplicates
     rate = false_removal_rate(
-        partial(cleaned_parts, context.folder),
+        _texts_behind(context, _of_indexes(removals)),
         removals,
         near=config.near or NearDuplicates(),
         sample=config.evidence.sample,

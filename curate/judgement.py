@@ -29,8 +29,7 @@ def decision_for(config: RunConfig, columns: pl.DataFrame) -> Decision:
     """The rules of a config, with thresholds from the corpus resolved, and the quality cut."""
     rules = load_rules(config.rules, columns)
     rules = [*rules, *_quality_rules(config, columns)]
-    kinds = [k for k in ("exact", "near") if getattr(config.duplicates, k)]
-    return Decision(rules=tuple(rules), duplicates=config.duplicates, kinds=tuple(kinds))
+    return Decision(rules=tuple(rules), duplicates=config.duplicates, kinds=config.duplicates.kinds)
 
 
 def _quality_rules(config: RunConfig, columns: pl.DataFrame) -> list[Rule]:
@@ -56,9 +55,8 @@ def _quality_rules(config: RunConfig, columns: pl.DataFrame) -> list[Rule]:
 def stored_decision(folder: RunFolder, config: RunConfig) -> Decision:
     """The decision of a finished run, thresholds as they were resolved then."""
     rows = folder.read("rules.parquet").filter(pl.col("applied")).drop("applied").to_dicts()
-    kinds = [k for k in ("exact", "near") if getattr(config.duplicates, k)]
     rules = tuple(Rule(**row) for row in rows)
-    return Decision(rules=rules, duplicates=config.duplicates, kinds=tuple(kinds))
+    return Decision(rules=rules, duplicates=config.duplicates, kinds=config.duplicates.kinds)
 
 
 def steps_of(context: Context) -> dict[str, list[str]]:

@@ -20,6 +20,7 @@ from typing import Any
 from curate import duplicate_stages, stages
 from curate.config import RunConfig, config_values, load_config, to_toml
 from curate.corpus import InputConfig, fingerprint, write_bytes_atomically
+from curate.duplicates import index_state
 from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
@@ -42,6 +43,7 @@ class Stage:
         sections: Config sections that its result depends on.
         modules: Modules or packages of `curate` that its result depends on.
         inputs: The files from outside that it reads, for their fingerprint.
+        state: What else from outside its result depends on.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Stage:
     sections: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     inputs: Callable[[RunConfig], Sequence[InputConfig]] = lambda config: ()
+    state: Callable[[RunConfig], Any] = lambda config: None
 
 
 def _evaluation_files(config: RunConfig) -> Sequence[InputConfig]:
@@ -65,6 +68,16 @@ def _reference_files(config: RunConfig) -> Sequence[InputConfig]:
 
 def _truth_file(config: RunConfig) -> Sequence[InputConfig]:
     return (InputConfig(path=config.truth),) if config.truth else ()
+
+
+def _indexes(config: RunConfig) -> list[list[str]]:
+    """Batches of the indexes that a run compares with; its own batch is none of them."""
+    root, duplicates = Path(config.output.path), config.duplicates
+    paths = [*duplicates.against, *([duplicates.index] if duplicates.index else [])]
+    return [
+        index_state(Path(path), batch=duplicate_stages.batch_name(root, Path(path)))
+        for path in paths
+    ]
 
 
 STAGES = (
@@ -114,6 +127,7 @@ STAGES = (
         after=("documents", "controls", "clean"),
         sections=("duplicates",),
         modules=("clean", "duplicates", "duplicate_stages", "text"),
+        state=_indexes,
     ),
     Stage(
         name="quality",
@@ -225,6 +239,15 @@ STAGES = (
         sections=("audit", "duplicates", "output"),
         modules=("report",),
     ),
+    Stage(
+        name="index",
+        work=duplicate_stages.add_run_to_index,
+        homes=("duplicates/index.json",),
+        after=("documents", "clean", "verdicts", "report"),
+        sections=("duplicates",),
+        modules=("clean", "duplicates", "duplicate_stages", "text"),
+        state=_indexes,
+    ),
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
 
@@ -289,6 +312,7 @@ def stage_key(stage: Stage, context: Context) -> str:
         "after": {name: context.manifest.digest(name) for name in stage.after},
         "code": code_version(stage.modules),
         "inputs": [fingerprint(files) for files in stage.inputs(context.config)],
+        "state": stage.state(context.config),
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -249,7 +249,10 @@ def report(context: Context) -> Facts:
     if context.config.audit.gate is not None:
         check_gate(context.folder.read("audit/impact.parquet"), context.config.audit.gate)
     if context.config.duplicates.guard is not None:
-        check_wipe_out(verdicts, context.config.duplicates.guard)
+        # That a batch repeats what is known already is no accident.
+        again = pl.col("failed").list.contains("duplicates.index")
+        own = verdicts.with_columns(duplicate_of=pl.when(~again).then("duplicate_of"))
+        check_wipe_out(own, context.config.duplicates.guard)
     return {"kept_share": kept}
 
 

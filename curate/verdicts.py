@@ -14,7 +14,7 @@ import polars as pl
 from curate.duplicates import DuplicatesConfig, resolve
 from curate.rules import Rule, judge
 
-DUPLICATE_KINDS = ("exact", "near")
+DUPLICATE_KINDS = ("exact", "near", "index")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,12 +24,13 @@ class Decision:
     Attributes:
         rules: Interval rules in order; the quality cut is one of them.
         duplicates: Survivor policy, and which kinds of pairs count.
-        kinds: Kinds of duplicate pairs that remove a document, of `exact` and `near`.
+        kinds: Kinds of duplicate pairs that remove a document: `exact`, `near`, and `index` for
+            those with documents of earlier batches, which always stay.
     """
 
     rules: tuple[Rule, ...]
     duplicates: DuplicatesConfig
-    kinds: tuple[str, ...] = DUPLICATE_KINDS
+    kinds: tuple[str, ...] = ("exact", "near")
 
     def without(self, step: str) -> Decision:
         """The same decision with one step left out: a rule set, or `duplicates.<kind>`."""
@@ -64,7 +65,8 @@ def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl
 
     Args:
         columns: `id`, `control`, the columns that the rules read, in document order.
-        pairs: Verified pairs: `id_a`, `id_b`, `kind`, `jaccard`.
+        pairs: Verified pairs: `id_a`, `id_b`, `kind`, `jaccard`; of kind `index` at most one for
+            each `id_b`.
         decision: Rules, survivor policy, kinds of pairs.
 
     Returns:
@@ -73,23 +75,41 @@ def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl
     """
     judged = judge(columns, list(decision.rules))
     wanted = pairs.filter(pl.col("kind").is_in(decision.kinds))
-    eligible = judged.with_columns(eligible=pl.col("kept"))
+    before = wanted.filter(pl.col("kind") == "index").select(
+        id="id_b", known_as="id_a", known_jaccard="jaccard"
+    )
+    judged = judged.join(before, on="id", how="left", maintain_order="left")
+    eligible = judged.with_columns(eligible=pl.col("kept") & pl.col("known_as").is_null())
     policy = decision.duplicates
-    resolved = resolve(wanted, eligible, policy.survivor, sources=policy.sources)
+    resolved = resolve(
+        wanted.filter(pl.col("kind") != "index"), eligible, policy.survivor, sources=policy.sources
+    )
     joined = judged.join(
         resolved.select("id", "cluster_id", "duplicate_of", "kind", "jaccard"),
         on="id",
         how="left",
         maintain_order="left",
     )
-    reason = pl.concat_list(pl.lit("duplicates.") + pl.col("kind"))
-    is_duplicate = pl.col("duplicate_of").is_not_null()
-    failed = pl.when(is_duplicate).then(pl.col("failed").list.concat(reason)).otherwise("failed")
     return joined.with_columns(
-        failed=failed,
-        kept=pl.col("kept") & ~is_duplicate,
-        jaccard=pl.col("jaccard").cast(pl.Float32),
-    ).drop("kind")
+        failed=_with_reasons(),
+        kept=pl.col("kept") & pl.coalesce("known_as", "duplicate_of").is_null(),
+        duplicate_of=pl.coalesce("known_as", "duplicate_of"),
+        jaccard=pl.coalesce("known_jaccard", "jaccard").cast(pl.Float32),
+    ).drop("kind", "known_as", "known_jaccard")
+
+
+def _with_reasons() -> pl.Expr:
+    """`failed` with the kind of duplicate in this run, then that of an earlier batch."""
+    own = pl.concat_list(pl.lit("duplicates.") + pl.col("kind"))
+    failed = (
+        pl.when(pl.col("duplicate_of").is_not_null())
+        .then(pl.col("failed").list.concat(own))
+        .otherwise("failed")
+    )
+    known = pl.concat_list(pl.lit("duplicates.index"))
+    return (
+        pl.when(pl.col("known_as").is_not_null()).then(failed.list.concat(known)).otherwise(failed)
+    )
 
 
 def removed_only_by(judged: pl.DataFrame, steps: Mapping[str, Sequence[str]]) -> dict[str, int]:

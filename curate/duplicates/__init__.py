@@ -14,7 +14,12 @@ from curate.duplicates.evidence import (
 )
 from curate.duplicates.find import Duplicates, find_duplicates
 from curate.duplicates.guard import WipeOutGuard, check_wipe_out
-from curate.duplicates.index import add_to_index, compare_with_index
+from curate.duplicates.index import (
+    add_to_index,
+    compare_with_index,
+    index_parts,
+    index_state,
+)
 from curate.duplicates.pairs import PAIRS_SCHEMA, DuplicatesConfig, find_pairs
 from curate.duplicates.passages import (
     PassagesConfig,
@@ -50,6 +55,8 @@ __all__ = [
     "find_pairs",
     "find_passages",
     "find_repeated_units",
+    "index_parts",
+    "index_state",
     "passage_edits",
     "removal_evidence",
     "resolve",

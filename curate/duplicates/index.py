@@ -5,7 +5,7 @@ that are added one after the other leave the survivors of one run over all of th
 sequence was cut. The index keeps sketches of all documents, and of each survivor where its text
 lies; no text is copied. It is a folder:
 
-    index.json                 parameters, and the batches in order: what is not named is not there
+    index.json                 parameters, and the batches in order: what is not listed is not there
     batch-00000/sketches.parquet   a row a document
     batch-00000/bands.parquet      pairs that share a band, by document number
 
@@ -17,8 +17,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.corpus import write_atomically
+from curate.clean import apply_edits
+from curate.corpus import file_digest, write_atomically
 from curate.corpus.storage import write_bytes_atomically
 from curate.duplicates.increment import Increment, Known, judge_increment
 from curate.duplicates.settings import NearDuplicates
@@ -34,7 +37,10 @@ from curate.duplicates.verification import Parts
 from curate.errors import ConfigError, IntegrityError
 from curate.text import SHINGLE_WORDS
 
-_FORMAT = 1
+_FORMAT = 2
+
+#: A file of documents, or one with the file of edits that make its texts what was judged.
+Shard = Path | tuple[Path, Path]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,33 +48,38 @@ class _Places:
     """Where the text of each document lies and its digest; empty where it does not stay."""
 
     path: pl.Series
+    edits: pl.Series
     row: NDArray[np.int64]
     digest: pl.Series
 
 
 def add_to_index(
     folder: Path,
-    parts: Sequence[Path],
+    parts: Sequence[Shard],
     *,
     near: NearDuplicates | None = None,
     failing: Sequence[str] = (),
+    batch: str | None = None,
 ) -> pl.DataFrame:
     """Judge a batch against an index, and add it as the index's last batch.
 
     Args:
         folder: The index; made if missing.
-        parts: Parquet files with `id` and `text`, in document order. The files of survivors must
+        parts: Parquet files with `id` and `text`, in document order, each alone or with a file of
+            edits (`curate.clean.EDIT_SCHEMA`) that are to be applied. The files of survivors must
             stay where they are: their text is read again when a later batch has a likely copy.
         near: What counts as near; must be that of the index. By default it is, or for a new
             index 0.8 with 14 x 8 bands.
         failing: Ids of documents that fail some other rule and cannot survive.
+        batch: Name of the batch; by default its number. A last batch of this name is replaced.
 
     Returns:
         One row a document of the batch: `id`, `duplicate_of` String (null where it has no copy
         that stays), `kind` "exact" or "near", `jaccard` Float64, `stays` Boolean.
 
     Raises:
-        ConfigError: The index was made with other parameters.
+        ConfigError: The index was made with other parameters, or later batches rest on one of this
+            name.
         InputError: An id occurs twice, in the batch or in the index.
         IntegrityError: A text that the index points to has changed or is gone.
 
@@ -81,10 +92,18 @@ def add_to_index(
     >>> add_to_index(folder / "index", [folder / "tue.parquet"]).row(0)
     ('tue', 'mon', 'exact', 1.0, False)
     """
-    known, header = _open(folder, near)
-    files = [Path(path) for path in parts]
-    increment = judge_increment(known, _reader(files), failing=failing)
-    _save(folder, header, increment, _places_of(files, increment, folder))
+    known, header = _open(folder, near, batch)
+    if len(stored := _batches(folder)) > len(header["batches"]) + 1:
+        raise ConfigError(
+            f"batch {batch!r} of the index {folder} has later batches, which rest on it; build a "
+            "new index to change it"
+        )
+    shards = [(part, None) if isinstance(part, str | Path) else part for part in parts]
+    increment = judge_increment(known, _reader(shards), failing=failing)
+    name = batch or f"{len(header['batches']):05}"
+    _save(folder, (header, name), increment, _places_of(shards, increment, folder))
+    for replaced in stored[len(header["batches"]) :]:
+        shutil.rmtree(folder / replaced["folder"])
     return increment.verdicts
 
 
@@ -94,6 +113,7 @@ def compare_with_index(
     *,
     near: NearDuplicates | None = None,
     failing: Sequence[str] = (),
+    batch: str | None = None,
 ) -> Increment:
     """Judge documents against an index without adding them.
 
@@ -102,6 +122,7 @@ def compare_with_index(
         parts: Gives frames with `id` and `text`, anew each time it is called.
         near: As in `add_to_index`.
         failing: As in `add_to_index`.
+        batch: Name of a batch of the index: it and all later ones count as not there.
 
     Returns:
         `verdicts` as `add_to_index` returns them, and the verified `pairs` behind them.
@@ -115,29 +136,98 @@ def compare_with_index(
     >>> compare_with_index(folder / "index", lambda: [new]).pairs.row(0)
     ('old', 'new', 'exact', 1.0, 1.0)
     """
+    _check_there(folder)
+    return judge_increment(_open(folder, near, batch)[0], parts, failing=failing)
+
+
+def index_state(folder: Path, *, batch: str | None = None) -> list[str]:
+    """A digest of each batch of an index, those before a named one; empty where there is none.
+
+    >>> index_state(Path("no-such-index"))
+    []
+    """
+    return [each["digest"] for each in _before(_batches(folder), batch)]
+
+
+def index_parts(folder: Path, ids: pl.Series) -> Iterator[pl.DataFrame]:
+    """`id`, `text` of those survivors of an index that are asked for, file by file.
+
+    Raises:
+        ConfigError: There is no index.
+        IntegrityError: A text has changed or is gone.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> frame = pl.DataFrame({"id": ["old"], "text": ["to be or not to be"]})
+    >>> frame.write_parquet(folder / "old.parquet")
+    >>> _ = add_to_index(folder / "index", [folder / "old.parquet"])
+    >>> [part.rows() for part in index_parts(folder / "index", pl.Series(["old", "other"]))]
+    [[('old', 'to be or not to be')]]
+    """
+    _check_there(folder)
+    known, _ = _open(folder, None, None)
+    wanted = np.flatnonzero(known.ids.is_in(ids.implode()).to_numpy() & known.stays)
+    for numbers, text in known.read(wanted):
+        yield pl.DataFrame({"id": known.ids.gather(numbers), "text": text})
+
+
+def _check_there(folder: Path) -> None:
     if not (folder / "index.json").exists():
         raise ConfigError(f"{folder} is no index of duplicates: it holds no index.json")
-    return judge_increment(_open(folder, near)[0], parts, failing=failing)
 
 
-def _reader(files: Sequence[Path]) -> Parts:
-    return lambda: (pl.read_parquet(file, columns=["id", "text"]) for file in files)
+def _batches(folder: Path) -> list[dict[str, str]]:
+    """`name`, `folder` and `digest` of each batch, in order."""
+    path = folder / "index.json"
+    if not path.exists():
+        return []
+    stored: list[dict[str, str]] = json.loads(path.read_text("utf-8"))["batches"]
+    return stored
 
 
-def _open(folder: Path, near: NearDuplicates | None) -> tuple[Known, dict[str, Any]]:
+def _before(batches: list[dict[str, str]], batch: str | None) -> list[dict[str, str]]:
+    names = [each["name"] for each in batches]
+    return batches[: names.index(batch)] if batch in names else batches
+
+
+def _reader(shards: Sequence[tuple[Path, Path | None]]) -> Parts:
+    return lambda: (_read(*shard) for shard in shards)
+
+
+def _read(file: Path, edits: Path | None) -> pl.DataFrame:
+    frame = pl.read_parquet(file, columns=["id", "text"])
+    if edits is None:
+        return frame
+    return frame.with_columns(text=apply_edits(frame, pl.read_parquet(edits)))
+
+
+def _open(
+    folder: Path, near: NearDuplicates | None, batch: str | None
+) -> tuple[Known, dict[str, Any]]:
     path = folder / "index.json"
     if not path.exists():
         near = near or NearDuplicates()
-        header = {"parameters": _parameters(near), "near": _settings(near), "batches": []}
+        header: dict[str, Any] = {"parameters": _parameters(near), "near": _settings(near)}
+        header["batches"] = []
         frame, bands = _SKETCHES.to_frame(), _BANDS.to_frame()
     else:
         header = json.loads(path.read_text("utf-8"))
         _check_parameters(path, header["parameters"], near)
         near = NearDuplicates(**header["near"])
-        folders = [folder / name for name in header["batches"]]
-        frame = pl.concat([pl.read_parquet(batch / "sketches.parquet") for batch in folders])
-        bands = pl.concat([pl.read_parquet(batch / "bands.parquet") for batch in folders])
-    places = _Places(path=frame["path"], row=frame["row"].to_numpy(), digest=frame["text_digest"])
+        batches = _before(header["batches"], batch)
+        header = {**header, "batches": batches}
+        folders = [folder / each["folder"] for each in batches]
+        sketches = [pl.read_parquet(home / "sketches.parquet") for home in folders]
+        frame = pl.concat([_SKETCHES.to_frame(), *sketches])
+        bands = pl.concat(
+            [_BANDS.to_frame(), *(pl.read_parquet(home / "bands.parquet") for home in folders)]
+        )
+    places = _Places(
+        path=frame["path"],
+        edits=frame["edits"],
+        row=frame["row"].to_numpy(),
+        digest=frame["text_digest"],
+    )
     width = near.permutations
     signature = frame["signature"].cast(pl.Array(pl.UInt32, width)).to_numpy().reshape(-1, width)
     known = Known(
@@ -194,6 +284,7 @@ _SKETCHES = pl.Schema(
         ("words_digest", pl.Binary()),
         ("stays", pl.Boolean()),
         ("path", pl.String()),
+        ("edits", pl.String()),
         ("row", pl.Int64()),
         ("text_digest", pl.Binary()),
     ]
@@ -201,33 +292,42 @@ _SKETCHES = pl.Schema(
 _BANDS = pl.Schema({"earlier": pl.Int64(), "later": pl.Int64()})
 
 
-def _places_of(files: Sequence[Path], increment: Increment, folder: Path) -> pl.DataFrame:
+def _places_of(
+    shards: Sequence[tuple[Path, Path | None]], increment: Increment, folder: Path
+) -> pl.DataFrame:
     """Where the text of each survivor lies, relative to the index."""
     frames, seen = [], 0
     stays = increment.verdicts["stays"]
-    for file in files:
-        part = pl.read_parquet(file, columns=["text"])
+    for file, edits in shards:
+        part = _read(file, edits)
         mask = stays.slice(seen, part.height)
         digests = [
             _digest(text) if kept else None for text, kept in zip(part["text"], mask, strict=True)
         ]
-        place = os.path.relpath(file, folder)
+        places = (None if p is None else os.path.relpath(p, folder) for p in (file, edits))
+        path, changes = (pl.repeat(p, part.height, dtype=pl.String, eager=True) for p in places)
         frame = pl.DataFrame(
             {
-                "path": pl.repeat(place, part.height, dtype=pl.String, eager=True),
+                "path": path,
+                "edits": changes,
                 "row": np.arange(part.height),
                 "text_digest": pl.Series(digests, dtype=pl.Binary),
             }
         )
         frames.append(frame)
         seen += part.height
-    nothing = _SKETCHES.to_frame().select("path", "row", "text_digest")
+    nothing = _SKETCHES.to_frame().select("path", "edits", "row", "text_digest")
     return pl.concat([nothing, *frames])
 
 
-def _save(folder: Path, header: dict[str, Any], increment: Increment, places: pl.DataFrame) -> None:
-    """Write the batch, then name it: a crash in between leaves the index as it was."""
-    name = f"batch-{len(header['batches']):05}"
+def _save(
+    folder: Path, named: tuple[dict[str, Any], str], increment: Increment, places: pl.DataFrame
+) -> None:
+    """Write the batch, then list it: a crash in between leaves the index as it was."""
+    header, batch = named
+    taken = {each["folder"] for each in _batches(folder)}
+    numbers = (f"batch-{number:05}" for number in count(len(header["batches"])))
+    name = next(each for each in numbers if each not in taken)
     sketch = increment.sketch
     width = sketch.signature.shape[1]
     frame = pl.DataFrame(
@@ -247,7 +347,9 @@ def _save(folder: Path, header: dict[str, Any], increment: Increment, places: pl
     write_atomically(frame.hstack(places).cast(_SKETCHES), folder / name / "sketches.parquet")
     bands = pl.DataFrame({"earlier": earlier, "later": later}, schema=_BANDS)
     write_atomically(bands, folder / name / "bands.parquet")
-    header = {**header, "batches": [*header["batches"], name]}
+    digest = file_digest(folder / name / "sketches.parquet")
+    entry = {"name": batch, "folder": name, "digest": digest}
+    header = {**header, "batches": [*header["batches"], entry]}
     write_bytes_atomically(json.dumps(header, indent=1).encode(), folder / "index.json")
 
 
@@ -256,23 +358,38 @@ def _texts(
 ) -> Iterator[tuple[NDArray[np.int64], pl.Series]]:
     """Texts of documents of the index, read where they lie, file by file."""
     wanted = pl.DataFrame(
-        {"number": rows, "path": places.path.gather(rows), "row": places.row[rows]}
+        {
+            "number": rows,
+            "path": places.path.gather(rows),
+            "edits": places.edits.gather(rows),
+            "row": places.row[rows],
+        }
     )
-    for (path,), group in wanted.group_by("path", maintain_order=True):
-        file = folder / str(path)
-        if not file.exists():
-            raise IntegrityError(f"the index {folder} points to {file}, which is gone")
-        text = pl.read_parquet(file, columns=["text"])["text"]
+    for (path, edits), group in wanted.group_by("path", "edits", maintain_order=True):
+        files = [None if p is None else folder / str(p) for p in (path, edits)]
+        for file in files:
+            if file is not None and not file.exists():
+                raise IntegrityError(f"the index {folder} points to {file}, which is gone")
         numbers = group["number"].to_numpy()
-        if len(text) <= int(group["row"].max()):  # type: ignore[arg-type]
-            raise IntegrityError(f"{file} has lost documents that the index {folder} points to")
-        found = text.gather(group["row"])
-        for number, one in zip(numbers.tolist(), found, strict=True):
+        text = _rows_of(folder, files, group["row"])
+        for number, one in zip(numbers.tolist(), text, strict=True):
             if _digest(one) != places.digest[number]:
                 raise IntegrityError(
-                    f"the text of {ids[number]!r} in {file} has changed since it was indexed"
+                    f"the text of {ids[number]!r} in {files[0]} has changed since it was indexed"
                 )
-        yield numbers, found
+        yield numbers, text
+
+
+def _rows_of(folder: Path, files: Sequence[Path | None], rows: pl.Series) -> pl.Series:
+    """Texts of some rows of a file, edited."""
+    file, edits = files
+    if file is None:
+        raise IntegrityError(f"the index {folder} has lost the place of a survivor")
+    frame = pl.read_parquet(file, columns=["id", "text"])
+    if frame.height <= max(rows):
+        raise IntegrityError(f"{file} has lost documents that the index {folder} points to")
+    some = frame[rows]
+    return some["text"] if edits is None else apply_edits(some, pl.read_parquet(edits))
 
 
 def _digest(text: str) -> bytes:

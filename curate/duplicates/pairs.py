@@ -50,6 +50,9 @@ class DuplicatesConfig:
         passages: Passages of kept documents that stand in earlier ones; None looks for none.
         lines: Lines that many kept documents hold.
         paragraphs: Paragraphs that many kept documents hold.
+        against: Folders of indexes; documents go that one of their survivors already has.
+        index: Folder of one more index of this kind, to which a run adds its own survivors once
+            its report is written; made if missing.
 
     >>> DuplicatesConfig(survivor="newest")
     Traceback (most recent call last):
@@ -66,6 +69,22 @@ class DuplicatesConfig:
     passages: PassagesConfig | None = None
     lines: RepeatedUnits | None = None
     paragraphs: RepeatedUnits | None = None
+    against: tuple[str, ...] = ()
+    index: str | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of pairs that remove a document: `exact`, `near`, and `index` for earlier batches.
+
+        >>> DuplicatesConfig(near=None).kinds
+        ('exact',)
+        """
+        asked = {
+            "exact": self.exact,
+            "near": self.near is not None,
+            "index": bool(self.against) or self.index is not None,
+        }
+        return tuple(kind for kind, wanted in asked.items() if wanted)
 
     @property
     def cuts(self) -> tuple[str, ...]:
@@ -78,6 +97,8 @@ class DuplicatesConfig:
             raise ConfigError(unknown_name("survivor policy", self.survivor, SURVIVOR_POLICIES))
         if self.memory_mb is not None and self.memory_mb < 1:
             raise ConfigError(f"memory_mb = {self.memory_mb!r}; allowed: 1 or more, or nothing")
+        if "index" in self.kinds and self.near is None:
+            raise ConfigError("duplicates.against and duplicates.index need duplicates.near")
         contained = self.near is not None and self.near.containment is not None
         if contained and self.survivor != "longest":
             raise ConfigError(
