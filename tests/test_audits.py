@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from curate.audits import Audit, AuditConfig, Gate, audit, check_gate, impact
-from curate.audits._cells import lay_out, rates_by_group
+from curate.audits import Audit, AuditConfig, Gate, Losses, audit, check_gate, impact
+from curate.audits._cells import lay_out, population, rates_by_group
 from curate.errors import ConfigError, GateError
 from curate.statistics import benjamini_hochberg, binomial_band, clustered_share
 
@@ -39,6 +39,7 @@ def row_of(table, group):
 
 
 STEP = {"s": ["s.r"]}
+W = ("documents", "tokens")
 
 
 def test_table_has_the_agreed_columns():
@@ -177,6 +178,48 @@ def test_groups_that_look_favoured_lend_innocents_no_certainty():
     assert before["q"] / 2 <= after["q"] <= before["q"]
 
 
+def edited(rng, *, a, b, n=1000):
+    """Two sources; a step takes a tenth of the text of some documents: of shares a and b."""
+    touched = np.concatenate([rng.random(n) < a, rng.random(n) < b])
+    return pl.DataFrame(
+        {
+            "source": ["a"] * n + ["b"] * n,
+            "failed": pl.Series([["s.r"]] * 200 + [[]] * (2 * n - 200), dtype=pl.List(pl.String)),
+            "mask": np.where(touched, 0.1, 0.0),
+            "words": rng.integers(1, 100, 2 * n),
+            "bytes": rng.integers(1, 1000, 2 * n),
+        }
+    )
+
+
+def test_steps_that_edit_are_audited_by_the_share_of_text_they_take():
+    frame = edited(np.random.default_rng(1), a=0.3, b=0.1)
+    losses = Losses(columns={"mask": "mask"}, weight="bytes")
+    table = impact(frame, steps=STEP, group="source", tokens="words", losses=losses)
+    rows = table.filter(step="mask", group="a", population="marginal")
+    documents, tokens = (rows.row(by_predicate=pl.col("weight") == w, named=True) for w in W)
+    own = frame.filter(source="a")
+
+    assert table["step"].unique(maintain_order=True).to_list() == ["mask", "s"]
+    assert documents["excess_removal"] == pytest.approx(
+        own["mask"].mean() - frame.filter(source="b")["mask"].mean()
+    )
+    assert abs(tokens["removed"] - (own["mask"] * own["bytes"]).sum()) <= 1
+    assert documents["q"] < 1e-6  # though no document's worth of text is expected to go ten times
+    assert documents["state"] == "flag"
+    assert documents["adjusted_removal_ratio"] is None
+    later = table.filter(step="s").drop("q")
+    alone = impact(frame, steps=STEP, group="source", tokens="words").drop("q")
+    assert later.equals(alone)  # nothing has left when the rules begin
+
+
+def test_a_step_that_touches_few_documents_cannot_be_told():
+    frame = edited(np.random.default_rng(2), a=0.009, b=0.005)
+    table = impact(frame, steps={}, group="source", losses=Losses(columns={"mask": "mask"}))
+
+    assert set(table["state"].drop_nulls()) == {"not enough documents"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -247,7 +290,8 @@ def test_sums_over_cells_equal_brute_force(clusters, weighted):
     cluster[group == 1] %= 7
     weight = rng.integers(1, 50, n).astype(float) if weighted else np.ones(n)
     removed = (rng.random(n) < 0.1 + 0.2 * (cluster % 3 == 0)) * weight
-    _, own, rest = rates_by_group(lay_out(group, cluster), removed, weight)
+    layout = lay_out(group, cluster)
+    _, own, rest = rates_by_group(layout, removed, population(layout, weight))
     for k in range(4):
         for members, found in ((group == k, own), (group != k, rest)):
             size = np.bincount(cluster[members], weight[members], clusters)
@@ -271,8 +315,8 @@ def test_copies_on_both_sides_widen_the_comparison():
     removed = np.zeros(2 * pairs)
     removed[2 * np.arange(pairs) + np.random.default_rng(2).integers(0, 2, pairs)] = 1
     weight = np.ones(2 * pairs)
-    _, together, _ = rates_by_group(lay_out(group, cluster), removed, weight)
-    _, apart, _ = rates_by_group(lay_out(group, np.arange(2 * pairs)), removed, weight)
+    layouts = lay_out(group, cluster), lay_out(group, np.arange(2 * pairs))
+    together, apart = (rates_by_group(x, removed, population(x, weight))[1] for x in layouts)
 
     assert together.variance[0] == pytest.approx(2 * apart.variance[0], rel=0.02)
 

@@ -1,5 +1,7 @@
 """Null coverage of the audit's closed forms: 10,000 corpora each, exact bands, no lucky seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,28 @@ def test_removal_tests_hold_their_level(sizes, correlation):
         shares.append(clustered_share(rng.binomial(size, chance), np.full(chance.shape, size)))
     rejected = int((compare_rates(*adjust_for_design(*shares)).p < 0.05).sum())
     print("removal ratio", sizes, correlation, rejected / N)
+
+    assert rejected <= binomial_band(N, 0.05)[1]
+    assert rejected >= binomial_band(N, 0.015)[0]
+
+
+@pytest.mark.parametrize("sizes", [(300, 3000), (1000, 1000)])
+@pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
+def test_tests_of_lost_text_hold_their_level(sizes, correlation):
+    """A step takes a tenth of the text of one document in five, in clusters of 25."""
+    rng, touched, part, size = np.random.default_rng(7), 0.2, 0.1, 25
+    rate = touched * part
+    dispersion = (touched * part**2 - rate**2) / (rate * (1 - rate))
+    shares = []
+    for n in sizes:
+        chance = np.full((N, n // size), touched)
+        if correlation:
+            k = 1 / correlation - 1
+            chance = rng.beta(touched * k, (1 - touched) * k, chance.shape)
+        found = clustered_share(part * rng.binomial(size, chance), np.full(chance.shape, size))
+        shares.append(replace(found, dispersion=dispersion))
+    rejected = int((compare_rates(*adjust_for_design(*shares)).p < 0.05).sum())
+    print("lost text", sizes, correlation, rejected / N)
 
     assert rejected <= binomial_band(N, 0.05)[1]
     assert rejected >= binomial_band(N, 0.015)[0]

@@ -17,7 +17,7 @@ from curate.audits.association import association, distinctive_words, log_odds_z
 from curate.audits.counterfactual import SwapDesign, SwapTest, swap_test
 from curate.audits.difference import audit_difference
 from curate.audits.gate import STRATA, Audit, AuditConfig, Gate, audit, check_gate, explained
-from curate.audits.impact import impact
+from curate.audits.impact import Losses, impact
 from curate.audits.lexicons import Entry, Lexicon, add_lexicon_groups, load_lexicon
 from curate.audits.remedies import reweigh, reweigh_alike
 from curate.audits.representation import Representation, representation
@@ -35,6 +35,7 @@ __all__ = [
     "Entry",
     "Gate",
     "Lexicon",
+    "Losses",
     "Representation",
     "SwapDesign",
     "SwapTest",

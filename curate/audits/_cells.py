@@ -65,19 +65,36 @@ class Sums(NamedTuple):
     largest_other_share: Floats
 
 
+class Population(NamedTuple):
+    """Weight of each document (0 takes it out), its sums by cell, its squares' by group."""
+
+    weight: Floats
+    n: Floats
+    squares: Floats
+
+
+def population(layout: Layout, weight: Floats) -> Population:
+    """What all steps share that see the same documents."""
+    n = _sums(layout.cell, weight, layout.cell_group.size)
+    return Population(weight, n, _sums(layout.group, weight**2, layout.groups))
+
+
 def rates_by_group(
-    layout: Layout, removed: Floats, weight: Floats
+    layout: Layout, removed: Floats, people: Population, *, partial: bool = False
 ) -> tuple[Sums, ClusteredShare, ClusteredShare]:
     """Removal rate of each group and of the rest of the corpus, with clustered variances.
 
     Args:
         layout: Groups and clusters of the documents.
-        removed: Weight of each removed document, 0 for the others.
-        weight: Weight of each document; 0 takes it out of the population.
+        removed: Removed weight of each document, 0 for most.
+        people: The documents' weights.
+        partial: Whether a document can be removed in part; rates then spread less than shares
+            of wholes, which their `dispersion` says.
     """
-    n, x = (_sums(layout.cell, v, len(layout.cell_group)) for v in (weight, removed))
+    rows = np.flatnonzero(removed)
+    n, x = people.n, _sums(layout.cell[rows], removed[rows], layout.cell_group.size)
     sums = _totals(*(_sums(layout.cell_group, v, layout.groups) for v in (n, x)))
-    squares = _sums(layout.group, weight**2, layout.groups)
+    squares = people.squares
     with np.errstate(divide="ignore", invalid="ignore"):
         rates = np.stack([sums.x / sums.n, sums.x_rest / sums.n_rest])
     kernel = np.nan_to_num(rates), np.stack([sums.n, sums.n_rest])
@@ -106,7 +123,25 @@ def rates_by_group(
     with np.errstate(divide="ignore", invalid="ignore"):
         widening = np.fmax(1.0, (variance - 2 * parts[5]) / variance)
     own = replace(own, variance=own.variance * widening)
-    return sums, own, replace(rest, variance=rest.variance * widening)
+    rest = replace(rest, variance=rest.variance * widening)
+    if not partial:
+        return sums, own, rest
+    both = _dispersions(layout, removed[rows], rows, people, rates)
+    return sums, replace(own, dispersion=both[0]), replace(rest, dispersion=both[1])
+
+
+def _dispersions(
+    layout: Layout, removed: Floats, rows: Codes, people: Population, rates: Floats
+) -> Floats:
+    """Variance of documents' shares over that of wholes of the same rate: groups, then rests."""
+    group, weight = layout.group[rows], people.weight[rows]
+    sums = [_sums(group, v, layout.groups) for v in (removed**2, removed * weight)]
+    own = np.stack([*sums, people.squares])
+    squares, products, weights = np.stack([own, own.sum(1, keepdims=True) - own], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = squares - 2 * rates * products + rates**2 * weights
+        found = spread / (rates * (1 - rates) * weights)
+    return np.clip(np.where(np.isfinite(found), found, 1.0), 1e-9, 1.0)
 
 
 def _totals(n: Floats, x: Floats) -> Sums:

@@ -15,7 +15,8 @@ Reads verdicts, runs nothing again. Notable choices, and their price:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.audits._adjusted import SCHEMA, adjusted_rows
-from curate.audits._cells import Layout, Sums, lay_out, rates_by_group
+from curate.audits._cells import Layout, Population, Sums, lay_out, population, rates_by_group
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
     RateComparison,
@@ -73,6 +74,21 @@ _COLUMNS = (
     "odds_ratio_high",
     *SCHEMA,
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Losses:
+    """Steps that take parts of documents: they edit, and come before those that remove.
+
+    Attributes:
+        columns: Step → column with the share of the document's text that it takes, 0 to 1.
+        weight: Numeric column with the size of the original text, for the rows by tokens.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    weight: str | None = None
+
+
 _TESTED = (pl.col("population") == "marginal") & (pl.col("weight") == "documents")
 
 
@@ -84,6 +100,7 @@ def impact(  # noqa: PLR0913 - each names columns of one role
     tokens: str | None = None,
     cluster: str | None = None,
     strata: Sequence[str] = (),
+    losses: Losses | None = None,
 ) -> pl.DataFrame:
     """Removal of each group by each step, against the rest of the corpus.
 
@@ -102,6 +119,8 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         strata: Columns that may explain a difference, e.g. `("words", "source", "language")`:
             numeric ones are cut at their quantiles, the values of others are strata. A group
             column is never its own stratum.
+        losses: Steps that edit. What they "remove" of a document is the share of its text that
+            they take; such rows have no adjusted ratio.
 
     Returns:
         One row per group column, step, population (`marginal`: this step alone on all native
@@ -137,25 +156,36 @@ def impact(  # noqa: PLR0913 - each names columns of one role
     [('books', 0.25, 'no flag'), ('forum', 4.0, 'flag')]
     """
     columns = [group] if isinstance(group, str) else list(group)
-    frame = _native(verdicts, columns, [tokens, cluster, *strata])
-    if not steps:
+    losses = losses or Losses()
+    taken = losses.columns.values()
+    frame = _native(verdicts, columns, [tokens, cluster, *strata, *taken, losses.weight])
+    if not steps and not losses.columns:
         raise ConfigError("steps is empty: an audit needs at least one step with its rules")
     if frame.is_empty():
         raise ConfigError("the verdicts hold no native document: nothing to audit")
     failed = _failed_by_step(frame, steps)
-    weights = {"documents": np.ones(frame.height)}
+    work = [
+        *((step, _numbers(frame, name), True) for step, name in losses.columns.items()),
+        *((step, hit.astype(np.float64), False) for step, hit in failed.items()),
+    ]
+    weights = {"documents": (np.ones(frame.height),) * 2}
     if tokens is not None:
-        weights["tokens"] = frame[tokens].cast(pl.Float64).fill_null(0.0).to_numpy()
+        sizes = _numbers(frame, tokens)
+        weights["tokens"] = (sizes, _numbers(frame, losses.weight) if losses.weight else sizes)
     variables = list(dict.fromkeys(strata))
     tables = []
     for column in columns:
         labels = frame[column].cast(pl.String).fill_null(MISSING_GROUP)
         names, codes = labels.unique().sort(), _cluster_codes(frame, column, cluster)
         layout = lay_out(_codes(labels, names), codes)
-        crude = _audit_column(column, names, layout, failed, weights)
+        crude = _audit_column((column, names), layout, work, weights)
         others = [v for v in variables if v != column]
         tables.append(_with_adjusted(crude, frame.select(others), layout, failed, codes))
     return _judged(pl.concat(tables))
+
+
+def _numbers(frame: pl.DataFrame, column: str) -> Floats:
+    return frame[column].cast(pl.Float64).fill_null(0.0).to_numpy()
 
 
 def _native(
@@ -189,22 +219,39 @@ def _failed_by_step(frame: pl.DataFrame, steps: Steps) -> dict[str, NDArray[np.b
 
 
 def _audit_column(
-    column: str,
-    names: pl.Series,
+    column: tuple[str, pl.Series],
     layout: Layout,
-    failed: Mapping[str, NDArray[np.bool_]],
-    weights: Mapping[str, Floats],
+    work: Sequence[tuple[str, Floats, bool]],
+    weights: Mapping[str, tuple[Floats, Floats]],
 ) -> pl.DataFrame:
-    keys, found = [], []
-    for step, population, hit, alive in _populations(failed):
-        for weight, values in weights.items():
-            keys.append((step, population, weight, column))
-            found.append(_compare(layout, hit, alive * values))
-    sums, group, rest = (_joined(parts) for parts in zip(*found, strict=True))
+    """Crude rows of one group column: every step, population and weight, then group."""
+    (name, names), keys, found = column, [], []
+    everyone = {w: [population(layout, size) for size in both] for w, both in weights.items()}
+    alive = np.ones(layout.group.size)
+    for step, hit, partial in work:
+        for kind in ("marginal", "cumulative"):
+            for weight in weights:
+                people = everyone[weight][int(partial)]
+                if kind == "cumulative" and not alive.all():
+                    people = population(layout, people.weight * alive)
+                keys.append((step, kind, weight, name))
+                found.append(_compare(layout, hit, people, partial=partial))
+        alive *= 1.0 if partial else 1.0 - hit
+    sums, group, rest = (_joined(parts) for parts in zip(*(f[:3] for f in found), strict=True))
     heads = pl.DataFrame(keys, schema=_COLUMNS[:4], orient="row")
     heads = heads.select(pl.all().repeat_by(len(names)).explode())
     groups = pl.concat([names.alias("group")] * len(keys))
-    return pl.concat([heads.with_columns(groups), _rows(sums, group, rest)], how="horizontal")
+    rows = _rows(sums, group, rest, np.concatenate([f[3] for f in found]))
+    return pl.concat([heads.with_columns(groups), rows], how="horizontal")
+
+
+def _compare(
+    layout: Layout, hit: Floats, people: Population, *, partial: bool
+) -> tuple[Sums, Share, Share, Floats]:
+    """Rates on both sides with their effective sizes, and the larger dispersion."""
+    sums, own, rest = rates_by_group(layout, hit * people.weight, people, partial=partial)
+    dispersion = np.maximum(own.dispersion, rest.dispersion) * np.ones(layout.groups)
+    return sums, *adjust_for_design(own, rest), dispersion
 
 
 def _with_adjusted(
@@ -252,31 +299,14 @@ def _cluster_codes(frame: pl.DataFrame, column: str, cluster: str | None) -> NDA
     return np.unique(codes, return_inverse=True)[1]
 
 
-def _populations(
-    failed: Mapping[str, NDArray[np.bool_]],
-) -> Iterator[tuple[str, str, NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Every step with the documents it removes, among all and among earlier survivors."""
-    alive: NDArray[np.bool_] | None = None
-    for step, hit in failed.items():
-        everyone = np.ones_like(hit)
-        alive = everyone if alive is None else alive
-        yield step, "marginal", hit, everyone
-        yield step, "cumulative", hit, alive
-        alive = alive & ~hit
-
-
-def _compare(layout: Layout, hit: NDArray[np.bool_], weight: Floats) -> tuple[Sums, Share, Share]:
-    sums, own, rest = rates_by_group(layout, hit * weight, weight)
-    return sums, *adjust_for_design(own, rest)
-
-
-def _rows(sums: Sums, group: Share, rest: Share) -> pl.DataFrame:
+def _rows(sums: Sums, group: Share, rest: Share, dispersion: Floats) -> pl.DataFrame:
     """One row a group: rates, ratios and their intervals, before the family is corrected."""
     removal = compare_rates(group, rest)
     keep = compare_rates(_complement(group), _complement(rest))
     with np.errstate(divide="ignore", invalid="ignore"):
         overall = (sums.x + sums.x_rest) / (sums.n + sums.n_rest)
-    expected = np.minimum(sums.n, sums.n_rest) * np.nan_to_num(overall)
+    # Parts of documents count as the wholes that would be as certain.
+    expected = np.minimum(sums.n, sums.n_rest) * np.nan_to_num(overall) / dispersion
     enough = (expected >= MIN_EXPECTED_REMOVALS) & (removal.df > 0)
     smallest = smallest_detectable_ratio(
         rest.rate, (group.size, rest.size), quantile=t_quantile(0.95, np.nan_to_num(removal.df))

@@ -28,6 +28,8 @@ class ClusteredShare:
     `size` is (sum of weights)² / sum of squared weights: the documents, where all weigh the
     same. `cluster_size` is in the same unit the size of a typical document's cluster.
     `variance` is the jackknife's over clusters, NaN where there are fewer than two.
+    `dispersion` is the documents' variance over that of documents which are hit whole or not at
+    all: 1, or less where a hit can be a part of a document.
     """
 
     rate: Floats
@@ -35,6 +37,7 @@ class ClusteredShare:
     variance: Floats
     clusters: Floats
     cluster_size: Floats
+    dispersion: Floats | float = 1.0
 
 
 def clustered_share(hits: ArrayLike, weights: ArrayLike) -> ClusteredShare:
@@ -88,7 +91,8 @@ def adjust_for_design(group: ClusteredShare, rest: ClusteredShare) -> tuple[Shar
 
 def _design_effect(share: ClusteredShare) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
-        effect = share.variance * share.size / (share.rate * (1 - share.rate))
+        wholes = share.rate * (1 - share.rate) * share.dispersion
+        effect = share.variance * share.size / wholes
     return np.where(np.isfinite(effect), effect, np.nan)
 
 
@@ -101,7 +105,7 @@ def _intraclass(effect: Floats, share: ClusteredShare) -> Floats:
 def _effective(share: ClusteredShare, own: Floats, correlation: Floats) -> Share:
     predicted = 1 + np.maximum(share.cluster_size - 1, 0.0) * correlation
     effect = np.maximum(np.fmax(own, predicted), 1.0)
-    return Share(share.rate, share.size / effect, share.clusters - 1)
+    return Share(share.rate, share.size / (effect * share.dispersion), share.clusters - 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
