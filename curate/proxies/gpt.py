@@ -2,10 +2,9 @@
 
 Needs torch (`pip install curate-corpus[train]`), which is imported when the first ladder starts.
 
-A ladder is one trunk at constant rate after a short warm-up; at (1 − decay) of each budget a copy
-branches off, sees the budget's last tokens while its rate falls to zero, and is scored. So every
-scored model is a decayed one. Documents are scored with a fresh context each, in windows: a longer
-one is read in steps of half a context, so that every token but the first ones sees at least half.
+Every scored model is a decayed branch of one trunk (`curate.proxies.trunk`). Documents are scored
+with a fresh context each, in windows: a longer one is read in steps of half a context, so that
+every token but the first ones sees at least half.
 
 A model that lacks steps cannot tell good text from filler: keep the batch small, and give a cell a
 say only if its calibrator admits it.
@@ -16,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import Self
+from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ class GptSettings:
         weight_decay: Decoupled (AdamW), on matrices and not on gains.
         clip_norm: Largest norm of a step's gradient.
         second_moment: AdamW's β2: how long squared gradients are remembered.
+        precision: Of the operands of matrix products in training; models are scored in float32.
 
     Raises:
         ConfigError: A number that cannot be.
@@ -53,14 +54,15 @@ class GptSettings:
     width: int
     layers: int = 2
     heads: int = 2
-    context: int = 256
-    batch_sequences: int = 1
+    context: int = 64
+    batch_sequences: int = 4
     peak_rate: float = 2e-3
     warm_up_steps: int = 20
     decay_fraction: float = 0.25
     weight_decay: float = 0.1
     clip_norm: float = 1.0
     second_moment: float = 0.99
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
@@ -78,9 +80,10 @@ class GptSettings:
         return self.context * self.batch_sequences
 
 
-# Batch 1, and rates at which inert filler at one half costs a factor of two (docs/decisions/0010).
-# At these budgets half the rate lacks steps (1.6), and a batch of 8 gives 1.0 and 1.3. The
-# calibrator of each run decides anew.
+CHECKPOINT_SECONDS = 10.0
+
+# Four short windows a step: of a single long one a step's gradient is one document's
+# (docs/decisions/0018). The calibrator of each run decides anew whether a cell has a say.
 DEFAULT_SETTINGS: Mapping[str, GptSettings] = {
     "width32": GptSettings(width=32, heads=2, peak_rate=2e-3),
     "width64": GptSettings(width=64, heads=4, peak_rate=1e-3),
@@ -102,6 +105,8 @@ class Gpt:
 
     Attributes:
         vocabulary: Number of token ids.
+        checkpoints: Folder in which ladders under way are kept, so that a killed run goes on with
+            the same numbers; `None` = nowhere.
         settings: By size.
 
     >>> Gpt().sizes
@@ -109,6 +114,7 @@ class Gpt:
     """
 
     vocabulary: int = 1024
+    checkpoints: Path | None = None
     settings: Mapping[str, GptSettings] = field(default_factory=lambda: DEFAULT_SETTINGS)
 
     @property
@@ -169,35 +175,15 @@ class Gpt:
                 "the gpt family needs torch: pip install 'curate-corpus[train]', "
                 "or take families = ['kneser_ney']"
             )
-        from curate.proxies import transformer
+        from curate.proxies import transformer, trunk
 
-        tokens = _windows_mixed(tokens, budgets, context=settings.context, seed=seed)
-        trunk = transformer.start(settings, vocabulary=self.vocabulary, seed=seed)
-        for budget in budgets:
-            branch = transformer.climb(trunk, tokens, budget=budget)
-            yield LadderPoint(
-                n_tokens=budget,
-                n_params=branch.n_params,
-                document_bits=transformer.score(branch, evaluation),
-            )
-
-
-def _windows_mixed(
-    tokens: NDArray[np.uint16], budgets: Sequence[int], *, context: int, seed: int
-) -> NDArray[np.uint16]:
-    """The sequence with its windows shuffled between one budget and the next.
-
-    Every budget still holds its own prefix and nothing else, but no model ends its training on
-    one long document: that alone made a model of 50,000 tokens worse by .25 bits a byte.
-
-    >>> _windows_mixed(np.arange(8, dtype=np.uint16), [4, 8], context=2, seed=3).tolist()
-    [2, 3, 0, 1, 4, 5, 6, 7]
-    """
-    rng = np.random.default_rng([seed, 13])
-    mixed, start = tokens[: budgets[-1]].copy(), 0
-    for budget in budgets:
-        whole = start + (budget - start) // context * context
-        windows = mixed[start:whole].reshape(-1, context)
-        mixed[start:whole] = windows[rng.permutation(len(windows))].ravel()
-        start = budget
-    return mixed
+        starts = trunk.window_starts(budgets, context=settings.context, seed=seed)
+        course = trunk.Course(tokens=tokens, budgets=budgets, starts=starts, evaluation=evaluation)
+        model = transformer.start(settings, vocabulary=self.vocabulary, seed=seed)
+        ladder, save = trunk.Ladder(trunk=model), None
+        if self.checkpoints is not None:
+            digest = course.digest(model, seed=seed)
+            path = self.checkpoints / f"{digest}.npz"
+            trunk.restore(ladder, path, digest)
+            save = trunk.saver(path, digest, seconds=CHECKPOINT_SECONDS)
+        yield from trunk.climb(course, ladder, save=save)

@@ -1,7 +1,7 @@
 """A small decoder-only transformer on one thread: rotary positions, RMSNorm, tied embeddings.
 
-All parameters lie in one flat buffer, and so do their gradients: clipping and the optimiser are a
-handful of operations a step, which is what counts at widths where a step takes milliseconds.
+All parameters lie in one flat buffer, and so do their gradients and the optimiser's moments: a
+step ends in two passes over them, and a checkpoint is three arrays.
 
 Two choices matter much when there are only some hundred steps. Embeddings are brought to norm
 before the first block (else its output drowns them: 3.06 against 2.71 bits a byte after 200,000
@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.proxies import _engine as engine
+from curate.proxies import _transformer_kernel as kernels
 from curate.proxies.protocol import Evaluation
 
 if TYPE_CHECKING:
@@ -28,7 +29,25 @@ if TYPE_CHECKING:
     from curate.proxies.gpt import GptSettings
 
 BOUNDARY = 0
-_SCORED_TOKENS = 8192  # tokens of one scoring batch, padding included
+FIRST_MOMENT = 0.9  # AdamW's β1
+_SCORED_TOKENS = 4096  # tokens of one scoring batch, padding included
+
+__all__ = [
+    "BOUNDARY",
+    "FIRST_MOMENT",
+    "Model",
+    "batch",
+    "batches",
+    "copy",
+    "logits",
+    "one_thread",
+    "padded",
+    "score",
+    "shapes",
+    "start",
+    "train_step",
+    "windows",
+]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -39,23 +58,37 @@ class Model:
         settings: Its size and training.
         vocabulary: Number of token ids.
         flat: All parameters, matrices before gains.
-        weights: The same numbers by name, as leaves of the gradient.
-        optimiser: AdamW over `flat`.
+        gradient: Of all of them; 0 between two steps.
+        first: AdamW's mean of gradients.
+        second: AdamW's mean of squared gradients.
+        weights: Views into `flat` by name.
+        gradients: Views into `gradient` by name.
         step: Steps taken.
+        losses: Of all steps so far, nats a token.
+        room: Memory of a training step, made at the first one.
     """
 
     settings: GptSettings
     vocabulary: int
     flat: Tensor
-    weights: dict[str, Tensor]
-    optimiser: Any
     gradient: Tensor
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    weights: dict[str, Tensor]
+    gradients: dict[str, Tensor]
     step: int = 0
+    losses: list[float] = field(default_factory=list)
+    room: engine.Room | None = None
 
     @property
     def n_params(self) -> int:
         """Trained numbers, the tied embedding once."""
         return int(self.flat.numel())
+
+    @property
+    def n_matrices(self) -> int:
+        """Numbers in matrices: those that weight decay acts on."""
+        return sum(int(w.numel()) for w in self.weights.values() if w.ndim == 2)
 
 
 def shapes(settings: GptSettings, *, vocabulary: int) -> dict[str, tuple[int, ...]]:
@@ -110,34 +143,34 @@ def _assemble(settings: GptSettings, vocabulary: int, flat: Tensor) -> Model:
     import torch
 
     gradient = torch.zeros_like(flat)
-    weights, at, decayed = {}, 0, 0
-    for name, shape in shapes(settings, vocabulary=vocabulary).items():
-        end = at + int(np.prod(shape))
-        weights[name] = flat[at:end].view(shape).detach().requires_grad_()
-        weights[name].grad = gradient[at:end].view(shape)
-        at = end
-        decayed = end if len(shape) == 2 else decayed
-    parts = [flat[:decayed].detach(), flat[decayed:].detach()]
-    parts[0].grad, parts[1].grad = gradient[:decayed], gradient[decayed:]
-    groups = [
-        {"params": [parts[0]], "weight_decay": settings.weight_decay},
-        {"params": [parts[1]], "weight_decay": 0.0},
-    ]
+    parts = shapes(settings, vocabulary=vocabulary)
     return Model(
         settings=settings,
         vocabulary=vocabulary,
         flat=flat,
-        weights=weights,
-        optimiser=torch.optim.AdamW(groups, betas=(0.9, settings.second_moment), fused=True),
         gradient=gradient,
+        first=np.zeros(flat.numel(), np.float32),
+        second=np.zeros(flat.numel(), np.float32),
+        weights=_views(flat, parts),
+        gradients=_views(gradient, parts),
     )
 
 
-def _copy(model: Model) -> Model:
-    copy = _assemble(model.settings, model.vocabulary, model.flat.clone())
-    copy.optimiser.load_state_dict(deepcopy(model.optimiser.state_dict()))
-    copy.step = model.step
-    return copy
+def _views(flat: Tensor, parts: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    found, at = {}, 0
+    for name, shape in parts.items():
+        end = at + int(np.prod(shape))
+        found[name] = flat[at:end].view(shape)
+        at = end
+    return found
+
+
+def copy(model: Model) -> Model:
+    """A model of its own in the same state; it makes its own room."""
+    twin = _assemble(model.settings, model.vocabulary, model.flat.clone())
+    twin.first[:], twin.second[:] = model.first, model.second
+    twin.step, twin.losses = model.step, list(model.losses)
+    return twin
 
 
 def logits(model: Model, inputs: Tensor) -> Tensor:
@@ -156,89 +189,57 @@ def logits(model: Model, inputs: Tensor) -> Tensor:
     >>> tuple(logits(model, torch.zeros(2, 5, dtype=torch.long)).shape)
     (2, 5, 16)
     """
-    from torch.nn import functional
-
-    weights, shape = model.weights, (model.settings.width,)
-    turns = _turns(inputs.shape[1], shape[0] // model.settings.heads)
-    hidden = functional.rms_norm(functional.embedding(inputs, weights["embedding"]), shape)
-    for layer in range(model.settings.layers):
-        normed = functional.rms_norm(hidden, shape, weights[f"{layer}.attention_gain"])
-        hidden = hidden + _attention(model, layer, normed, turns)
-        normed = functional.rms_norm(hidden, shape, weights[f"{layer}.forward_gain"])
-        inner = functional.linear(normed, weights[f"{layer}.forward_in"]).relu().square()
-        hidden = hidden + functional.linear(inner, weights[f"{layer}.forward_out"])
-    hidden = functional.rms_norm(hidden, shape, weights["last_gain"])
-    return functional.linear(hidden, weights["embedding"])
+    shape = (int(inputs.shape[0]), int(inputs.shape[1]))
+    room = engine.make_room(model.settings, vocabulary=model.vocabulary, shape=shape)
+    found = engine.forward(room, model.weights, inputs.reshape(-1).numpy())
+    return found.view(*shape, model.vocabulary)
 
 
-def _turns(positions: int, head_width: int) -> Tensor:
-    """Rotary positions as complex numbers of length 1, shape (positions, head_width / 2)."""
-    import torch
+def batch(
+    tokens: NDArray[np.uint16], starts: NDArray[np.int64], context: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Inputs and targets of the windows at `starts`; the first input is what stands before.
 
-    speeds = 10_000.0 ** -torch.arange(0, 1, 2 / head_width)
-    angles = torch.outer(torch.arange(positions, dtype=torch.float32), speeds)
-    return torch.polar(torch.ones_like(angles), angles)
-
-
-def _attention(model: Model, layer: int, normed: Tensor, turns: Tensor) -> Tensor:
-    import torch
-    from torch.nn import functional
-
-    windows, positions, width = normed.shape
-    heads = model.settings.heads
-    joint = functional.linear(normed, model.weights[f"{layer}.attention_in"])
-    joint = joint.view(windows, positions, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-    pairs = torch.view_as_complex(joint[:2].unflatten(-1, (-1, 2)).contiguous())
-    queries, keys = torch.view_as_real(pairs * turns).flatten(-2)
-    mixed = functional.scaled_dot_product_attention(queries, keys, joint[2], is_causal=True)
-    mixed = mixed.transpose(1, 2).reshape(windows, positions, width)
-    return functional.linear(mixed, model.weights[f"{layer}.attention_out"])
-
-
-def climb(trunk: Model, tokens: NDArray[np.uint16], *, budget: int) -> Model:
-    """Train the trunk on to where `budget`'s decay begins; give its decayed branch.
-
-    Args:
-        trunk: The model, which goes on at constant rate; not yet past that point.
-        tokens: The whole training sequence.
-        budget: Tokens that the branch has seen in the end.
+    >>> inputs, targets = batch(np.array([5, 6, 7, 8], np.uint16), np.array([2, 0]), 2)
+    >>> inputs.tolist(), targets.tolist()
+    ([6, 7, 0, 5], [7, 8, 5, 6])
     """
-    settings = trunk.settings
-    steps = budget // settings.step_tokens
-    constant = steps - max(1, round(steps * settings.decay_fraction))
-    with _one_thread():
-        while trunk.step < constant:
-            _train_step(trunk, tokens, share=1.0)
-        branch = _copy(trunk)
-        while branch.step < steps:
-            _train_step(branch, tokens, share=(steps - branch.step) / (steps - constant))
-    return branch
+    places = starts[:, None] + np.arange(context)
+    inputs = np.where(places > 0, tokens[places - 1], BOUNDARY)
+    return inputs.ravel().astype(np.int64), tokens[places].ravel().astype(np.int64)
 
 
-def _train_step(model: Model, tokens: NDArray[np.uint16], *, share: float) -> float:
-    """One step at `share` of the peak rate; its loss in nats a token."""
-    import torch
-    from torch.nn import functional
-
+def train_step(
+    model: Model, tokens: NDArray[np.uint16], starts: NDArray[np.int64], *, share: float
+) -> float:
+    """One step on the windows at `starts`, at `share` of the peak rate; nats a token before it."""
     settings = model.settings
-    first = model.step * settings.step_tokens
-    targets = tokens[first : first + settings.step_tokens].astype(np.int64)
-    before = tokens[first - 1] if first else BOUNDARY
-    inputs = np.concatenate([[before], targets[:-1]])
-    window = (settings.batch_sequences, settings.context)
-    found = logits(model, torch.from_numpy(inputs).view(window))
-    loss = functional.cross_entropy(found.flatten(0, 1), torch.from_numpy(targets))
-    loss.backward()
-    norm = float(torch.linalg.vector_norm(model.gradient))
-    if norm > settings.clip_norm:
-        model.gradient.mul_(settings.clip_norm / norm)
-    warmth = min(1.0, (model.step + 1) / settings.warm_up_steps)
-    for group in model.optimiser.param_groups:
-        group["lr"] = settings.peak_rate * share * warmth
-    model.optimiser.step()
-    model.gradient.zero_()
+    if model.room is None:
+        shape = (settings.batch_sequences, settings.context)
+        low = settings.precision == "bfloat16"
+        model.room = engine.make_room(settings, vocabulary=model.vocabulary, shape=shape, low=low)
+    inputs, targets = batch(tokens, starts, settings.context)
+    engine.forward(model.room, model.weights, inputs, training=True)
+    loss = engine.backward(model.room, model.weights, model.gradients, inputs, targets)
+    rate = settings.peak_rate * share * min(1.0, (model.step + 1) / settings.warm_up_steps)
+    kernels.adam(
+        model.flat.numpy(),
+        model.gradient.numpy(),
+        model.first,
+        model.second,
+        model.n_matrices,
+        (
+            rate,
+            FIRST_MOMENT,
+            settings.second_moment,
+            rate * settings.weight_decay,
+            settings.clip_norm,
+            float(model.step),
+        ),
+    )
     model.step += 1
-    return float(loss.detach())
+    model.losses.append(loss)
+    return loss
 
 
 def score(model: Model, evaluation: Evaluation) -> NDArray[np.float64]:
@@ -249,11 +250,11 @@ def score(model: Model, evaluation: Evaluation) -> NDArray[np.float64]:
     """
     import torch
 
-    windows = _windows(evaluation.offsets, model.settings.context)
+    found = windows(evaluation.offsets, model.settings.context)
     totals = np.zeros(len(evaluation.bytes))
-    with _one_thread(), torch.no_grad():
-        for rows in _batches(windows):
-            inputs, targets = _padded(evaluation.tokens, rows)
+    with one_thread(), torch.no_grad():
+        for rows in batches(found):
+            inputs, targets = padded(evaluation.tokens, rows)
             shares = logits(model, torch.from_numpy(inputs)).log_softmax(-1)
             nats = -shares.gather(-1, torch.from_numpy(targets)[..., None])[..., 0].numpy()
             for row, (document, _, start, stop, skipped) in zip(nats, rows, strict=True):
@@ -261,7 +262,7 @@ def score(model: Model, evaluation: Evaluation) -> NDArray[np.float64]:
     return np.divide(totals, np.log(2.0))
 
 
-def _windows(offsets: NDArray[np.int64], context: int) -> NDArray[np.int64]:
+def windows(offsets: NDArray[np.int64], context: int) -> NDArray[np.int64]:
     """Rows (document, its start, first target, end of targets, targets counted before)."""
     rows = []
     for document, (first, end) in enumerate(pairwise(offsets)):
@@ -274,7 +275,7 @@ def _windows(offsets: NDArray[np.int64], context: int) -> NDArray[np.int64]:
     return np.array(rows, np.int64).reshape(-1, 5)
 
 
-def _batches(windows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def batches(windows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Windows of like length together, so that little is padded."""
     lengths = windows[:, 3] - windows[:, 2]
     order = np.argsort(-lengths, kind="stable")
@@ -284,7 +285,7 @@ def _batches(windows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         order = order[count:]
 
 
-def _padded(
+def padded(
     tokens: NDArray[np.uint16], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Inputs and targets of windows, filled up at their ends, where nothing is read."""
@@ -298,7 +299,7 @@ def _padded(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread for this thread's torch, so that sums have one order."""
     import torch
 

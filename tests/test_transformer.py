@@ -1,0 +1,184 @@
+"""The transformer's own passes against torch's, one model against many, killed against whole."""
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curate.proxies import Evaluation, Gpt, GptSettings
+
+pytest.importorskip("torch", reason="needs torch (the train extra), not found: skipped")
+
+VOCABULARY = 48
+SMALL = GptSettings(width=16, heads=2, context=16, batch_sequences=3, warm_up_steps=4)
+TOKENS = np.random.default_rng(1).integers(1, VOCABULARY, 6_000).astype(np.uint16)
+EVALUATION = Evaluation(tokens=TOKENS[:50], offsets=np.array([0, 20, 50]), bytes=np.array([60, 90]))
+BUDGETS = (960, 1_920, 3_840)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    from curate.proxies import transformer
+
+    with transformer.one_thread():
+        yield
+
+
+def course(tokens=TOKENS, *, seed, settings=SMALL):
+    from curate.proxies import trunk
+
+    starts = trunk.window_starts(BUDGETS, context=settings.context, seed=seed)
+    return trunk.Course(tokens=tokens, budgets=BUDGETS, starts=starts, evaluation=EVALUATION)
+
+
+# ── passes written by hand ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_gradients_are_those_that_torch_records(layers):
+    """All parameters, gains off 1; the stack of one model is written in recorded operations."""
+    import torch
+    from torch.nn import functional
+
+    from curate.proxies import _engine, batched, transformer
+
+    settings = replace(SMALL, layers=layers)
+    model = transformer.start(settings, vocabulary=VOCABULARY, seed=3)
+    model.flat += 0.1 * torch.randn(len(model.flat), generator=torch.Generator().manual_seed(1))
+    twin = batched.stack(settings, vocabulary=VOCABULARY, seeds=[3])
+    twin.flat.copy_(model.flat[None])
+    inputs, targets = transformer.batch(TOKENS, np.array([0, 100, 40]), 16)
+
+    found = batched.logits(twin, torch.from_numpy(inputs).view(1, 3, 16))
+    loss = functional.cross_entropy(found[0], torch.from_numpy(targets))
+    recorded = torch.autograd.grad(loss, list(twin.weights.values()))
+    room = _engine.make_room(settings, vocabulary=VOCABULARY, shape=(3, 16))
+    _engine.forward(room, model.weights, inputs, training=True)
+    ours = _engine.backward(room, model.weights, model.gradients, inputs, targets)
+
+    assert ours == pytest.approx(loss.item(), abs=1e-6)
+    for name, wanted in zip(twin.weights, recorded, strict=True):
+        torch.testing.assert_close(model.gradients[name], wanted[0], rtol=1e-4, atol=2e-6)
+
+
+def test_bfloat16_learns_as_float32_does():
+    """Another rounding in every step, the same loss in the end, within a hundredth."""
+    from curate.proxies import transformer, trunk
+
+    def last_loss(settings):
+        chain = np.cumsum(TOKENS % 3).astype(np.uint16) % VOCABULARY
+        model = transformer.start(settings, vocabulary=VOCABULARY, seed=1)
+        ladder = trunk.Ladder(trunk=model)
+        list(trunk.climb(course(chain, seed=1), ladder))
+        return np.mean(ladder.losses[-1][-20:])
+
+    low = last_loss(replace(SMALL, precision="bfloat16", peak_rate=5e-3))
+    full = last_loss(replace(SMALL, peak_rate=5e-3))
+
+    assert low != full
+    assert low == pytest.approx(full, rel=0.01)
+
+
+# ── many models as one ───────────────────────────────────────────────────────────────────────
+
+
+def test_models_trained_together_come_out_as_alone():
+    """Two arms and two seeds in one stack against four ladders: losses equal to 1e-4."""
+    from curate.proxies import batched, transformer, trunk
+
+    other = TOKENS[::-1].copy()
+    courses = [course(t, seed=seed) for t in (TOKENS, other) for seed in (1, 2)]
+    together = list(
+        batched.climb_together(courses, SMALL, vocabulary=VOCABULARY, seeds=[1, 2, 1, 2], on="cpu")
+    )
+    for k, (each, seed) in enumerate(zip(courses, [1, 2, 1, 2], strict=True)):
+        model = transformer.start(SMALL, vocabulary=VOCABULARY, seed=seed)
+        alone = list(trunk.climb(each, trunk.Ladder(trunk=model)))
+        for one, many in zip(alone, together, strict=True):
+            tokens = np.diff(EVALUATION.offsets)
+            assert many[k].document_bits / tokens == pytest.approx(
+                one.document_bits / tokens, abs=1e-4
+            )
+    assert together[0][0].document_bits.tolist() != together[0][1].document_bits.tolist()
+    assert together[0][0].document_bits.tolist() != together[0][2].document_bits.tolist()
+
+
+# ── killed and started again ─────────────────────────────────────────────────────────────────
+
+CLIMB = """
+import sys, time
+from pathlib import Path
+import test_transformer
+from curate.proxies import trunk
+if sys.argv[2] == "slowly":
+    save = trunk.saver
+    def often(path, digest, *, seconds):
+        write = save(path, digest, seconds=0.0)
+        def note(ladder):
+            write(ladder)
+            print(ladder.trunk.step, flush=True)
+            time.sleep(0.02)
+        return note
+    trunk.saver = often
+points = test_transformer.ladder(Path(sys.argv[1]))
+"""
+
+
+def ladder(folder):
+    family = Gpt(vocabulary=VOCABULARY, settings={"small": SMALL}, checkpoints=folder)
+    return list(family.ladder(TOKENS, budgets=BUDGETS, size="small", seed=5, evaluation=EVALUATION))
+
+
+def stored(folder):
+    (path,) = folder.glob("*.npz")
+    with np.load(path) as found:
+        return {name: found[name] for name in found.files}
+
+
+def killed(folder, *, after):
+    """Train in a process that is killed once it has printed so many lines."""
+    command = [sys.executable, "-c", CLIMB, str(folder), "slowly"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent) as process:
+        for _ in range(after):
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_killed_ladder_goes_on_bit_by_bit(tmp_path):
+    """Killed in the trunk, again in a branch, then finished: the losses of every step, the
+    weights, both moments and the scores are those of a ladder that was never disturbed."""
+    whole = ladder(tmp_path / "whole")
+    for after in (9, 30):
+        killed(tmp_path / "killed", after=after)
+    left = stored(tmp_path / "killed")
+    resumed = ladder(tmp_path / "killed")
+
+    assert int(left["count"]) < len(BUDGETS)  # it was killed on the way
+    assert int(left["trunk.step"]) > 9  # and had gone on from where it was killed before
+    ours, theirs = stored(tmp_path / "killed"), stored(tmp_path / "whole")
+    assert set(ours) == set(theirs)
+    for name, value in theirs.items():
+        assert ours[name].tobytes() == value.tobytes(), name
+    for one, other in zip(resumed, whole, strict=True):
+        assert one.document_bits.tobytes() == other.document_bits.tobytes()
+
+
+def test_a_checkpoint_of_another_ladder_is_not_read(tmp_path):
+    """Other tokens or another seed make another file; another digest inside is refused."""
+    from curate.proxies import transformer, trunk
+
+    model = transformer.start(SMALL, vocabulary=VOCABULARY, seed=1)
+    one = course(seed=1)
+    digest = one.digest(model, seed=1)
+    assert digest != one.digest(model, seed=2)
+    assert digest != replace(one, tokens=TOKENS[::-1].copy()).digest(model, seed=1)
+
+    path = tmp_path / "a.npz"
+    trunk.saver(path, digest, seconds=0.0)(trunk.Ladder(trunk=model))
+    assert trunk.restore(trunk.Ladder(trunk=model), path, digest)
+    assert not trunk.restore(trunk.Ladder(trunk=model), path, "another")
