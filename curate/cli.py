@@ -1,4 +1,4 @@
-"""The command line: `curate run | demo | explain | what-if | …`.
+"""The command line: `curate run | demo | explain | what-if | sweep | …`.
 
 Exit codes: 0 done, 1 a gate failed, 2 wrong usage or config, 3 input unreadable.
 """
@@ -133,17 +133,24 @@ def explain(folder: RunPath, id: Annotated[str, typer.Argument(help="Document id
 @app.command("what-if")
 def what_if(
     folder: RunPath,
-    bounds: Annotated[list[str], typer.Argument(help="set.rule.min=value or set.rule.max=value")],
+    bounds: Annotated[
+        list[str] | None, typer.Argument(help="set.rule.min=value or set.rule.max=value")
+    ] = None,
+    rule: Annotated[
+        list[str] | None, typer.Option("--rule", help="The same, as an option; any number.")
+    ] = None,
 ) -> None:
     """Count whose fate changes under other bounds; nothing is measured again."""
     from curate.config import parse_assignment
     from curate.runs import open_run
 
     overrides: dict[str, dict[str, Any]] = {}
-    for bound in bounds:
+    for bound in [*(bounds or []), *(rule or [])]:
         key, value = parse_assignment(bound)
-        rule, _, side = key.rpartition(".")
-        overrides.setdefault(rule, {})[side] = value
+        name, _, side = key.rpartition(".")
+        overrides.setdefault(name, {})[side] = value
+    if not overrides:
+        raise ConfigError("nothing is asked: give --rule set.rule.min=value")
     answer = open_run(folder).what_if(overrides)
     print(answer)
     changed = answer.changed.sort("kept", maintain_order=True)
@@ -152,6 +159,30 @@ def what_if(
         print(f"  {fate}: {row['id']}")
     if changed.height > 10:
         print(f"  … and {changed.height - 10:,} more")
+
+
+@app.command()
+def sweep(
+    folder: RunPath,
+    rule: Annotated[str, typer.Option("--rule", help="set.rule.min or set.rule.max")],
+    values: Annotated[
+        str | None, typer.Option("--values", help="a,b,c; default: quantiles of the column.")
+    ] = None,
+) -> None:
+    """Show how many documents are kept as one bound moves, all else as it is."""
+    from curate.runs import open_run
+
+    name, _, bound = rule.rpartition(".")
+    try:
+        tried = [float(v) for v in values.split(",")] if values else []
+    except ValueError:
+        raise ConfigError(f"--values is {values!r}; allowed: numbers, as in 10,20,50") from None
+    curve = open_run(folder).sweep(name, bound=bound, values=tried)
+    print(f"{'value':>12} {'documents':>12} {'share':>7} {'tokens':>14}")
+    for row in curve.to_dicts():
+        bar = "█" * round(40 * row["share"])
+        kept, tokens = f"{row['kept']:,}", f"{row['tokens_kept']:,}"
+        print(f"{row['value']:>12.6g} {kept:>12} {row['share']:>7.1%} {tokens:>14} {bar}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,15 @@ def write_judgement_tables(context: Context, table: pl.DataFrame, decision: Deci
     """Rules with resolved bounds, funnel, sets that are only shown, scoreboard of controls."""
     folder = context.folder
     shown = _shown_rules(context)
+    write_rules(folder, decision.rules, shown=shown)
+    native = table.filter(pl.col("control").is_null())
+    write_atomically(funnel(context, native, decision.steps()), folder.file("funnel.parquet"))
+    write_atomically(_shown_verdicts(folder, shown), folder.file("shown.parquet"))
+    _write_scoreboards(context, table)
+
+
+def write_rules(folder: RunFolder, rules: Sequence[Rule], *, shown: Sequence[Rule]) -> None:
+    """Write `rules.parquet`: every rule with its bounds as resolved, and whether it decided."""
     rows = [
         {
             "name": r.name,
@@ -135,8 +145,8 @@ def write_judgement_tables(context: Context, table: pl.DataFrame, decision: Deci
             "source": r.source,
             "applied": applied,
         }
-        for rules, applied in ((decision.rules, True), (shown, False))
-        for r in rules
+        for some, applied in ((rules, True), (shown, False))
+        for r in some
     ]
     schema = {
         "name": pl.String,
@@ -147,10 +157,6 @@ def write_judgement_tables(context: Context, table: pl.DataFrame, decision: Deci
         "applied": pl.Boolean,
     }
     write_atomically(pl.DataFrame(rows, schema=schema), folder.file("rules.parquet"))
-    native = table.filter(pl.col("control").is_null())
-    write_atomically(funnel(context, native, decision.steps()), folder.file("funnel.parquet"))
-    write_atomically(_shown_verdicts(folder, shown), folder.file("shown.parquet"))
-    _write_scoreboards(context, table)
 
 
 def _write_scoreboards(context: Context, table: pl.DataFrame) -> None:

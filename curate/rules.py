@@ -16,6 +16,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 
 from curate.errors import ConfigError, unknown_name
@@ -211,13 +212,9 @@ def judge(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
     [['a.words'], [], ['a.words']]
     """
     resolved = _resolved(frame, rules)
-    none = pl.lit(None, pl.String)
-    names = [pl.when(_violation(r)).then(pl.lit(r.name)).otherwise(none) for r in resolved]
-    failed = (
-        pl.concat_list(names).list.drop_nulls()
-        if names
-        else pl.lit(pl.Series([[]], dtype=pl.List(pl.String))).first()
-    )
+    groups = [resolved[i : i + _BITS] for i in range(0, len(resolved), _BITS)] or [[]]
+    lists = [_failed_names(group) for group in groups]
+    failed = reduce(lambda a, b: a.list.concat(b), lists)
     return frame.with_columns(failed=failed).with_columns(kept=pl.col("failed").list.len() == 0)
 
 
@@ -229,6 +226,25 @@ def failing(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
     [True, False]
     """
     return frame.select(_violation(rule).alias(rule.name) for rule in _resolved(frame, rules))
+
+
+_BITS = 60  # rules whose verdicts fit into one integer
+
+
+def _failed_names(rules: Sequence[Rule]) -> pl.Expr:
+    """Names of the failed rules; documents that fail the same ones share one list."""
+    bits = [_violation(r).cast(pl.UInt64) * (1 << i) for i, r in enumerate(rules)]
+    code = reduce(lambda a, b: a | b, bits, pl.lit(0, pl.UInt64))
+    names = [rule.name for rule in rules]
+
+    def unpack(codes: pl.Series) -> pl.Series:
+        kinds, place = np.unique(codes.to_numpy(), return_inverse=True)
+        lists = [[n for i, n in enumerate(names) if kind >> i & 1] for kind in kinds.tolist()]
+        return pl.Series(lists, dtype=pl.List(pl.String)).gather(place)
+
+    if not rules:
+        return pl.lit(pl.Series([[]], dtype=pl.List(pl.String))).first()
+    return code.map_batches(unpack, return_dtype=pl.List(pl.String), is_elementwise=True)
 
 
 def _violation(rule: Rule) -> pl.Expr:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,10 @@ from typing import Any
 import polars as pl
 
 from curate.config import RunConfig, load_config
-from curate.errors import ConfigError, InputError, unknown_name
-from curate.judgement import stored_decision
+from curate.errors import InputError
+from curate.ledger import Explanation, WhatIf, ask_what_if, explain_document, retention
 from curate.pipeline import run_config
-from curate.rules import Rule
 from curate.run_folder import RunFolder
-from curate.verdicts import Decision, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +61,7 @@ class Run:
         Raises:
             InputError: The run has no document with this id.
         """
-        row = self.verdicts.filter(pl.col("id") == id)
-        if row.is_empty():
-            count = f"{self.verdicts.height:,} (planted controls included)"
-            raise InputError(f"no document {id!r} among the {count} of this run")
-        document = row.to_dicts()[0]
-        rules = stored_decision(self.folder, self.config).rules
-        return Explanation(
-            document=document, rules=pl.DataFrame([_margin(r, document) for r in rules])
-        )
+        return explain_document(self.folder, self.config, id)
 
     def what_if(self, overrides: Mapping[str, Mapping[str, float | None]]) -> WhatIf:
         """Judge again under other bounds; nothing is measured again.
@@ -83,11 +73,23 @@ class Run:
         Raises:
             ConfigError: A rule that this run does not apply, or a bound other than min and max.
         """
-        before = self.verdicts
-        decision = _overridden(stored_decision(self.folder, self.config), overrides)
-        columns = before.drop("failed", "kept", "cluster_id", "duplicate_of", "jaccard")
-        after = decide(columns, self.folder.read("duplicates/pairs.parquet"), decision)
-        return WhatIf(before=before, after=after)
+        return ask_what_if(self.folder, self.config, overrides)
+
+    def sweep(self, rule: str, *, bound: str, values: Sequence[float] = ()) -> pl.DataFrame:
+        """How many native documents are kept as one bound of one rule moves.
+
+        Args:
+            rule: `"set.rule"`.
+            bound: `"min"` or `"max"`.
+            values: The values to try; default: twenty quantiles of the column.
+
+        Returns:
+            See `curate.ledger.retention`.
+
+        Raises:
+            ConfigError: The run does not apply such a rule, or there is no such bound.
+        """
+        return retention(self.folder, self.config, rule=rule, bound=bound, values=values)
 
     def diff(self, other: Run) -> pl.DataFrame:
         """Native documents whose verdict differs from another run's: `id, failed, failed_other`.
@@ -112,68 +114,6 @@ class Run:
             f"<div><strong>{html.escape(str(self.folder.root))}</strong>: kept {kept:,} of "
             f"{counts.height:,} documents{sentences}</div>"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """One document's verdict and how far it is from each bound.
-
-    Attributes:
-        document: The verdict row.
-        rules: `rule, signal, value, min, max, margin, failed`; the margin is the distance to
-            the nearest bound in the signal's unit, negative where the rule fails.
-    """
-
-    document: Mapping[str, Any]
-    rules: pl.DataFrame
-
-    def __str__(self) -> str:
-        d = self.document
-        head = f"{d['id']} ({d['source']}): " + ("kept" if d["kept"] else "removed")
-        lines = [head]
-        for row in self.rules.sort("margin", nulls_last=False).to_dicts():
-            mark = "✗" if row["failed"] else "✓"
-            value = "missing" if row["value"] is None else f"{row['value']:.4g}"
-            margin = "" if row["margin"] is None else f", margin {row['margin']:+.4g}"
-            lines.append(
-                f"  {mark} {row['rule']}: {row['signal']} = {value}, {_bounds(row)}{margin}"
-            )
-        if d["duplicate_of"] is not None:
-            lines.append(f"  ✗ duplicate of {d['duplicate_of']}, Jaccard {d['jaccard']:.3f}")
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-
-@dataclass(frozen=True, slots=True)
-class WhatIf:
-    """Verdicts under other bounds beside those of the run."""
-
-    before: pl.DataFrame
-    after: pl.DataFrame
-
-    @property
-    def changed(self) -> pl.DataFrame:
-        """Native documents whose fate changes: `id, kept, failed, failed_before`."""
-        joined = self.after.select("id", "control", "kept", "failed").join(
-            self.before.select("id", kept_before="kept", failed_before="failed"),
-            on="id",
-            how="inner",
-            maintain_order="left",
-        )
-        native = joined.filter(pl.col("control").is_null()).drop("control")
-        return native.filter(pl.col("kept") != pl.col("kept_before")).drop("kept_before")
-
-    def __str__(self) -> str:
-        gained = self.changed.filter("kept").height
-        kept = self.before.filter(pl.col("kept") & pl.col("control").is_null()).height
-        lost = self.changed.height - gained
-        change = f"{gained:+,} kept, {lost:,} removed"
-        return f"{kept:,} documents kept → {kept + gained - lost:,} ({change})"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(str(self))}</p>{self.changed.head(20)._repr_html_()}"
 
 
 def open_run(path: str | Path) -> Run:
@@ -230,57 +170,3 @@ def run(
     """
     context = run_config(config, overrides=overrides, workers=workers, until=until)
     return Run(context.folder, context.config)
-
-
-def _overridden(
-    decision: Decision, overrides: Mapping[str, Mapping[str, float | None]]
-) -> Decision:
-    names = [rule.name for rule in decision.rules]
-    for name, bounds in overrides.items():
-        if name not in names:
-            raise ConfigError(
-                f"{unknown_name('rule', name, names)} (a what-if moves bounds of rules; "
-                "duplicates and cleaning need a run)"
-            )
-        if not isinstance(bounds, Mapping):
-            raise ConfigError(f"bounds of rule {name!r} are {bounds!r}; write {{'min': 30}}")
-        for bound in bounds:
-            if bound not in ("min", "max"):
-                raise ConfigError(f"rule {name!r} has no bound {bound!r}; allowed: min, max")
-    changed = [(rule, overrides.get(rule.name, {})) for rule in decision.rules]
-    # A rule without bounds is no rule: lifting its last bound takes it out.
-    rules = [_rebounded(rule, bounds) for rule, bounds in changed if _bounded(rule, bounds)]
-    return replace(decision, rules=tuple(rules))
-
-
-def _rebounded(rule: Rule, bounds: Mapping[str, float | None]) -> Rule:
-    return replace(rule, min=bounds.get("min", rule.min), max=bounds.get("max", rule.max))
-
-
-def _bounded(rule: Rule, bounds: Mapping[str, float | None]) -> bool:
-    low, high = bounds.get("min", rule.min), bounds.get("max", rule.max)
-    return low is not None or high is not None
-
-
-def _margin(rule: Rule, document: Mapping[str, Any]) -> dict[str, Any]:
-    value = document[rule.signal]
-    gaps = []
-    if value is not None and rule.min is not None:
-        gaps.append(value - rule.min)
-    if value is not None and rule.max is not None:
-        gaps.append(rule.max - value)
-    return {
-        "rule": rule.name,
-        "signal": rule.signal,
-        "value": None if value is None else float(value),
-        "min": rule.min,
-        "max": rule.max,
-        "margin": float(min(gaps)) if gaps else None,
-        "failed": rule.name in document["failed"],
-    }
-
-
-def _bounds(row: Mapping[str, Any]) -> str:
-    low = "" if row["min"] is None else f"≥ {row['min']:.4g}"
-    high = "" if row["max"] is None else f"≤ {row['max']:.4g}"
-    return "allowed " + " and ".join(b for b in (low, high) if b)

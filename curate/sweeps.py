@@ -37,7 +37,7 @@ def sweep(
 
     Returns:
         In the order of `values`: `value` Float64, `documents` and `kept` Int64, `share` Float64
-        (kept / documents, 0 of none).
+        (kept / documents, 0 of none), and, if there is a column `words`, `tokens_kept` Int64.
 
     Raises:
         ConfigError: There is no such rule or bound.
@@ -54,10 +54,13 @@ def sweep(
         columns = columns.filter(pl.col("control").is_null())
     fixed = [r for r in rules if r.name != rule] + _other_bound(moving, bound)
     lost = failing(columns, fixed).select(pl.any_horizontal(pl.lit(False), pl.all())).to_series()
-    column = columns.filter(~lost)[moving.signal].drop_nulls().cast(pl.Float64).drop_nans().sort()
-    kept = [_count_kept(column, float(value), bound) for value in values]
+    weight = ["words"] if "words" in columns.columns else []
+    moved = pl.col(moving.signal).cast(pl.Float64).fill_nan(None).alias("moved")
+    passed = columns.filter(~lost).select(moved, *weight).drop_nulls("moved").sort("moved")
+    places = [_place(passed["moved"], float(v), bound) for v in values]
+    kept = [place if bound == "max" else passed.height - place for place in places]
     total = columns.height
-    return pl.DataFrame(
+    curve = pl.DataFrame(
         {
             "value": [float(value) for value in values],
             "documents": [total] * len(kept),
@@ -66,6 +69,9 @@ def sweep(
         },
         schema={"value": pl.Float64, "documents": pl.Int64, "kept": pl.Int64, "share": pl.Float64},
     )
+    if not weight:
+        return curve
+    return curve.with_columns(_words_kept(passed["words"], places, bound))
 
 
 def idle_rules(columns: pl.DataFrame, rules: Sequence[Rule]) -> list[str]:
@@ -100,7 +106,12 @@ def _other_bound(rule: Rule, bound: str) -> list[Rule]:
     return [Rule(name=rule.name, signal=rule.signal, min=low, max=high)]
 
 
-def _count_kept(column: pl.Series, value: float, bound: str) -> int:
-    if bound == "max":
-        return column.search_sorted(value, "right")
-    return len(column) - column.search_sorted(value, "left")
+def _place(column: pl.Series, value: float, bound: str) -> int:
+    """Documents below the value, or up to it where it is a max."""
+    return column.search_sorted(value, "right" if bound == "max" else "left")
+
+
+def _words_kept(words: pl.Series, places: Sequence[int], bound: str) -> pl.Series:
+    below = [0, *words.fill_null(0).cast(pl.Int64).cum_sum()]
+    kept = [below[p] if bound == "max" else below[-1] - below[p] for p in places]
+    return pl.Series("tokens_kept", kept, pl.Int64)

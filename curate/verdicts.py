@@ -75,14 +75,32 @@ def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl
     """
     judged = judge(columns, list(decision.rules))
     wanted = pairs.filter(pl.col("kind").is_in(decision.kinds))
-    before = wanted.filter(pl.col("kind") == "index").select(
+    # Documents without a pair are in no cluster; most are. The others are put in place by row
+    # numbers: on a million documents that is several times faster than joining all.
+    nodes = pl.concat([wanted["id_a"], wanted["id_b"].alias("id_a")]).unique()
+    rows = judged["id"].is_in(nodes.implode()).arg_true()
+    paired = _resolved(judged[rows], wanted, decision.duplicates)
+    place = _places(rows, judged.height)
+    order = pl.int_range(judged.height, eager=True, dtype=pl.UInt32)
+    order = order.scatter(rows, pl.int_range(len(rows), eager=True) + judged.height)
+    return judged.with_columns(
+        failed=pl.concat([judged["failed"], paired["failed"]]).gather(order),
+        kept=judged["kept"].scatter(rows, paired["kept"]),
+        cluster_id=paired["cluster_id"].gather(place),
+        duplicate_of=paired["duplicate_of"].gather(place),
+        jaccard=paired["jaccard"].gather(place),
+    )
+
+
+def _resolved(judged: pl.DataFrame, pairs: pl.DataFrame, policy: DuplicatesConfig) -> pl.DataFrame:
+    """Verdicts of the documents that have pairs."""
+    before = pairs.filter(pl.col("kind") == "index").select(
         id="id_b", known_as="id_a", known_jaccard="jaccard"
     )
     judged = judged.join(before, on="id", how="left", maintain_order="left")
     eligible = judged.with_columns(eligible=pl.col("kept") & pl.col("known_as").is_null())
-    policy = decision.duplicates
     resolved = resolve(
-        wanted.filter(pl.col("kind") != "index"), eligible, policy.survivor, sources=policy.sources
+        pairs.filter(pl.col("kind") != "index"), eligible, policy.survivor, sources=policy.sources
     )
     joined = judged.join(
         resolved.select("id", "cluster_id", "duplicate_of", "kind", "jaccard"),
@@ -95,7 +113,13 @@ def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl
         kept=pl.col("kept") & pl.coalesce("known_as", "duplicate_of").is_null(),
         duplicate_of=pl.coalesce("known_as", "duplicate_of"),
         jaccard=pl.coalesce("known_jaccard", "jaccard").cast(pl.Float32),
-    ).drop("kind", "known_as", "known_jaccard")
+    )
+
+
+def _places(rows: pl.Series, height: int) -> pl.Series:
+    """For each of all rows its place among `rows`; null for the others."""
+    empty = pl.Series([None], dtype=pl.UInt32).new_from_index(0, height)
+    return empty.scatter(rows, pl.int_range(len(rows), eager=True, dtype=pl.UInt32))
 
 
 def _with_reasons() -> pl.Expr:

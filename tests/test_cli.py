@@ -62,10 +62,20 @@ def test_explain_and_what_if_and_diff(done, tmp_path):
 
     explained = run_curate("explain", folder, removed)
     asked = run_curate("what-if", folder, "own.long.min=100")
+    same = run_curate("what-if", folder, "--rule", "own.long.min=100")
+    swept = run_curate("sweep", folder, "--rule", "own.long.min", "--values", "100,400,900")
+    wrong = run_curate("sweep", folder, "--rule", "own.long.min", "--values", "many")
     compared = run_curate("diff", folder, folder)
 
     assert "✗ own.long" in explained.stdout
-    assert f"kept: {removed}" in asked.stdout or "documents kept →" in asked.stdout
+    assert "documents kept →" in asked.stdout
+    assert "tokens kept →" in asked.stdout
+    assert "audit flags →" in asked.stdout
+    assert same.stdout == asked.stdout
+    kept = [int(line.split()[1]) for line in swept.stdout.splitlines()[1:]]
+    assert kept == sorted(kept, reverse=True)
+    assert kept[1] == done.verdicts["kept"].sum()
+    assert (wrong.returncode, "'many'" in wrong.stderr) == (2, True)
     assert "0 documents differ" in compared.stdout
 
 

@@ -25,6 +25,7 @@ LAYERS = [
     ("measure",),
     ("stages", "duplicate_stages"),
     ("pipeline",),
+    ("ledger",),
     ("runs", "remeasure"),
     ("demo",),
     ("__init__",),

@@ -203,13 +203,42 @@ def stages_run(values):
 
 
 def test_what_if_needs_no_new_run_and_agrees_with_one(done, tmp_path, corpus):
+    """Verdicts, survivors of clusters, tokens and audit flags: all as a full run has them."""
     asked = done.what_if({"own.long_enough": {"min": 600}})
     values = config_for(tmp_path, corpus)
     values["rules"] = {"add": RULES["add"] | {"long_enough": {"signal": "text_chars", "min": 600}}}
-    run = curate.run(values, until="verdicts")
+    run = curate.run(values, until="audit")
+    verdict = ["id", "failed", "kept", "cluster_id", "duplicate_of", "jaccard"]
+    survivors = [
+        v.filter(pl.col("duplicate_of").is_not_null()) for v in (asked.before, asked.after)
+    ]
+    flags = run.folder.read("audit/impact.parquet").filter(state="flag")
+    native = run.verdicts.filter(pl.col("control").is_null() & pl.col("kept"))
 
     assert asked.changed.height > 10
-    assert asked.after["kept"].to_list() == run.verdicts["kept"].to_list()
+    assert asked.after.select(verdict).equals(run.verdicts.select(verdict))
+    assert (
+        not survivors[0]
+        .select("id", "duplicate_of")
+        .equals(survivors[1].select("id", "duplicate_of"))
+    )
+    assert asked.counts["after"].to_list() == [native.height, native["words"].sum()]
+    assert (
+        asked.audit_after.filter(state="flag")
+        .select("step", "group", "q")
+        .equals(flags.select("step", "group", "q"))
+    )
+
+
+def test_the_retention_curve_equals_what_ifs(done):
+    values = [100.0, 400.0, 600.0]
+    curve = done.sweep("own.long_enough", bound="min", values=values)
+    asked = [done.what_if({"own.long_enough": {"min": v}}).counts["after"] for v in values]
+
+    assert list(zip(curve["kept"], curve["tokens_kept"], strict=True)) == [tuple(a) for a in asked]
+    assert done.sweep("own.long_enough", bound="min")["kept"].is_sorted(descending=True)
+    with pytest.raises(ConfigError, match=r"own\.long_enuogh"):
+        done.sweep("own.long_enuogh", bound="min")
 
 
 def test_explanation_names_every_rule_and_margin(done):
@@ -220,6 +249,23 @@ def test_explanation_names_every_rule_and_margin(done):
     assert explanation.rules.filter("failed")["margin"].max() < 0
     with pytest.raises(InputError, match="no document 'nobody'"):
         done.explain("nobody")
+
+
+def test_explanation_tells_copies_edits_and_sets_beside_the_verdict(tmp_path, corpus):
+    address = "someone.of.note@example-mail.org"
+    rows = corpus.drop("kind").head(40).with_columns(text=pl.col("text") + f" Write to {address}.")
+    values = config_for(tmp_path, rows.with_columns(kind=pl.lit("x")))
+    values |= {"rules": RULES | {"shown": ["gopher_quality"]}, "clean": {"steps": ["mask_pii"]}}
+    run = curate.run(values, until="verdicts")
+    removed = run.verdicts.filter(pl.col("duplicate_of").is_not_null()).row(0, named=True)
+    told = run.explain(removed["id"])
+
+    assert f"(kept): Jaccard {removed['jaccard']:.3f}" in str(told)
+    assert removed["duplicate_of"] in told.pairs["other"].to_list()
+    assert told.edits.select("step", "places").row(0) == ("mask_pii", 1)
+    assert told.edits["bytes_removed"][0] == len(address)
+    assert address not in str(told)
+    assert told.shown.height == 8
 
 
 def test_unknown_rule_in_a_what_if_is_named(done):

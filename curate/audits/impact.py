@@ -294,9 +294,12 @@ def _cluster_codes(frame: pl.DataFrame, column: str, cluster: str | None) -> NDA
     if cluster is None:
         return alone
     values = frame[cluster].cast(pl.String)
-    dense = values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
-    codes = np.where(values.is_null().to_numpy(), alone, frame.height + dense)
-    return np.unique(codes, return_inverse=True)[1]
+    named = values.is_not_null().to_numpy()
+    names = values.drop_nulls().unique().sort()
+    # Documents of no cluster first, each by itself: no two codes are left out or shared.
+    codes = np.cumsum(~named) - 1
+    codes[named] = (~named).sum() + _codes(values.drop_nulls(), names)
+    return codes
 
 
 def _rows(sums: Sums, group: Share, rest: Share, dispersion: Floats) -> pl.DataFrame:
