@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from curate.audits import AuditConfig
 from curate.clean import CleanConfig
 from curate.controls import ControlsConfig
-from curate.corpus import InputConfig
+from curate.corpus import DecontaminationConfig, InputConfig
 from curate.duplicates import DuplicatesConfig
 from curate.errors import ConfigError, unknown_name
 from curate.experiment import MeasureConfig
@@ -54,6 +54,8 @@ class RunConfig:
         seed: Seed of everything random; the same seed gives the same bytes.
         truth: Parquet file with `id` and `kind` (null = clean text) for raw text whose noise is
             known; it adds the oracle arm. Never read by any stage before the experiment.
+        decontamination: What is done about documents that overlap evaluation sets; `None` only
+            keeps them out of the experiment.
         measure: `None` leaves the experiment out.
     """
 
@@ -67,6 +69,7 @@ class RunConfig:
     quality: QualityConfig = field(default_factory=QualityConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     controls: ControlsConfig = field(default_factory=ControlsConfig)
+    decontamination: DecontaminationConfig | None = None
     measure: MeasureConfig | None = None
 
 

@@ -29,7 +29,7 @@ EXCERPT_CHARS = 280
 def decision_for(config: RunConfig, columns: pl.DataFrame) -> Decision:
     """The rules of a config, with thresholds from the corpus resolved, and the quality cut."""
     rules = load_rules(config.rules, columns)
-    rules = [*rules, *_quality_rules(config, columns)]
+    rules = [*rules, *_quality_rules(config, columns), *_decontamination_rules(config, columns)]
     return Decision(rules=tuple(rules), duplicates=config.duplicates, kinds=config.duplicates.kinds)
 
 
@@ -51,6 +51,15 @@ def _quality_rules(config: RunConfig, columns: pl.DataFrame) -> list[Rule]:
         origin, name = "quality.select of the run config", "quality.select"
         rules.append(Rule(name=name, signal="quality_rank", min=None, max=share, source=origin))
     return rules
+
+
+def _decontamination_rules(config: RunConfig, columns: pl.DataFrame) -> list[Rule]:
+    """No n-gram of an evaluation set, where documents with any are to go."""
+    asked = config.decontamination
+    if asked is None or asked.action != "remove" or "evaluation_ngrams" not in columns.columns:
+        return []
+    name, origin = "decontamination.evaluation_ngrams", "decontamination of the run config"
+    return [Rule(name=name, signal="evaluation_ngrams", min=None, max=0, source=origin)]
 
 
 def stored_decision(folder: RunFolder, config: RunConfig) -> Decision:
@@ -116,7 +125,7 @@ def carried_columns(config: RunConfig, judged: pl.DataFrame, decision: Decision)
             known = ", ".join(sorted(judged.columns))
             raise ConfigError(f"audit.groups names {group!r}; the documents have: {known}")
     reads = [rule.signal for rule in decision.rules]
-    scores = ["quality"] if "quality" in judged.columns else []
+    scores = [name for name in ("quality", "evaluation_ngrams") if name in judged.columns]
     strata = [name for name in config.audit.strata if name in judged.columns]
     wanted = ["id", "source", "control", *config.audit.groups, *strata, *WEIGHTS, *reads, *scores]
     verdict = ["failed", "kept", "cluster_id", "duplicate_of", "jaccard"]

@@ -16,7 +16,7 @@ import polars as pl
 
 from curate.clean import apply_edits
 from curate.controls import inert_filler
-from curate.corpus import decontaminate, write_atomically
+from curate.corpus import write_atomically
 from curate.errors import ConfigError
 from curate.experiment import (
     NOTHING_LEFT,
@@ -51,7 +51,7 @@ def measure_arms(context: Context) -> Facts:
     folder = context.folder
     ends = time.monotonic() + config.minutes * 60 if config.stop else None
     evaluation = evaluation_documents(folder, context.config)
-    pool, facts = _pool(context, config, evaluation)
+    pool, facts = _pool(context, config)
     inputs = _inputs(context, config, pool, evaluation)
     result = unmeasured(config, NOTHING_LEFT)
     if inputs is not None:
@@ -87,23 +87,21 @@ def _inputs(
     return inputs
 
 
-def _pool(
-    context: Context, config: MeasureConfig, evaluation: pl.DataFrame | None
-) -> tuple[pl.DataFrame, Facts]:
+def _pool(context: Context, config: MeasureConfig) -> tuple[pl.DataFrame, Facts]:
     """Native documents that no evaluation text overlaps, with one column an arm."""
     folder = context.folder
     masks = arm_masks(context, config)
     sample = _sample(folder, masks, context.config.seed)
     cleaning = (*context.config.clean.steps, *context.config.duplicates.cuts)
     arms = [(w, s) for w in ("without", "only") if GROUPS[w] in config.arms for s in cleaning]
+    overlaps = _overlapping(folder)
     parts, contaminated = [], 0
     for part in native_parts(folder):
         documents = pl.read_parquet(part, columns=["id", "text"])
         documents = documents.join(sample, on="id", how="inner", maintain_order="left")
-        overlaps = _overlapping(documents, evaluation)
-        contaminated += len(overlaps)
-        documents = documents.filter(~pl.col("id").is_in(overlaps.implode()))
-        parts.append(_with_versions(all_edits(folder, part.name), documents, arms))
+        clear = documents.filter(~pl.col("id").is_in(overlaps.implode()))
+        contaminated += documents.height - clear.height
+        parts.append(_with_versions(all_edits(folder, part.name), clear, arms))
     pool = pl.concat(parts)
     return pool, {
         "pool_documents": pool.height,
@@ -167,10 +165,10 @@ def _sample(folder: RunFolder, masks: pl.DataFrame, seed: int) -> pl.DataFrame:
     return masks.filter(pl.Series(chosen)).drop("text_bytes")
 
 
-def _overlapping(documents: pl.DataFrame, evaluation: pl.DataFrame | None) -> pl.Series:
-    if evaluation is None:
-        return pl.Series(dtype=pl.String)
-    return decontaminate(documents.select("id", "text"), evaluation)["id"]
+def _overlapping(folder: RunFolder) -> pl.Series:
+    """Ids of documents that share n-grams with any evaluation set."""
+    found = folder.file("contamination/documents.parquet")
+    return pl.read_parquet(found)["id"] if found.exists() else pl.Series(dtype=pl.String)
 
 
 def _with_versions(

@@ -66,6 +66,11 @@ def _reference_files(config: RunConfig) -> Sequence[InputConfig]:
     return (InputConfig(path=paths),) if paths else ()
 
 
+def _further_sets(config: RunConfig) -> Sequence[InputConfig]:
+    asked = config.decontamination
+    return (InputConfig(path=asked.evaluation),) if asked and asked.evaluation else ()
+
+
 def _truth_file(config: RunConfig) -> Sequence[InputConfig]:
     return (InputConfig(path=config.truth),) if config.truth else ()
 
@@ -96,6 +101,15 @@ STAGES = (
         sections=("measure",),
         modules=("corpus",),
         inputs=_evaluation_files,
+    ),
+    Stage(
+        name="contamination",
+        work=stages.find_contamination,
+        homes=("contamination",),
+        after=("documents", "evaluation"),
+        sections=("decontamination",),
+        modules=("corpus", "text"),
+        inputs=_further_sets,
     ),
     Stage(
         name="controls",
@@ -149,8 +163,16 @@ STAGES = (
             "controls/scoreboard.parquet",
             "controls/declared.parquet",
         ),
-        after=("documents", "controls", "clean", "annotate", "duplicates", "quality"),
-        sections=("rules", "duplicates", "quality", "audit", "truth"),
+        after=(
+            "documents",
+            "contamination",
+            "controls",
+            "clean",
+            "annotate",
+            "duplicates",
+            "quality",
+        ),
+        sections=("rules", "duplicates", "decontamination", "quality", "audit", "truth"),
         modules=("rules", "rulesets", "duplicates", "verdicts", "judgement", "controls"),
         inputs=_truth_file,
     ),
@@ -201,6 +223,7 @@ STAGES = (
         after=(
             "documents",
             "evaluation",
+            "contamination",
             "clean",
             "annotate",
             "duplicates",

@@ -63,6 +63,7 @@ def measure_run(
     context = open_context(config, workers=workers, say=say)
     if _evaluation(before) != _evaluation(config) or not _has_evaluation(context):
         run_stage("evaluation", context)
+        run_stage("contamination", context)
     if not run_stage("measure", context):
         say("Measured before with these settings; the tables are as they were.")
         say("\n".join(plan_sentences(context.folder.read_json("proxies/plan.json"))))

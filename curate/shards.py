@@ -69,7 +69,11 @@ def evaluation_documents(folder: RunFolder, config: RunConfig) -> pl.DataFrame |
 
 
 def signal_columns(folder: RunFolder) -> pl.DataFrame:
-    """All annotations in document order, with the quality score where there is one."""
+    """All annotations in document order, with the quality score where there is one.
+
+    Where overlaps with evaluation sets were asked for, `evaluation_ngrams` counts the n-grams that
+    a native document shares with the set that it shares most with.
+    """
     frames = []
     for part in folder.parts("annotations"):
         frame = pl.read_parquet(part)
@@ -77,7 +81,13 @@ def signal_columns(folder: RunFolder) -> pl.DataFrame:
         if scores.exists():
             frame = frame.join(pl.read_parquet(scores), on="id", how="left", maintain_order="left")
         frames.append(frame)
-    return pl.concat(frames)
+    columns = pl.concat(frames)
+    overlaps = folder.file("contamination/flags.parquet")
+    if not overlaps.exists():
+        return columns
+    flags = pl.read_parquet(overlaps)
+    joined = columns.join(flags, on="id", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("evaluation_ngrams").fill_null(0))
 
 
 def map_parts(

@@ -7,6 +7,7 @@ stage's files; the order is in `curate.pipeline`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from curate.audits import check_gate, impact
 from curate.clean import apply_edits, clean
 from curate.controls import plant
 from curate.corpus import (
+    DecontaminationConfig,
     InputConfig,
+    InputFile,
+    decontaminate,
     find_files,
     ingest,
     write_atomically,
@@ -88,6 +92,56 @@ def read_evaluation(context: Context) -> Facts:
         counts["documents"] += result.documents
         counts["quarantined"] += result.quarantined
     return counts
+
+
+def find_contamination(context: Context) -> Facts:
+    """Native documents, evaluation texts → `contamination/`: shared n-grams by document and set.
+
+    `documents.parquet` has `id`, `set`, `shared_ngrams`; `sets.parquet` a row a set;
+    `flags.parquet`, where `[decontamination]` is asked for, what verdicts and rules read.
+    """
+    folder, asked = context.folder, context.config.decontamination
+    config = asked or DecontaminationConfig()
+    further = [_read_set(context, file.path) for file in _further_sets(config)]
+    own = evaluation_documents(folder, context.config)
+    sets = ([] if own is None else [own.select("text", set="source")]) + further
+    if not sets:
+        return {"documents": 0}
+    evaluation = pl.concat(sets)
+    found = decontaminate(
+        lambda: (pl.read_parquet(p, columns=["id", "text"]) for p in native_parts(folder)),
+        evaluation,
+        n=config.n,
+        most_documents=config.most_documents,
+        by="set",
+    )
+    write_atomically(found, folder.file("contamination/documents.parquet"))
+    texts = evaluation.group_by("set", maintain_order=True).agg(texts=pl.len().cast(pl.Int64))
+    counts = found.group_by("set").agg(
+        documents=pl.len().cast(pl.Int64), most_shared=pl.col("shared_ngrams").max()
+    )
+    table = texts.join(counts, on="set", how="left", maintain_order="left")
+    write_atomically(
+        table.with_columns(pl.col("documents", "most_shared").fill_null(0)),
+        folder.file("contamination/sets.parquet"),
+    )
+    if asked is not None:
+        flags = found.group_by("id").agg(evaluation_ngrams=pl.col("shared_ngrams").max()).sort("id")
+        write_atomically(flags, folder.file("contamination/flags.parquet"))
+    return {"sets": texts.height, "documents": found["id"].n_unique()}
+
+
+def _further_sets(config: DecontaminationConfig) -> Sequence[InputFile]:
+    return find_files(InputConfig(path=config.evaluation)) if config.evaluation else ()
+
+
+def _read_set(context: Context, path: Path) -> pl.DataFrame:
+    """Texts of one further evaluation set, named by its file."""
+    home = context.folder.file(f"contamination/texts/{path.stem}")
+    ingest(InputConfig(path=str(path)), home)
+    parts = sorted((home / "documents").glob("part-*.parquet"))
+    frames = [pl.read_parquet(part, columns=["text"]) for part in parts]
+    return pl.concat(frames).with_columns(set=pl.lit(path.stem))
 
 
 def plant_controls(context: Context) -> Facts:

@@ -1,7 +1,7 @@
 """Documents in and out: schema, readers, quarantine, fingerprints, the curated folder."""
 
 from curate.corpus.curated import CuratedResult, write_curated
-from curate.corpus.decontamination import decontaminate
+from curate.corpus.decontamination import DecontaminationConfig, decontaminate
 from curate.corpus.fingerprints import fingerprint
 from curate.corpus.ingestion import BrokenFile, IngestResult, check_counts, ingest
 from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files
@@ -31,6 +31,7 @@ __all__ = [
     "RESERVED_COLUMNS",
     "BrokenFile",
     "CuratedResult",
+    "DecontaminationConfig",
     "IngestResult",
     "InputConfig",
     "InputFile",

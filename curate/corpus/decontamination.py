@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from curate.corpus.schema import ID, TEXT
-from curate.errors import ConfigError
+from curate.errors import ConfigError, unknown_name
 from curate.text import word_ngrams
 
 #: Words that must agree in a row (Brown et al. 2020, "Language Models are Few-Shot Learners",
@@ -17,8 +20,47 @@ SLICE_BYTES = 16_000_000
 _FILTER_BITS = 24
 
 
+#: What is done about documents that share n-grams with an evaluation set.
+ACTIONS = ("flag", "remove")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecontaminationConfig:
+    """When a document overlaps an evaluation set, and what is done about it.
+
+    Attributes:
+        n: Words in a row that count as shared.
+        most_documents: An n-gram that more documents than this hold is a common phrase and counts
+            for none of them; None counts all.
+        action: `flag` counts overlaps in the verdict table, `remove` takes the documents out.
+            Neither arm of an experiment ever holds them.
+        evaluation: Files of further evaluation sets, one a file, that no experiment reads.
+
+    >>> DecontaminationConfig(n=0)
+    Traceback (most recent call last):
+    curate.errors.ConfigError: n = 0; allowed: 1 or more
+    """
+
+    n: int = NGRAM_WORDS
+    most_documents: int | None = None
+    action: str = "flag"
+    evaluation: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ConfigError(f"n = {self.n}; allowed: 1 or more")
+        if self.action not in ACTIONS:
+            raise ConfigError(unknown_name("action", self.action, ACTIONS))
+        _check_most(self.most_documents)
+
+
+def _check_most(most_documents: int | None) -> None:
+    if most_documents is not None and most_documents < 1:
+        raise ConfigError(f"most_documents = {most_documents}; allowed: 1 or more, or nothing")
+
+
 def decontaminate(
-    documents: pl.DataFrame,
+    documents: pl.DataFrame | Callable[[], Iterable[pl.DataFrame]],
     evaluation: pl.DataFrame,
     *,
     n: int = NGRAM_WORDS,
@@ -32,7 +74,8 @@ def decontaminate(
     same words, never a part of a longer one. A text without words matches nothing.
 
     Args:
-        documents: `id` String, `text` String.
+        documents: `id` String, `text` String; or what gives such frames, whose texts are then
+            never in memory together.
         evaluation: `text` String, and the column `by`; further columns are not read.
         n: Words in a row that count as shared.
         most_documents: An n-gram that more documents than this hold is a common phrase (a
@@ -55,13 +98,13 @@ def decontaminate(
     >>> decontaminate(documents, sets, by="set").rows()
     [('a', 'numbers', 1), ('b', 'words', 1)]
     """
-    if most_documents is not None and most_documents < 1:
-        raise ConfigError(f"most_documents = {most_documents}; allowed: 1 or more, or nothing")
+    _check_most(most_documents)
     if by is not None and by not in evaluation.columns:
         raise ConfigError(f"evaluation has no column {by!r}; it has: {evaluation.columns}")
     grams = _grams_of_sets(evaluation, n, by)
     wanted = np.unique(np.concatenate([np.empty(0, np.uint64), *grams.values()]))
-    rows, shared = _occurrences(documents[TEXT], wanted, n)
+    parts = [documents] if isinstance(documents, pl.DataFrame) else documents()
+    ids, rows, shared = _occurrences(parts, wanted, n)
     if most_documents is not None:
         counts = np.bincount(shared, minlength=len(wanted))  # documents that hold each gram
         rare = counts[shared] <= most_documents
@@ -71,7 +114,7 @@ def decontaminate(
         held = np.zeros(len(wanted), np.bool_)
         held[np.searchsorted(wanted, own)] = True
         frames.append(_hits(rows[held[shared]], name, place))
-    return _named(pl.concat(frames), documents[ID], by)
+    return _named(pl.concat(frames), ids, by)
 
 
 _HITS = pl.Schema(
@@ -106,17 +149,20 @@ def _grams_of_sets(
 
 
 def _occurrences(
-    text: pl.Series, wanted: NDArray[np.uint64], n: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Document and place in `wanted` of each distinct n-gram of each document that is wanted."""
-    rows, shared, seen = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+    parts: Iterable[pl.DataFrame], wanted: NDArray[np.uint64], n: int
+) -> tuple[pl.Series, NDArray[np.int64], NDArray[np.int64]]:
+    """Ids; and document and place in `wanted` of each distinct n-gram of each that is wanted."""
+    ids, seen = [pl.Series(ID, [], pl.String)], 0
+    rows, shared = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     bits = _filter(wanted)
-    for piece in _slices(text):
-        row, gram = _shared(piece, wanted, bits, n)
-        rows.append(row + seen)
-        shared.append(np.searchsorted(wanted, gram))
-        seen += len(piece)
-    return np.concatenate(rows), np.concatenate(shared)
+    for part in parts:
+        ids.append(part[ID].alias(ID).cast(pl.String))
+        for piece in _slices(part[TEXT]):
+            row, gram = _shared(piece, wanted, bits, n)
+            rows.append(row + seen)
+            shared.append(np.searchsorted(wanted, gram))
+            seen += len(piece)
+    return pl.concat(ids), np.concatenate(rows), np.concatenate(shared)
 
 
 def _slices(text: pl.Series) -> list[pl.Series]:

@@ -12,6 +12,7 @@ from curate.report.html import table_html
 from curate.report.numerals import count, percent
 
 __all__ = [
+    "contamination_table",
     "false_removals_said",
     "folded_pairs",
     "passages_table",
@@ -95,6 +96,18 @@ def passages_table(passages: pl.DataFrame) -> Markup:
         caption=caption,
         numbers=("share_of_words",),
     )
+
+
+def contamination_table(sets: pl.DataFrame) -> Markup:
+    """Overlaps with each evaluation set.
+
+    >>> frame = pl.DataFrame({"set": ["wiki"], "texts": [9], "documents": [2], "most_shared": [4]})
+    >>> "wiki" in contamination_table(frame)
+    True
+    """
+    shown = sets.rename({"documents": "documents_that_share", "most_shared": "most_ngrams_shared"})
+    caption = "Documents that share a long run of words with evaluation texts; no arm holds them"
+    return table_html(shown, caption=caption)
 
 
 def folded_pairs(shown: pl.DataFrame) -> list[tuple[str, Markup]]:

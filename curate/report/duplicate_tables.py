@@ -1,4 +1,4 @@
-"""What a run folder holds about its duplicates."""
+"""What a run folder holds about its duplicates, and about overlaps with evaluation sets."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class DuplicateTables:
             `jaccard_median` Float64: what native removals take along, by kind.
         shown: Sampled pairs side by side, a row a passage.
         stability: Removals under other seeds.
+        contamination: Documents that share n-grams with evaluation texts, a row a set.
         passages: Repeated lines, paragraphs and passages of kept documents, a row a kind.
     """
 
@@ -31,6 +32,7 @@ class DuplicateTables:
     shown: pl.DataFrame | None
     stability: pl.DataFrame | None
     passages: pl.DataFrame | None
+    contamination: pl.DataFrame | None
 
 
 def read_duplicates(folder: Path) -> DuplicateTables:
@@ -47,6 +49,7 @@ def read_duplicates(folder: Path) -> DuplicateTables:
         shown=_table(home / "shown.parquet"),
         stability=_table(home / "stability.parquet"),
         passages=_table(folder / "passages" / "summary.parquet"),
+        contamination=_table(folder / "contamination" / "sets.parquet"),
     )
 
 

@@ -21,6 +21,7 @@ from curate.report.html import table_html
 from curate.report.sections import Section, sections
 from curate.report.tables import RunTables, read_run
 
+_ABOUT_DUPLICATES = ("losses", "stability", "passages", "contamination")
 __all__ = ["facts", "page", "render", "write_report"]
 
 _HOME = Path(__file__).parent
@@ -134,7 +135,7 @@ def duplicate_facts(run: RunTables) -> dict[str, Any] | None:
     if found.evidence is None:
         return None
     plain: dict[str, Any] = _plain(dict(found.evidence))
-    frames = {name: _rows(getattr(found, name)) for name in ("losses", "stability", "passages")}
+    frames = {name: _rows(getattr(found, name)) for name in _ABOUT_DUPLICATES}
     return plain | frames
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from curate.report.audit_figures import adjusted_figure
 from curate.report.cells import headline_cell
 from curate.report.duplicate_section import (
+    contamination_table,
     false_removals_said,
     folded_pairs,
     passages_table,
@@ -183,9 +184,11 @@ def _duplicates(run: RunTables) -> Section:
         tables.append(stability_table(found.stability))
     if found.passages is not None:
         tables.append(passages_table(found.passages))
+    below = [] if found.contamination is None else [contamination_table(found.contamination)]
     return Section(
         key="duplicates",
         title=title,
+        below=tuple(below),
         lead=" ".join(words for words in said if words),
         tables=tuple(tables),
         folded=() if found.shown is None else tuple(folded_pairs(found.shown)),
