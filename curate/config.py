@@ -11,6 +11,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 from curate.audits import AuditConfig
 from curate.clean import CleanConfig
 from curate.controls import ControlsConfig
-from curate.corpus import DecontaminationConfig, InputConfig
+from curate.corpus import DecontaminationConfig, InputConfig, keys_named
 from curate.duplicates import DuplicatesConfig
 from curate.errors import ConfigError, unknown_name
 from curate.experiment import MeasureConfig
@@ -203,7 +204,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:  # noqa: ANN401 - the hin
         return None  # `near = false` switches an optional table off
     for option in options:
         if dataclasses.is_dataclass(option) and isinstance(value, Mapping):
-            return from_mapping(option, value, path=f"{path}.")  # type: ignore[arg-type]
+            with keys_named(path) if option is InputConfig else nullcontext():
+                return from_mapping(option, value, path=f"{path}.")  # type: ignore[arg-type]
     for option in options:
         converted = _simple(option, value)
         if converted is not None:

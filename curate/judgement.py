@@ -35,14 +35,15 @@ def decision_for(config: RunConfig, columns: pl.DataFrame) -> Decision:
 
 def _quality_rules(config: RunConfig, columns: pl.DataFrame) -> list[Rule]:
     """The quality cut and the selection, as intervals over columns like any other rule."""
-    low = config.quality.min
-    share = None if config.quality.select is None else config.quality.select.share
-    if (low, share) != (None, None) and "quality" not in columns.columns:
-        name = "min" if low is not None else "select"
-        raise ConfigError(
-            f"quality.{name} is set, but neither quality.reference nor quality.column is: "
-            "no score exists"
-        )
+    low, select = config.quality.min, config.quality.select
+    share = None if select is None else select.share
+    for name, asked in (("min", low), ("select", select)):
+        column = "quality" if select is None or name == "min" else select.score
+        if asked is not None and column not in columns.columns:
+            raise ConfigError(
+                f"quality.{name} is set, but neither quality.reference nor label, column or "
+                f"scorer is, or quality.scores leaves it out: no score {column!r} exists"
+            )
     rules = []
     if low is not None:
         origin = "quality.min of the run config"
@@ -125,7 +126,11 @@ def carried_columns(config: RunConfig, judged: pl.DataFrame, decision: Decision)
             known = ", ".join(sorted(judged.columns))
             raise ConfigError(f"audit.groups names {group!r}; the documents have: {known}")
     reads = [rule.signal for rule in decision.rules]
-    scores = [name for name in ("quality", "evaluation_ngrams") if name in judged.columns]
+    select = config.quality.select
+    scores = [
+        name for name in (*config.quality.columns, "evaluation_ngrams") if name in judged.columns
+    ]
+    scores += [select.within] if select is not None and select.within in judged.columns else []
     strata = [name for name in config.audit.strata if name in judged.columns]
     wanted = ["id", "source", "control", *config.audit.groups, *strata, *WEIGHTS, *reads, *scores]
     verdict = ["failed", "kept", "cluster_id", "duplicate_of", "jaccard"]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
 import polars as pl
 
 from curate.clean import apply_edits
+from curate.config import RunConfig
 from curate.controls import inert_filler
 from curate.corpus import write_atomically
 from curate.errors import ConfigError
@@ -28,6 +30,7 @@ from curate.experiment import (
     unmeasured,
 )
 from curate.judgement import stored_decision
+from curate.quality import SelectionConfig, selection_ranks
 from curate.run_folder import RunFolder
 from curate.shards import Context, Facts, all_edits, evaluation_documents, native_parts
 from curate.subsets import id_hashes, pool_mask
@@ -114,7 +117,7 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     """Which native documents each arm keeps, and what the experiment's own arms need.
 
     `id`, `source`, `cluster`, `curated`, and where wanted `oracle`, `without_*`, `only_*` and
-    `quality`, the score that the arm of the worst documents goes by.
+    `quality`: the lower, the sooner the arm of the worst documents takes it.
 
     Raises:
         ConfigError: The file named by `truth` lacks `id` or `kind`.
@@ -122,10 +125,9 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     folder = context.folder
     verdicts = folder.table("verdicts")
     native = pl.col("control").is_null()
-    scores = [name for name in ("quality",) if name in verdicts.columns]
-    table = verdicts.filter(native).select(
-        "id", "source", "text_bytes", *scores, cluster="cluster_id", curated="kept"
-    )
+    own = verdicts.filter(native)
+    table = own.select("id", "source", "text_bytes", cluster="cluster_id", curated="kept")
+    table = table.with_columns(_order_of_the_worst(own, context.config))
     columns = verdicts.drop(VERDICT_COLUMNS)
     pairs = folder.read("duplicates/pairs.parquet")
     for name, decision in _decisions(stored_decision(folder, context.config), config).items():
@@ -136,6 +138,19 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
             _oracle(context.config.truth), on="id", how="left", maintain_order="left"
         )
     return table
+
+
+def _order_of_the_worst(native: pl.DataFrame, config: RunConfig) -> list[pl.Series]:
+    """Rank of each document in the order of choice turned round: the run's selection, or its score.
+
+    Groups and draws of the selection stay as they are, so that the arm differs from what was
+    selected in nothing but the end of the score that it takes.
+    """
+    select = config.quality.select or SelectionConfig(score=config.quality.main)
+    if select.score not in native.columns:
+        return []
+    turned = replace(select, inverse=not select.inverse)
+    return [selection_ranks(native, turned, seed=config.seed).alias("quality")]
 
 
 def _decisions(whole: Decision, config: MeasureConfig) -> dict[str, Decision]:

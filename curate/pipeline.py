@@ -12,21 +12,23 @@ import importlib.metadata
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from curate import duplicate_stages, stages
 from curate.config import RunConfig, config_values, load_config, to_toml
-from curate.corpus import InputConfig, fingerprint, write_bytes_atomically
+from curate.corpus import InputConfig, fingerprint, keys_named, write_bytes_atomically
 from curate.duplicates import index_state
 from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
 from curate.progress import Say
+from curate.quality import scorer_file
 from curate.rules import load_rules
 from curate.run_folder import Manifest, RunFolder
+from curate.scoring import score_quality
 from curate.shards import Context, Facts
 
 LIBRARIES = ("polars", "numba", "numpy", "scikit-learn", "scipy", "datasketch", "tokenizers")
@@ -42,7 +44,7 @@ class Stage:
         after: Stages whose files it reads.
         sections: Config sections that its result depends on.
         modules: Modules or packages of `curate` that its result depends on.
-        inputs: The files from outside that it reads, for their fingerprint.
+        inputs: The files from outside that it reads, for their fingerprint, by config table.
         state: What else from outside its result depends on.
     """
 
@@ -52,27 +54,37 @@ class Stage:
     after: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
-    inputs: Callable[[RunConfig], Sequence[InputConfig]] = lambda config: ()
+    inputs: Callable[[RunConfig], Mapping[str, InputConfig]] = lambda config: {}
     state: Callable[[RunConfig], Any] = lambda config: None
 
 
-def _evaluation_files(config: RunConfig) -> Sequence[InputConfig]:
+def _evaluation_files(config: RunConfig) -> dict[str, InputConfig]:
     paths = config.measure.evaluation if config.measure else ()
-    return (InputConfig(path=tuple(paths)),) if paths else ()
+    return {"measure.evaluation": InputConfig(path=tuple(paths))} if paths else {}
 
 
-def _reference_files(config: RunConfig) -> Sequence[InputConfig]:
-    paths = config.quality.reference
-    return (InputConfig(path=paths),) if paths else ()
+def _quality_files(config: RunConfig) -> dict[str, InputConfig]:
+    quality = config.quality
+    given = {"quality.reference": quality.reference, "quality.background": quality.background}
+    files = {
+        name: texts if isinstance(texts, InputConfig) else InputConfig(path=texts)
+        for name, texts in given.items()
+        if texts is not None
+    }
+    # Another source of a scorer is another score.
+    source = None if quality.scorer is None else scorer_file(quality.scorer)
+    own = {} if source is None else {"quality.scorer": InputConfig(path=str(source), format="text")}
+    return files | own
 
 
-def _further_sets(config: RunConfig) -> Sequence[InputConfig]:
+def _further_sets(config: RunConfig) -> dict[str, InputConfig]:
     asked = config.decontamination
-    return (InputConfig(path=asked.evaluation),) if asked and asked.evaluation else ()
+    further = asked.evaluation if asked else ()
+    return {"decontamination.evaluation": InputConfig(path=further)} if further else {}
 
 
-def _truth_file(config: RunConfig) -> Sequence[InputConfig]:
-    return (InputConfig(path=config.truth),) if config.truth else ()
+def _truth_file(config: RunConfig) -> dict[str, InputConfig]:
+    return {"truth": InputConfig(path=config.truth)} if config.truth else {}
 
 
 def _indexes(config: RunConfig) -> list[list[str]]:
@@ -92,7 +104,7 @@ STAGES = (
         homes=("documents", "quarantine"),
         sections=("input",),
         modules=("corpus",),
-        inputs=lambda config: (config.input,),
+        inputs=lambda config: {"input": config.input},
     ),
     Stage(
         name="evaluation",
@@ -145,12 +157,12 @@ STAGES = (
     ),
     Stage(
         name="quality",
-        work=stages.score_quality,
+        work=score_quality,
         homes=("quality",),
         after=("documents", "controls", "clean", "duplicates"),
         sections=("seed", "quality"),
-        modules=("clean", "quality", "text"),
-        inputs=_reference_files,
+        modules=("clean", "corpus", "ngram_model", "quality", "scoring", "text", "tokens"),
+        inputs=_quality_files,
     ),
     Stage(
         name="verdicts",
@@ -212,9 +224,9 @@ STAGES = (
         name="audit",
         work=stages.audit_impact,
         homes=("audit",),
-        after=("verdicts",),
-        sections=("audit",),
-        modules=("audits", "statistics"),
+        after=("documents", "clean", "quality", "verdicts"),
+        sections=("seed", "audit"),
+        modules=("audits", "quality", "scoring", "statistics"),
     ),
     Stage(
         name="measure",
@@ -241,6 +253,7 @@ STAGES = (
             "tokens",
             "ngram_model",
             "_ngram_kernel",
+            "quality",
             "statistics",
             "verdicts",
         ),
@@ -334,10 +347,15 @@ def stage_key(stage: Stage, context: Context) -> str:
         "sections": _section_values(context.config, stage.sections),
         "after": {name: context.manifest.digest(name) for name in stage.after},
         "code": code_version(stage.modules),
-        "inputs": [fingerprint(files) for files in stage.inputs(context.config)],
+        "inputs": [_digest(*named) for named in stage.inputs(context.config).items()],
         "state": stage.state(context.config),
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _digest(name: str, files: InputConfig) -> str:
+    with keys_named(name):
+        return fingerprint(files)
 
 
 def code_version(modules: tuple[str, ...]) -> str:

@@ -38,8 +38,8 @@ __all__ = [
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 DIALECTS = ("datatrove",)  # whose reading of the published rules
-# Made by later stages, not by a signal.
-OTHER_COLUMNS = ("quality", "quality_rank", "language_score")
+_SCORES = ("quality", "quality_rank", "bits_per_byte", "importance", "mean_rank")
+OTHER_COLUMNS = (*_SCORES, "language_score")  # made by later stages, not by a signal
 OWN_SET = "own"  # the set of the rules that a config adds
 FEWEST_NATIVE = 100  # documents; below, a bound from the corpus takes its loosest value
 _FOLDER = Path(__file__).with_name("rulesets")
@@ -267,7 +267,7 @@ def _resolved(frame: pl.DataFrame | pl.LazyFrame, rules: Sequence[str | Rule]) -
     for rule in resolved:
         if rule.signal not in columns:
             message = unknown_name("column", rule.signal, columns)
-            hint = "; run measure_signals first, it adds it" if rule.signal in SIGNALS else ""
+            hint = "; run measure_signals first" if rule.signal in SIGNALS else ""
             raise ConfigError(f"rule {rule.name!r} reads an {message}{hint}")
     return resolved
 

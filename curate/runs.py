@@ -15,6 +15,7 @@ from curate.errors import InputError
 from curate.ledger import Explanation, WhatIf, ask_what_if, explain_document, retention
 from curate.pipeline import run_config
 from curate.run_folder import RunFolder
+from curate.run_quality import RunQuality
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,17 @@ class Run:
         """The verdict in words, headline first."""
         stored = self.folder.read_json("scaling/verdicts.json")
         return [v["sentence"] for v in stored] if stored else ["no experiment in this run"]
+
+    @property
+    def quality(self) -> RunQuality:
+        """The quality scores: how good they are, why a document or a group scored as it did.
+
+        Raises:
+            InputError: The run made no score.
+        """
+        if not self.folder.parts("quality"):
+            raise InputError("this run made no quality score: [quality] asks for none")
+        return RunQuality(self.folder, self.config)
 
     def explain(self, id: str) -> Explanation:
         """Why one document left or stays: every rule with value, bound and margin.

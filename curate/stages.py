@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from curate.audits import check_gate, impact
-from curate.clean import apply_edits, clean
+from curate.clean import clean
 from curate.controls import plant
 from curate.corpus import (
     DecontaminationConfig,
@@ -24,11 +24,10 @@ from curate.corpus import (
     find_files,
     ingest,
     write_atomically,
-    write_bytes_atomically,
     write_curated,
 )
-from curate.duplicates import check_wipe_out, clusters
-from curate.errors import ConfigError, GateError, InputError
+from curate.duplicates import check_wipe_out
+from curate.errors import GateError, InputError
 from curate.judgement import (
     carried_columns,
     decision_for,
@@ -38,21 +37,13 @@ from curate.judgement import (
     write_examples,
     write_judgement_tables,
 )
-from curate.quality import (
-    QualityModel,
-    apply_scorer,
-    describe,
-    fit_quality,
-    model_card,
-    selection_ranks,
-)
 from curate.report import write_report
+from curate.scoring import write_group_words
 from curate.shards import (
     Context,
     Facts,
     all_edits,
     cleaned,
-    cleaned_parts,
     evaluation_documents,
     map_parts,
     native_parts,
@@ -176,71 +167,6 @@ def annotate(context: Context) -> Facts:
     return map_parts(context, "annotate", _annotate_part, "annotations")
 
 
-def score_quality(context: Context) -> Facts:
-    """Reference, `documents/`, `duplicates/` → `quality/`: scores, ranks, model, evaluation."""
-    config, folder = context.config.quality, context.folder
-    if config.reference is None and config.column is None:
-        return {"scored": 0}
-    if config.column is not None:
-        column = config.column
-        scores = [apply_scorer(frame, column) for frame in cleaned_parts(folder)]
-    else:
-        model = _fit_quality(context)
-        scores = [model.score(frame) for frame in cleaned_parts(folder)]
-    quality = pl.concat(scores)
-    ranks = _selection_ranks(context, quality)
-    offset = 0
-    for part in folder.parts("documents"):
-        ids = pl.read_parquet(part, columns=["id"])
-        columns = [c.slice(offset, ids.height) for c in (quality, *ranks)]
-        write_atomically(ids.with_columns(columns), folder.file(f"quality/{part.name}"))
-        offset += ids.height
-    return {"scored": quality.len()}
-
-
-def _fit_quality(context: Context) -> QualityModel:
-    """Fit on the reference and the native documents; write model, card and tables of it."""
-    folder, config, seed = context.folder, context.config.quality, context.config.seed
-    paths = (config.reference,) if isinstance(config.reference, str) else config.reference or ()
-    ingest(InputConfig(path=tuple(paths)), folder.file("quality/reference"))
-    reference = pl.concat(
-        [pl.read_parquet(p) for p in sorted(folder.file("quality/reference/documents").glob("*"))]
-    )
-    native = pl.concat([p.filter(pl.col("control").is_null()) for p in cleaned_parts(folder)])
-    pairs = folder.read("duplicates/pairs.parquet")
-    background = native.hstack(clusters(pairs, native["id"]).select("cluster_id"))
-    model = fit_quality(reference, background, config=config, seed=seed)
-    model.save(folder.file("quality/model"))
-    folder.write_json("quality/evaluation.json", model.evaluate())
-    scored = native.select("id", "source", "text").with_columns(model.score(native))
-    tables = describe(model, scored, reference, seed=seed)
-    excerpts = tables["deciles"].rename({"excerpt": "text"})
-    masked = apply_edits(excerpts, clean(excerpts, ("mask_pii",))).alias("excerpt")
-    tables["deciles"] = excerpts.with_columns(masked).drop("text")
-    for name, table in tables.items():
-        write_atomically(table, folder.file(f"quality/{name}.parquet"))
-    card = model_card(model, tables["terms"]).encode()
-    write_bytes_atomically(card, folder.file("quality/model/card.md"))
-    return model
-
-
-def _selection_ranks(context: Context, quality: pl.Series) -> list[pl.Series]:
-    """The column that the rule `quality.select` reads, where a selection is asked for."""
-    select = context.config.quality.select
-    if select is None:
-        return []
-    wanted = dict.fromkeys(["id", "control", *([select.within] if select.within else [])])
-    frames = [pl.read_parquet(p) for p in context.folder.parts("documents")]
-    missing = [name for name in wanted if name not in frames[0].columns]
-    if missing:
-        raise ConfigError(
-            f"quality.select.within names {missing[0]!r}; the documents have: "
-            f"{', '.join(frames[0].columns)}"
-        )
-    documents = pl.concat([f.select(*wanted) for f in frames]).with_columns(quality)
-    return [selection_ranks(documents, select, seed=context.config.seed)]
-
-
 def decide_verdicts(context: Context) -> Facts:
     """Columns and pairs → `verdicts/`, and the tables that people read about them."""
     folder = context.folder
@@ -274,10 +200,13 @@ def write_corpus(context: Context) -> Facts:
 
 
 def audit_impact(context: Context) -> Facts:
-    """`verdicts/` → `audit/impact.parquet`; the gate is checked by the run's last stage."""
+    """`verdicts/` → `audit/`: whom steps hit, and by which words; the last stage checks gates."""
     config = context.config.audit
     verdicts = context.folder.table("verdicts").filter(pl.col("control").is_null())
     steps = steps_of(context)
+    write_group_words(context)
+    if not steps:
+        return {"rows": 0, "flags": 0}  # nothing removes anything
     table = impact(
         verdicts,
         steps=steps,
@@ -300,7 +229,7 @@ def report(context: Context) -> Facts:
             f"{kept:.2%} of the native documents were kept; "
             f"output.min_yield demands {context.config.output.min_yield:.2%}"
         )
-    if context.config.audit.gate is not None:
+    if context.config.audit.gate is not None and steps_of(context):
         check_gate(context.folder.read("audit/impact.parquet"), context.config.audit.gate)
     if context.config.duplicates.guard is not None:
         # That a batch repeats what is known already is no accident.

@@ -51,7 +51,7 @@ def test_a_share_is_selected_and_the_report_shows_the_score(tmp_path):
         "Reference told from background: AUC",
         "Words that speak most for the reference",
         "Texts at each tenth of the scores",
-        "Which words lift or cost each source its score",
+        "Which words lift or cost each group its score",
         "What a quality score of p means",
         "What a cut keeps of the reference",
     ):
@@ -88,5 +88,7 @@ def test_selections_without_what_they_read_are_named(tmp_path, quality, message)
 
 
 def test_a_score_is_either_fitted_or_taken(tmp_path):
-    with pytest.raises(ConfigError, match="both set"):
+    with pytest.raises(
+        ConfigError, match="the scores classifier and column, but the column quality holds"
+    ):
         load_config(config_for(tmp_path, reference="a.parquet", column="given"))

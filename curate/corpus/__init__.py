@@ -4,7 +4,7 @@ from curate.corpus.curated import CuratedResult, write_curated
 from curate.corpus.decontamination import DecontaminationConfig, decontaminate
 from curate.corpus.fingerprints import fingerprint
 from curate.corpus.ingestion import BrokenFile, IngestResult, check_counts, ingest
-from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files
+from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files, keys_named
 from curate.corpus.parts import read_parts
 from curate.corpus.scan import scan_corpus
 from curate.corpus.schema import (
@@ -45,6 +45,7 @@ __all__ = [
     "fingerprint",
     "folder_digest",
     "ingest",
+    "keys_named",
     "read_parts",
     "scan_corpus",
     "write_atomically",

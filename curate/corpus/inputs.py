@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.errors import ConfigError, InputError, unknown_name
+from curate.errors import ConfigError, CurateError, InputError, unknown_name
 
 #: Suffixes of each format, before an optional `.gz` or `.zst` (not for Parquet).
 FORMATS = {
@@ -18,6 +20,7 @@ FORMATS = {
     "text": (".txt", ".text", ".md", ".markdown", ".rst"),
 }
 COMPRESSIONS = (".gz", ".zst")
+_KEY = re.compile(r"\binput\.(path|dataset|subset|split|streaming|format|text|id|source)\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +120,27 @@ def find_files(config: InputConfig) -> tuple[InputFile, ...]:
         )
         for path in paths
     )
+
+
+@contextmanager
+def keys_named(name: str) -> Iterator[None]:
+    r"""Errors about the keys of an input are said of another table of the config, or of arguments.
+
+    Args:
+        name: The table's name, e.g. `quality.reference`; `""`: the keys are arguments of a call.
+
+    >>> with keys_named("quality.reference"):
+    ...     find_files(InputConfig(path="no/such/file.jsonl"))
+    Traceback (most recent call last):
+    curate.errors.InputError: quality.reference 'no/such/file.jsonl': no such file or ...
+    """
+    said = rf"{name}.\1" if name else r"\1="
+    try:
+        yield
+    except CurateError as error:
+        # Such a table may be written as its path alone.
+        short = re.sub(r"\binput\.path(?= ['\"])", name, str(error)) if name else str(error)
+        raise type(error)(_KEY.sub(said, short)) from None
 
 
 def allowed_suffixes() -> str:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +14,8 @@ import polars as pl
 
 from curate.corpus.fingerprints import fingerprint
 from curate.corpus.ingestion import ingest
-from curate.corpus.inputs import InputConfig
+from curate.corpus.inputs import InputConfig, keys_named
 from curate.corpus.storage import write_bytes_atomically
-from curate.errors import CurateError
 
 log = logging.getLogger("curate")
 
@@ -53,21 +51,13 @@ def scan_corpus(
     [('a.jsonl:1', 'one')]
     """
     paths = (path,) if isinstance(path, str | Path) else tuple(path)
-    try:
+    with keys_named(""):
         config = InputConfig(path=tuple(map(str, paths)), text=text, id=id, source=source)
         folder = (cache or _user_cache()) / _key(config)
         done = folder / "counts.json"
         if not done.exists():
             _fill(config, folder, done)
-    except CurateError as error:
-        raise type(error)(_as_called(str(error))) from None
     return pl.scan_parquet(sorted((folder / "documents").glob("part-*.parquet")))
-
-
-def _as_called(message: str) -> str:
-    """A message about keys of a run config, as one about the arguments of `scan_corpus`."""
-    without = re.sub(r";\s*or set input\.format .*", "", message)
-    return re.sub(r"\binput\.(path|text|id|source)\b", r"\1=", without)
 
 
 def _user_cache() -> Path:

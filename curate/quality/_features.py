@@ -8,7 +8,7 @@ stored but counts, so unseen terms cost nothing and two terms may share a bucket
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,24 @@ def as_texts(documents: Texts) -> pl.Series:
             raise ConfigError(f"no column 'text' to score; columns: {documents.columns}")
         documents = documents["text"]
     if not isinstance(documents, pl.Series):
-        documents = pl.Series("text", list(documents), dtype=pl.String)
-    return documents.fill_null("")
+        documents = _series(documents)
+    if documents.dtype not in (pl.String, pl.Null):
+        raise ConfigError(f"texts are {documents.dtype}, but only String has words")
+    return documents.cast(pl.String).fill_null("")
+
+
+def _series(documents: object) -> pl.Series:
+    """Texts of a sequence; one text, a mapping or a path is no sequence of texts."""
+    named = f"texts are a {type(documents).__name__}"
+    if isinstance(documents, str | bytes | Mapping) or not isinstance(documents, Iterable):
+        raise ConfigError(
+            f"{named}; give a frame with a column 'text', a series or a list of texts"
+        )
+    texts = list(documents)
+    for place, text in enumerate(texts):
+        if text is not None and not isinstance(text, str):
+            raise ConfigError(f"{named}, but item {place} is a {type(text).__name__}, no text")
+    return pl.Series("text", texts, dtype=pl.String)
 
 
 def term_hashes(texts: pl.Series) -> tuple[Hashes, Counts, Hashes, Counts]:

@@ -32,10 +32,11 @@ class Folds:
         return ~scored & ~shared, scored
 
 
-def fold_units(documents: pl.DataFrame, folds: int) -> pl.Series:
+def fold_units(documents: pl.DataFrame, folds: int, *, whole: bool = False) -> pl.Series:
     """The unit of each document: `group` where given, or source, id prefix, id.
 
-    Reads `id`, `source` (String) and optionally `group` (String).
+    Reads `id`, `source` (String) and optionally `group` (String). With `whole` no group or source
+    is split, however large, unless there is only one.
 
     >>> frame = pl.DataFrame({"id": ["m/a:1", "m/a:2", "m/b:1", "x"], "source": ["s"] * 3 + ["t"]})
     >>> fold_units(frame, 2).to_list()
@@ -46,6 +47,8 @@ def fold_units(documents: pl.DataFrame, folds: int) -> pl.Series:
     levels = ["source", "prefix", "id"]
     if "group" in documents.columns:
         levels.insert(0, "group")
+    if whole and documents[levels[0]].n_unique() > 1:
+        return documents.select(unit=levels[0])["unit"]
     largest = max(1.0, documents.height / folds)
     unit = pl.coalesce(
         *(pl.when(pl.len().over(level) <= largest).then(level) for level in levels[:-1]), "id"
@@ -53,16 +56,17 @@ def fold_units(documents: pl.DataFrame, folds: int) -> pl.Series:
     return named.select(unit.alias("unit"))["unit"]
 
 
-def make_folds(documents: pl.DataFrame, folds: int, *, seed: int) -> Folds:
+def make_folds(documents: pl.DataFrame, folds: int, *, seed: int, whole: bool = False) -> Folds:
     """Folds of about equal size on either side, units dealt largest first.
 
-    Reads `id`, `source`, `label` (Boolean), `digest` (UInt64), optionally `cluster_id` and
-    `group`. Documents of one text count as one cluster.
+    With `whole` sources are never split; see `fold_units`. Reads `id`, `source`, `label`
+    (Boolean), `digest` (UInt64), optionally `cluster_id` and `group`. Documents of one text count
+    as one cluster.
     """
     unit = pl.concat(
         [
             documents.filter(pl.col("label") == side).select(
-                "row", unit=fold_units(documents.filter(pl.col("label") == side), folds)
+                "row", unit=fold_units(documents.filter(label=side), folds, whole=whole)
             )
             for side in (True, False)
         ]

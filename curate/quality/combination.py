@@ -7,12 +7,15 @@ from itertools import combinations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from curate.errors import ConfigError
 from curate.quality.confounds import rank_correlation
 
 
-def mean_of_ranks(scores: pl.DataFrame, *, falling: Sequence[str] = ()) -> pl.Series:
+def mean_of_ranks(
+    scores: pl.DataFrame, *, falling: Sequence[str] = (), native: pl.Series | None = None
+) -> pl.Series:
     """Mean over scores of each document's rank from worst (0) to best (1); ties share a rank.
 
     Ranks need no common scale and no weight; the price is that a clear lead counts no more than
@@ -21,6 +24,8 @@ def mean_of_ranks(scores: pl.DataFrame, *, falling: Sequence[str] = ()) -> pl.Se
     Args:
         scores: One numeric column a score.
         falling: Columns where lower is better, e.g. bits per byte.
+        native: Boolean; the others (planted controls) take the rank that they would have and
+            move no native document. `None` = all are native.
 
     Returns:
         Float64 in [0, 1], named `mean_rank`.
@@ -32,13 +37,20 @@ def mean_of_ranks(scores: pl.DataFrame, *, falling: Sequence[str] = ()) -> pl.Se
     unknown = [name for name in falling if name not in scores.columns]
     if unknown or not scores.columns:
         raise ConfigError(f"scores {scores.columns} do not hold the falling ones {unknown}")
-    last = max(scores.height - 1, 1)
+    own = np.ones(scores.height, np.bool_) if native is None else native.to_numpy()
     columns = [
         (-scores[name] if name in falling else scores[name]).cast(pl.Float64).fill_null(-np.inf)
         for name in scores.columns
     ]
-    ranks = np.stack([(column.rank("average").to_numpy() - 1) / last for column in columns])
+    ranks = np.stack([_shares_below(column.to_numpy(), own) for column in columns])
     return pl.Series("mean_rank", ranks.mean(0))
+
+
+def _shares_below(values: NDArray[np.float64], native: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Share of the other native documents that are worse; those that are equal count half."""
+    known = np.sort(values[native])
+    below, reached = (np.searchsorted(known, values, side) for side in ("left", "right"))
+    return np.asarray((below + reached - native) / 2 / np.maximum(known.size - native, 1))
 
 
 def agreement(scores: pl.DataFrame, *, top: float = 0.2) -> pl.DataFrame:

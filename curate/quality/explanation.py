@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 
 _SAMPLE_CHARS = 10_000
 _MIN_DOCUMENTS = 5
+_MOST_GROUPS = 30
 
 
 def contributions(text: str, weights: Floats, *, norm: str = "unit") -> pl.DataFrame:
@@ -74,7 +75,7 @@ def top_terms(
 
     Returns:
         `term`, `weight`, `documents` (that hold it), `shares_bucket_with` (List[String]: other
-        terms of the sample in the same bucket, most frequent first, at most five) and
+        terms of the sample that count, in the same bucket, most frequent first, at most five) and
         `terms_in_bucket`. From the highest weight to the lowest, one row a bucket.
 
     >>> weights = np.zeros(2**18)
@@ -88,7 +89,7 @@ def top_terms(
     named = terms.group_by("bucket", maintain_order=True).agg(
         pl.col("term").first(),
         pl.col("documents").first(),
-        shares_bucket_with=pl.col("term").slice(1, 5),
+        shares_bucket_with=_others(least),
         terms_in_bucket=pl.len().cast(pl.Int64),
     )
     named = named.filter(pl.col("documents") >= least).with_columns(
@@ -99,8 +100,14 @@ def top_terms(
     return chosen.select("term", "weight", "documents", "shares_bucket_with", "terms_in_bucket")
 
 
-def group_contributions(
-    documents: pl.DataFrame, weights: Floats, *, group: str, norm: str = "unit", top: int = 10
+def group_contributions(  # noqa: PLR0913 - all but two have defaults
+    documents: pl.DataFrame,
+    weights: Floats,
+    *,
+    group: str,
+    norm: str = "unit",
+    top: int = 10,
+    least: int = 1,
 ) -> pl.DataFrame:
     """Which terms lift or cost each group its score, against all other documents.
 
@@ -110,12 +117,14 @@ def group_contributions(
         group: Column that names the group.
         norm: `unit` or `share`, as the model was fitted.
         top: Terms of either sign a group.
+        least: Documents that must hold a term for it to be named: a table that is shown to
+            people should name nothing that one document alone holds.
 
     Returns:
         `group`, `term`, `difference` (mean contribution to the decision value in the group minus
         that in the rest; over all buckets these differences sum to the difference of the mean
-        decision values), `mean_difference` (that sum), `shares_bucket_with`. Groups in order of
-        name, in each from what lifts most to what costs most.
+        decision values), `mean_difference` (that sum), `shares_bucket_with`. The 30 largest
+        groups in order of name, in each from what lifts most to what costs most.
 
     Raises:
         ConfigError: No such column, or only one group.
@@ -135,10 +144,16 @@ def group_contributions(
     named = (
         term_table(texts, bits)
         .group_by("bucket", maintain_order=True)
-        .agg(pl.col("term").first(), shares_bucket_with=pl.col("term").slice(1, 5))
+        .agg(
+            pl.col("term").first(),
+            pl.col("documents").first(),
+            shares_bucket_with=_others(least),
+        )
+        .filter(pl.col("documents") >= least)
     )
     tables = []
-    for name in sorted(documents[group].unique()):
+    sizes = documents[group].value_counts().sort("count", group, descending=[True, False])
+    for name in sorted(sizes[group].head(_MOST_GROUPS)):
         own = (documents[group] == name).to_numpy()
         gap = np.asarray(features[own].mean(0) - features[~own].mean(0)).ravel() * weights
         rows = named.with_columns(
@@ -151,6 +166,11 @@ def group_contributions(
         )
     columns = ("group", "term", "difference", "mean_difference", "shares_bucket_with")
     return pl.concat(tables).select(columns)
+
+
+def _others(least: int) -> pl.Expr:
+    """The terms of a bucket after the most frequent one, of those that enough documents hold."""
+    return pl.col("term").filter(pl.col("documents") >= least).slice(1, 5)
 
 
 def term_table(documents: Sequence[str] | pl.Series | pl.DataFrame, bits: int) -> pl.DataFrame:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
 
 from curate.errors import ConfigError
 from curate.quality._features import Texts, as_texts
-from curate.quality.model import QualityConfig, QualityModel, fit_quality
+from curate.quality.config import QualityConfig
+from curate.quality.model import QualityModel, fit_quality
 
 Scorer = Callable[[list[str]], Sequence[float]]
 
@@ -50,19 +57,84 @@ def fit_labels(
     >>> good > bad
     True
     """
+    good, bad = labelled_sides(documents, label=label, at_least=at_least)
+    return fit_quality(good, bad, config=config, seed=seed)
+
+
+def labelled_sides(
+    documents: pl.DataFrame, *, label: str, at_least: float | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Documents that people called good, and those that they did not; null is neither.
+
+    >>> frame = pl.DataFrame({"text": ["a", "b", "c"], "grade": [5, 1, None]})
+    >>> [side["text"].to_list() for side in labelled_sides(frame, label="grade", at_least=3)]
+    [['a'], ['b']]
+    """
+    if not isinstance(documents, pl.DataFrame):
+        raise ConfigError(f"labelled documents are a {type(documents).__name__}, no DataFrame")
     if label not in documents.columns:
         raise ConfigError(f"no column {label!r} of labels; columns: {documents.columns}")
-    if at_least is None and documents[label].dtype != pl.Boolean:
-        raise ConfigError(
-            f"column {label!r} is {documents[label].dtype}; give at_least=…, the lowest good grade"
-        )
+    kind = documents[label].dtype
+    if at_least is None and kind != pl.Boolean:
+        raise ConfigError(f"column {label!r} is {kind}; give at_least=…, the lowest good grade")
+    if at_least is not None and not kind.is_numeric():
+        raise ConfigError(f"column {label!r} is {kind}, but grades are numbers")
     good = pl.col(label) if at_least is None else pl.col(label) >= at_least
-    return fit_quality(
-        documents.filter(good).drop(label),
-        documents.filter(~good).drop(label),
-        config=config,
-        seed=seed,
-    )
+    return documents.filter(good).drop(label), documents.filter(~good).drop(label)
+
+
+def load_scorer(name: str) -> Scorer:
+    """The function that `"module:function"` names.
+
+    Args:
+        name: Module and function; the working folder is searched first.
+
+    Raises:
+        ConfigError: No such module or function; what failed is said.
+
+    >>> load_scorer("math:sqrt")(4.0)
+    2.0
+    >>> load_scorer("math:root")
+    Traceback (most recent call last):
+      ...
+    curate.errors.ConfigError: quality.scorer 'math:root': the module has no function 'root'
+    """
+    module, _, function = name.partition(":")
+    with _working_folder():
+        try:
+            found = getattr(importlib.import_module(module), function, None)
+        except ImportError as error:
+            raise ConfigError(f"quality.scorer {name!r}: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"quality.scorer {name!r}: the module has no function {function!r}")
+    return cast("Scorer", found)
+
+
+def scorer_file(name: str) -> Path | None:
+    """The file that `"module:function"` is written in; None where there is none.
+
+    >>> scorer_file("json:loads").name, scorer_file("no_such_module:f")
+    ('__init__.py', None)
+    """
+    with _working_folder():
+        try:
+            found = importlib.util.find_spec(name.partition(":")[0])
+        except (ImportError, ValueError):
+            return None
+    written = found is not None and found.has_location
+    return Path(str(found.origin)) if found is not None and written else None
+
+
+@contextmanager
+def _working_folder() -> Iterator[None]:
+    """The working folder first among those that modules are looked for in."""
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def apply_scorer(documents: Texts, scorer: Scorer | str) -> pl.Series:
@@ -89,7 +161,10 @@ def apply_scorer(documents: Texts, scorer: Scorer | str) -> pl.Series:
     scores: list[float] = []
     for start in range(0, len(texts), _BATCH_DOCUMENTS):
         batch = texts[start : start + _BATCH_DOCUMENTS]
-        found = [float(value) for value in scorer(batch)]
+        try:
+            found = [float(value) for value in scorer(batch)]
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"the scorer gave no list of numbers: {error}") from error
         if len(found) != len(batch):
             raise ConfigError(f"the scorer gave {len(found)} scores for {len(batch)} texts")
         scores += found

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,74 +24,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.corpus import file_digest, write_atomically, write_bytes_atomically
-from curate.errors import ConfigError, IntegrityError, unknown_name
+from curate.errors import ConfigError, IntegrityError
 from curate.quality._calibration import Calibration, fit_calibration
-from curate.quality._features import NORMS, Texts, as_texts, counted, decisions, digests, hashed
+from curate.quality._features import Texts, as_texts, counted, decisions, digests, hashed
 from curate.quality._fitting import checks, fit_linear, held_out_decisions, held_out_scores
 from curate.quality._folds import make_folds
+from curate.quality.config import MIN_DOCUMENTS, QualityConfig
 from curate.quality.evaluation import evaluate_scores
 from curate.quality.explanation import contributions, top_terms
-from curate.quality.selection import SelectionConfig
 
 Floats = NDArray[np.float64]
 
-MIN_DOCUMENTS = 20
 _FEATURES = 2  # of the hashed terms; a model of another number must be fitted again
 _FILES = ("weights.npz", "fitted.parquet")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QualityConfig:
-    """How quality is learned, and where it cuts.
-
-    Attributes:
-        reference: Path or paths of texts of the wished quality; `None` = no quality score.
-        column: A numeric column of the input that already holds a score, e.g. one that the data
-            set came with: nothing is fitted. Not together with `reference`.
-        min: Documents scoring below it fail the rule `quality.score`, in [0, 1] (with `column`:
-            any number); `None` only scores.
-        select: Which share of the documents the score selects; the others fail the rule
-            `quality.select`.
-        bits: The vocabulary has 2**bits buckets.
-        folds: Parts for out-of-fold scores.
-        max_documents: Largest sample of either side, drawn by a seeded hash of the ids.
-        max_chars: A longer document is fitted on its first so many characters; all of it is
-            scored.
-        norm: `unit`: count vectors of length 1. `share`: shares of terms; a long document then
-            has no larger decision value than a short one of the same words, where `unit` lets
-            it grow with the root of the number of different terms.
-        checks: Fit the learning curve and the plain train and test figure too (about three
-            fits more).
-    """
-
-    reference: str | tuple[str, ...] | None = None
-    column: str | None = None
-    min: float | None = None
-    select: SelectionConfig | None = None
-    bits: int = 18
-    folds: int = 5
-    max_documents: int = 6_000
-    max_chars: int = 10_000
-    norm: str = "unit"
-    checks: bool = True
-
-    def __post_init__(self) -> None:
-        if self.reference is not None and self.column is not None:
-            raise ConfigError(
-                f"quality.reference and quality.column ({self.column!r}) are both set; a score "
-                "is either fitted or taken from a column"
-            )
-        if self.min is not None and self.column is None and not 0 <= self.min <= 1:
-            raise ConfigError(f"quality.min is {self.min}; allowed: 0 to 1")
-        if self.norm not in NORMS:
-            raise ConfigError(unknown_name("quality.norm", self.norm, NORMS))
-        for name, low, high in (("bits", 10, 24), ("folds", 2, 50), ("max_chars", 1, 10**9)):
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"quality.{name} is {getattr(self, name)}; allowed: {low}-{high}")
-        if self.max_documents < MIN_DOCUMENTS:
-            raise ConfigError(
-                f"quality.max_documents is {self.max_documents}; allowed: {MIN_DOCUMENTS} or more"
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +50,7 @@ class QualityModel:
         out_of_fold: The documents fitted on: `id`, `label` (true = reference), `digest`
             (UInt64, of the text), `unit` (kept together in a fold), `source`, `text_chars`,
             `score`.
-        facts: Seed and config of the fit, and the `checks` that were fitted beside it.
+        facts: Seed and sizes of the fit, the cut, and the `checks` that were fitted beside it.
     """
 
     weights: Floats = field(repr=False)
@@ -229,8 +174,9 @@ def fit_quality(
         reference: Texts of the wished quality: a frame with `text` and, where present, `id`,
             `source`, `group`, `cluster_id` (String), or a sequence of texts.
         background: Texts of the corpus to be judged, alike; `control` documents are left out,
-            and so are texts that stand in the reference.
-        config: Sizes; its `reference` and `min` are not read here.
+            and so are texts that stand in the reference, with their near copies where
+            `cluster_id` tells of them.
+        config: Sizes; where texts and other scores come from is not read here.
         seed: Of the samples and the folds.
 
     Raises:
@@ -243,34 +189,50 @@ def fit_quality(
     True
     """
     config = config or QualityConfig()
-    documents = _training_documents(reference, background, config, seed)
+    documents = training_documents(reference, background, config, seed=seed)
     texts = documents["text"].str.slice(0, config.max_chars)
     features = counted(texts, config.bits, config.norm)
     label = documents["label"].to_numpy()
     folds = make_folds(documents, config.folds, seed=seed)
     held_out = held_out_decisions(features, label, folds, config.folds)
     weights, intercept = fit_linear(features, label)
+    scores = held_out_scores(held_out, label, folds.fold)
     fitted = documents.select("id", "source", "label", "digest", unit=folds.unit).with_columns(
-        text_chars=documents["text"].str.len_chars().cast(pl.Int64),
-        score=pl.Series(held_out_scores(held_out, label, folds.fold)),
+        text_chars=documents["text"].str.len_chars().cast(pl.Int64), score=pl.Series(scores)
     )
-    checked = checks(features, documents, folds, seed=seed) if config.checks else {}
+    checked = checks(features, documents, folds, scores=scores, seed=seed) if config.checks else {}
     return QualityModel(
         weights=weights,
         intercept=intercept,
         calibration=fit_calibration(held_out, label),
         out_of_fold=fitted,
-        facts={"seed": seed, **asdict(config), "checked": checked},
+        facts={"seed": seed, **config.fitted(), "checked": checked},
     )
 
 
-def _training_documents(
-    reference: Texts, background: Texts, config: QualityConfig, seed: int
+def training_documents(
+    reference: Texts, background: Texts, config: QualityConfig, *, seed: int
 ) -> pl.DataFrame:
-    """Samples of both sides, one row a document; no text on both sides."""
-    sides = [_table(reference), _table(background)]
-    wanted = sides[0].select(pl.col("digest").unique())
-    sides[1] = sides[1].join(wanted, on="digest", how="anti", maintain_order="left")
+    """Samples of both sides, one row a document; no text, and no near copy of one, on both sides.
+
+    Args:
+        reference: As for `fit_quality`.
+        background: As for `fit_quality`.
+        config: Its `max_documents`.
+        seed: Of the samples.
+
+    Returns:
+        `row`, `id`, `source`, `text`, `digest` (UInt64, of the text), `label` (true = reference),
+        and where present `group`, `cluster_id`.
+
+    Raises:
+        ConfigError: Fewer than 20 documents on one side.
+
+    >>> sides = [f"good {i}" for i in range(20)], [f"bad {i}" for i in range(30)]
+    >>> training_documents(*sides, QualityConfig(), seed=1)["label"].sum()
+    20
+    """
+    sides = _apart(_table(reference), _table(background))
     for name, side in zip(("reference", "background"), sides, strict=True):
         if side.height < MIN_DOCUMENTS:
             raise ConfigError(
@@ -282,6 +244,22 @@ def _training_documents(
         for side, positive in zip(sides, (True, False), strict=True)
     ]
     return pl.concat(drawn, how="diagonal").with_row_index("row")
+
+
+def _apart(reference: pl.DataFrame, background: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both sides without what stands on both: equal texts, and copies that clusters tell of.
+
+    A reference is often a part of the corpus. Its documents then lend it their clusters, so that
+    near copies of a reference text neither count as background nor stand in another fold.
+    """
+    wanted = reference.select(pl.col("digest").unique())
+    if "cluster_id" in background.columns and "cluster_id" not in reference.columns:
+        shared = background.join(wanted, on="digest", how="semi", maintain_order="left")
+        known = shared.select("digest", "cluster_id").drop_nulls().unique("digest", keep="first")
+        reference = reference.join(known, on="digest", how="left", maintain_order="left")
+        copies = known.select(pl.col("cluster_id").unique())
+        background = background.join(copies, on="cluster_id", how="anti", maintain_order="left")
+    return reference, background.join(wanted, on="digest", how="anti", maintain_order="left")
 
 
 def _table(documents: Texts) -> pl.DataFrame:

@@ -107,18 +107,23 @@ def fit_perplexity(reference: Texts, *, order: int = 5, vocabulary: int = 1024) 
 
 
 def percentile_buckets(
-    bits_per_byte: pl.Series, *, edges: tuple[float, float] = (30.0, 60.0)
+    bits_per_byte: pl.Series,
+    *,
+    edges: tuple[float, float] = (30.0, 60.0),
+    native: pl.Series | None = None,
 ) -> pl.Series:
     """`head`, `middle` or `tail` by percentiles of the corpus itself; null where no bits.
 
-    Edges are CCNet's: the best 30 % are head, the next 30 % middle.
+    Edges are CCNet's: the best 30 % are head, the next 30 % middle. Where `native` (Boolean) is
+    given, the percentiles are those of the native documents.
 
     >>> percentile_buckets(pl.Series([1.0, 2.0, 3.0, None])).to_list()
     ['head', 'middle', 'tail', None]
     """
     if not 0 <= edges[0] <= edges[1] <= 100:
         raise ConfigError(f"percentiles {edges} must rise within 0 to 100")
-    known = bits_per_byte.drop_nulls().to_numpy()
+    own = bits_per_byte if native is None else bits_per_byte.filter(native)
+    known = own.drop_nulls().to_numpy()
     if known.size == 0:
         return pl.Series("bucket", [None] * bits_per_byte.len(), dtype=pl.String)
     cuts = np.percentile(known, edges)

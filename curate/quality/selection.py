@@ -19,7 +19,7 @@ from curate.quality._features import uniforms
 Floats = NDArray[np.float64]
 
 MODES = ("top", "softmax", "pareto")
-WEIGHTS = ("documents", "text_chars")
+FALLING = ("bits_per_byte",)  # columns where lower is better
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +35,8 @@ class SelectionConfig:
         temperature: Of the draw, in units of the score; larger is closer to chance.
         within: Column whose groups are selected from separately, e.g. `source` or `language`;
             `None` = all documents together.
+        score: Column that is selected by: `quality`, `importance`, `mean_rank`, or
+            `bits_per_byte`, where lower is better.
         inverse: Choose the worst instead: the control of an experiment, never a curation.
     """
 
@@ -42,6 +44,7 @@ class SelectionConfig:
     mode: str = "top"
     temperature: float = 0.1
     within: str | None = None
+    score: str = "quality"
     inverse: bool = False
 
     def __post_init__(self) -> None:
@@ -65,7 +68,7 @@ def selection_ranks(
     last. Planted controls take the rank that they would have and move no native document.
 
     Args:
-        documents: `id` (String), `quality` (number), the column `config.within`, and
+        documents: `id` (String), `config.score` (number), the column `config.within`, and
             optionally `control` (String, null = native).
         config: Mode, groups, temperature.
         seed: Of draws and ties; the same seed and ids give the same order on every machine.
@@ -80,7 +83,7 @@ def selection_ranks(
     [0.25, 1.0, 0.5, 0.75]
     """
     config = config or SelectionConfig()
-    wanted = ["id", "quality", *([config.within] if config.within else [])]
+    wanted = ["id", config.score, *([config.within] if config.within else [])]
     missing = [name for name in wanted if name not in documents.columns]
     if missing:
         raise ConfigError(f"a selection needs the columns {wanted}; missing: {missing}")
@@ -89,7 +92,14 @@ def selection_ranks(
         native = documents["control"].is_null().to_numpy()
     group = np.zeros(documents.height, dtype=np.int64)
     if config.within:
-        group = documents[config.within].fill_null("").rank("dense").to_numpy().astype(np.int64)
+        group = (
+            documents[config.within]
+            .cast(pl.String)
+            .fill_null("")
+            .rank("dense")
+            .to_numpy()
+            .astype(np.int64)
+        )
     keys = selection_keys(documents, config, seed=seed)
     order = np.lexsort((uniforms(documents["id"].to_list(), seed=seed + 1), -keys, group))
     return pl.Series("quality_rank", _ranks(order, group, native))
@@ -102,9 +112,10 @@ def selection_keys(documents: pl.DataFrame, config: SelectionConfig, *, seed: in
     >>> selection_keys(frame, SelectionConfig(inverse=True), seed=1).tolist()
     [-0.25]
     """
-    score = documents["quality"].cast(pl.Float64).fill_nan(None).to_numpy()
+    score = documents[config.score].cast(pl.Float64).fill_nan(None).to_numpy()
     known = np.isfinite(score)
-    signed = np.where(known, -score if config.inverse else score, 0.0)
+    turned = config.inverse != (config.score in FALLING)
+    signed = np.where(known, -score if turned else score, 0.0)
     if config.mode != "top":
         draw = uniforms(documents["id"].to_list(), seed=seed)
         if config.mode == "softmax":

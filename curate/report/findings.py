@@ -50,8 +50,7 @@ MISSING = {
         "not run or did not finish here. Whom the removals hit is unknown."
     ),
     "quality": (
-        "No quality model was fitted: [quality] reference is not set, so no document has a "
-        "quality score."
+        "No quality score was made: [quality] names no reference, label, column or scorer."
     ),
     "examples": "No examples of removed text were stored in this run folder.",
     "rules": "The thresholds of the rules were not stored in this run folder.",

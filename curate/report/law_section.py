@@ -56,7 +56,10 @@ def law_findings(run: RunTables) -> LawFindings:
         return LawFindings(
             missing="No proxy models were trained, so there are no curves to fit a law to."
         )
-    arms = run.multipliers.filter("headline").select("arm_a", "arm_b").rows()[0]
+    headlines = run.multipliers.filter("headline").select("arm_a", "arm_b").rows()
+    if not headlines:
+        return LawFindings(missing="Cannot tell: the headline's contrast was not measured.")
+    arms = headlines[0]
     both = run.runs.filter(pl.col("arm").is_in(arms))
     optimum, said = _optimum(both, arms)
     sizes = _sizes_table(both, arms)

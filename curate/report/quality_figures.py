@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from curate.report.charts import forest, legend, lines
 from curate.report.figure import Drawings, Figure, drawn_twice, total
-from curate.report.html import table_html
 from curate.report.numerals import count, interval, precise
+from curate.report.removal_figures import QUALITY_LABEL
 from curate.report.scales import spread
 from curate.report.shapes import About, Axis, ForestRow, Line, Point, Reference
 
@@ -19,7 +19,6 @@ __all__ = [
     "keep_rate_figure",
     "learning_figure",
     "quality_figures",
-    "quality_tables",
     "roc_figure",
     "source_score_figure",
     "terms_figure",
@@ -30,16 +29,19 @@ _SHOWN_RATES = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 
 def quality_figures(
-    evaluation: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
+    evaluation: Mapping[str, Any],
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    label: str = QUALITY_LABEL,
 ) -> list[Figure]:
-    """All figures of a fitted score that its evaluation and tables allow.
+    """All figures of a score that its evaluation and tables allow; `label` names its axis.
 
     >>> quality_figures({}, {})
     []
     """
     figures = []
     if "sources" in tables:
-        figures.append(source_score_figure(tables["sources"]))
+        figures.append(source_score_figure(tables["sources"], label))
     if "low" in evaluation.get("roc", {}):
         figures.append(roc_figure(evaluation["roc"], evaluation["auc"]))
     if evaluation.get("keep_rates"):
@@ -51,28 +53,8 @@ def quality_figures(
     return figures
 
 
-def quality_tables(
-    evaluation: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
-) -> list[tuple[str, Markup]]:
-    """What is shown closed: texts at each tenth of the scores, terms and sources.
-
-    >>> quality_tables({"sources": [{"source": "a", "partial_correlation": 0.1}]}, {})[0][0]
-    'How far the score follows each source, length and label taken out'
-    """
-    found = []
-    if "deciles" in tables:
-        found.append(("Texts at each tenth of the scores", table_html(tables["deciles"])))
-    if "group_terms" in tables:
-        title = "Which words lift or cost each source its score"
-        found.append((title, table_html(tables["group_terms"], limit=600)))
-    if evaluation.get("sources"):
-        title = "How far the score follows each source, length and label taken out"
-        found.append((title, table_html(pl.DataFrame(evaluation["sources"]))))
-    return found
-
-
-def source_score_figure(sources: pl.DataFrame) -> Figure:
-    """Median and middle four fifths of the score per source.
+def source_score_figure(sources: pl.DataFrame, label: str = QUALITY_LABEL) -> Figure:
+    """Median and middle four fifths of the score per source; `label` names the axis.
 
     Reads `group`, `documents`, `p10`, `median`, `p90`.
 
@@ -83,7 +65,9 @@ def source_score_figure(sources: pl.DataFrame) -> Figure:
     ends = [precise(float(sources["median"].to_numpy()[place])) for place in (-1, 0)]
     title = f"Quality score per source: medians from {ends[0]} to {ends[1]}"
     about = About(title=title, description="One row a source: median, tenth to ninetieth per cent.")
-    axis = Axis(label="quality score (calibrated probability)", low=0, high=1)
+    ends_of_all = [*sources["p10"].to_list(), *sources["p90"].to_list()]
+    low, high = (0.0, 1.0) if label == QUALITY_LABEL else spread(ends_of_all)
+    axis = Axis(label=label, low=low, high=high)
     largest = sources.sort("documents", "group", descending=[True, False]).head(_MOST_SOURCES)
     marks = [
         ForestRow(

@@ -29,6 +29,9 @@ _MOST_ROWS = 18
 _TONES = {"flag": "bad", "not enough documents": "quiet"}
 
 
+QUALITY_LABEL = "quality score (calibrated probability)"
+
+
 def funnel_figure(funnel: pl.DataFrame) -> Figure:
     """Documents and tokens that enter and leave each step, as shares of what was read.
 
@@ -176,8 +179,8 @@ def group_figures(impact: pl.DataFrame) -> list[Figure]:
     ]
 
 
-def quality_figure(bins: pl.DataFrame) -> Figure:
-    """Histogram of the quality score of native documents, kept and removed.
+def quality_figure(bins: pl.DataFrame, label: str = QUALITY_LABEL) -> Figure:
+    """Histogram of a score of native documents, kept and removed; `label` names its axis.
 
     >>> bins = pl.DataFrame({"low": [0.0], "high": [1.0], "kept": [3], "removed": [1]})
     >>> quality_figure(bins).title
@@ -185,7 +188,8 @@ def quality_figure(bins: pl.DataFrame) -> Figure:
     """
     n = count(total(bins["kept"]) + total(bins["removed"]))
     title = f"Quality scores of {n} documents"
-    across = Axis(label="quality score (calibrated probability)", low=0, high=1)
+    low, high = (float(bins[name].to_numpy()[place]) for name, place in (("low", 0), ("high", -1)))
+    across = Axis(label=label, low=low, high=high if high > low else low + 1)
     about = About(title=title, description="Documents per score, kept and removed, stacked.")
     marks = [Bin(**row) for row in bins.iter_rows(named=True)]
 
@@ -194,7 +198,8 @@ def quality_figure(bins: pl.DataFrame) -> Figure:
 
     caption = (
         f"n = {n} native documents with a score. Solid: kept; pale: removed, by whatever "
-        "rule. Documents used in fitting carry out-of-fold scores. Counts, no interval."
+        "rule. Documents used in fitting carry scores of a model that had not seen them. Counts, "
+        "no interval."
     )
     drawings = Drawings(wide=draw(912), narrow=draw(340))
     return Figure(title=title, caption=caption, table=bins, drawings=drawings)

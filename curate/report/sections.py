@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 from markupsafe import Markup
@@ -18,19 +17,18 @@ from curate.report.duplicate_section import (
     removals_said,
     stability_table,
 )
+from curate.report.facts import facts_table
 from curate.report.figure import Figure
 from curate.report.findings import MISSING, flagged, flags_said, verdict_rows
 from curate.report.html import table_html
 from curate.report.law_section import law_findings
 from curate.report.loss_figures import loss_figure
-from curate.report.numerals import count, interval, percent, precise
-from curate.report.quality_figures import quality_figures, quality_tables
+from curate.report.numerals import percent
+from curate.report.quality_section import quality_findings
 from curate.report.removal_figures import (
-    calibration_figure,
     controls_figure,
     funnel_figure,
     group_figures,
-    quality_figure,
     reasons_figure,
 )
 from curate.report.tables import RunTables
@@ -41,9 +39,6 @@ from curate.report.worth_figures import (
     sets_figure,
 )
 from curate.report.worth_tables import worth_tables
-
-# Shown as a chart, as a table of its own or as words, not as rows.
-_DRAWN = ("calibration", "roc", "warnings", "keep_rates", "learning_curve", "sources")
 
 __all__ = ["Example", "Section", "sections"]
 
@@ -233,53 +228,16 @@ def _groups(run: RunTables) -> Section:
 
 
 def _quality(run: RunTables) -> Section:
-    title = "The quality score"
-    if run.quality is None and run.quality_bins is None:
-        return Section(key="quality", title=title, missing=MISSING["quality"])
-    facts = run.quality or {}
-    figures = [] if run.quality_bins is None else [quality_figure(run.quality_bins)]
-    if facts.get("calibration"):
-        figures.append(calibration_figure(pl.DataFrame(facts["calibration"])))
-    figures += quality_figures(facts, run.quality_tables)
-    told = {name: value for name, value in facts.items() if name not in _DRAWN}
-    tables = (_facts_table(told, "On documents that the scoring model had not seen"),)
-    unread = "No rule reads the score, so verdicts carry none and there is no histogram."
+    found = quality_findings(run)
     return Section(
         key="quality",
-        title=title,
-        lead=" ".join(_sentence(words) for words in facts.get("warnings", [])),
-        missing="" if run.quality_bins is not None else unread,
-        figures=tuple(figures),
-        tables=tables if told else (),
-        folded=tuple(quality_tables(facts, run.quality_tables)),
+        title="The quality score",
+        lead=found.lead,
+        missing=found.missing,
+        tables=found.tables,
+        figures=found.figures,
+        folded=found.folded,
     )
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
-
-
-def _facts_table(facts: Any, caption: str) -> Markup:  # noqa: ANN401 - stored JSON
-    rows = [{"measure": name.replace("_", " "), "value": words} for name, words in _flat("", facts)]
-    return table_html(pl.DataFrame(rows), caption=caption, numbers=("value",))
-
-
-def _flat(name: str, value: object) -> list[tuple[str, str]]:
-    """Nested facts as (dotted name, words) rows in stored order."""
-    if isinstance(value, dict) and {"estimate", "low", "high"} <= value.keys():
-        ends = interval(value["low"], value["high"])
-        return [(name, f"{precise(value['estimate'])} {ends}")]
-    if isinstance(value, dict):
-        dotted = f"{name}." if name else ""
-        return [row for key, inner in value.items() for row in _flat(f"{dotted}{key}", inner)]
-    if isinstance(value, bool) or value is None:
-        return [(name, {True: "yes", False: "no", None: "–"}[value])]
-    if isinstance(value, int):
-        return [(name, count(value))]
-    if isinstance(value, list):
-        inner = ", ".join(words for item in value for _, words in _flat("", item))
-        return [(name, inner)]
-    return [(name, precise(value) if isinstance(value, float) else str(value))]
 
 
 def _examples(run: RunTables) -> Section:
@@ -321,7 +279,7 @@ def _method(run: RunTables) -> Section:
     if stages:
         folded.append(("Time per stage", table_html(pl.DataFrame(stages))))
     if run.manifest.get("header"):
-        folded.append(("Versions and inputs", _facts_table(run.manifest["header"], "")))
+        folded.append(("Versions and inputs", facts_table(run.manifest["header"], "")))
     if run.config:
         pre = Markup('<pre class="excerpt">{}</pre>').format(run.config)
         folded.append(("The resolved config", pre))

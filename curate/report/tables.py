@@ -11,12 +11,13 @@ from typing import Any
 import polars as pl
 
 from curate.errors import InputError
+from curate.quality import quality_keep_rates
 from curate.report.duplicate_tables import DuplicateTables, read_duplicates
 
 __all__ = ["RunTables", "read_run"]
 
 _BINS = 20
-_QUALITY = ("sources", "terms", "group_terms", "deciles")
+_QUALITY = ("sources", "terms", "deciles", "agreement")
 _NATIVE = pl.col("control").is_null()
 
 
@@ -31,10 +32,13 @@ class RunTables:
         reasons: `reason` String, `documents` Int64 (native documents that fail the rule),
             `only_here` Int64 (of these, how many fail nothing else); most frequent first.
         quarantine: `reason` String, `rows` Int64.
+        quality: Evaluation of the fitted classifier; `None` where none was fitted.
+        quality_about: `score` (the column shown) and `probability`; empty without any score.
+        quality_scores: How each score tells the two sides, where there were two.
         quality_bins: `low`, `high` Float64, `kept`, `removed` Int64: native documents by
-            quality score; `None` where no rule read the score.
-        quality_tables: What describes the score: `sources`, `terms`, `group_terms`, `deciles`;
-            those that there are.
+            that score.
+        quality_tables: What describes the scores: `sources`, `terms`, `group_terms`, `deciles`,
+            `agreement`, `keep_rates` (of the groups of `group_terms`); those that there are.
         duplicates: What is known of removals as duplicates.
     """
 
@@ -55,6 +59,8 @@ class RunTables:
     plan: Mapping[str, Any]
     verdicts: tuple[Mapping[str, Any], ...]
     quality: Mapping[str, Any] | None
+    quality_about: Mapping[str, Any]
+    quality_scores: tuple[Mapping[str, Any], ...]
     quality_bins: pl.DataFrame | None
     quality_tables: Mapping[str, pl.DataFrame]
     examples: pl.DataFrame | None
@@ -79,6 +85,7 @@ def read_run(folder: Path) -> RunTables:
     if not folder.is_dir():
         raise InputError(f"no run folder {str(folder)!r}")
     verdicts = _scan(folder / "verdicts")
+    about = _json(folder / "quality" / "about.json") or {}
     return RunTables(
         name=folder.resolve().name,
         config=_words(folder / "config.toml"),
@@ -97,8 +104,10 @@ def read_run(folder: Path) -> RunTables:
         plan=_json(folder / "proxies" / "plan.json") or {},
         verdicts=tuple(_json(folder / "scaling" / "verdicts.json") or ()),
         quality=_json(folder / "quality" / "evaluation.json"),
-        quality_bins=_quality_bins(verdicts),
-        quality_tables=_quality_tables(folder / "quality"),
+        quality_about=about,
+        quality_scores=tuple(_json(folder / "quality" / "scores.json") or ()),
+        quality_bins=_quality_bins(verdicts, str(about.get("score", "quality"))),
+        quality_tables=_quality_tables(folder / "quality", verdicts),
         examples=_table(folder / "examples.parquet"),
         rules=_table(folder / "rules.parquet"),
         duplicates=read_duplicates(folder),
@@ -119,9 +128,21 @@ def _json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _quality_tables(home: Path) -> dict[str, pl.DataFrame]:
+def _quality_tables(home: Path, verdicts: pl.LazyFrame | None) -> dict[str, pl.DataFrame]:
     found = {name: _table(home / f"{name}.parquet") for name in _QUALITY}
-    return {name: table for name, table in found.items() if table is not None}
+    found["group_terms"] = _table(home.parent / "audit" / "quality_words.parquet")
+    tables = {name: table for name, table in found.items() if table is not None}
+    if "group_terms" in tables and verdicts is not None:
+        columns = tables["group_terms"]["group_column"].unique(maintain_order=True)
+        rates = [_keep_rates(verdicts, c) for c in columns if c in verdicts.collect_schema()]
+        tables |= {"keep_rates": pl.concat(rates)} if rates else {}
+    return tables
+
+
+def _keep_rates(verdicts: pl.LazyFrame, column: str) -> pl.DataFrame:
+    wanted = list(dict.fromkeys(["control", "failed", column]))
+    rates = quality_keep_rates(verdicts.select(wanted).collect(), column)
+    return rates.select(pl.lit(column).alias("group_column"), pl.all())
 
 
 def _words(path: Path) -> str:
@@ -159,14 +180,19 @@ def _quarantine(rows: pl.LazyFrame | None) -> pl.DataFrame | None:
     return counted.sort(["rows", "reason"], descending=[True, False]).collect()
 
 
-def _quality_bins(verdicts: pl.LazyFrame | None) -> pl.DataFrame | None:
-    if verdicts is None or "quality" not in verdicts.collect_schema():
+def _quality_bins(verdicts: pl.LazyFrame | None, column: str) -> pl.DataFrame | None:
+    if verdicts is None or column not in verdicts.collect_schema():
         return None
-    score = pl.col("quality").cast(pl.Float64)
-    place = (score * _BINS).floor().clip(0, _BINS - 1).cast(pl.Int64)
+    score = pl.col(column).cast(pl.Float64)
+    known = verdicts.filter(_NATIVE & score.is_finite())
+    least, most = known.select(low=score.min(), high=score.max()).collect().row(0)
+    if least is None:
+        return None
+    low, high = (0.0, 1.0) if 0 <= least <= most <= 1 else (least, most)
+    width = (high - low) / _BINS
+    place = ((score - low) / width).floor().clip(0, _BINS - 1).cast(pl.Int64)
     counted = (
-        verdicts.filter(_NATIVE & score.is_finite())
-        .group_by(place=place)
+        known.group_by(place=place)
         .agg(
             kept=pl.col("kept").sum().cast(pl.Int64),
             removed=pl.col("kept").not_().sum().cast(pl.Int64),
@@ -177,8 +203,8 @@ def _quality_bins(verdicts: pl.LazyFrame | None) -> pl.DataFrame | None:
         pl.DataFrame({"place": range(_BINS)})
         .join(counted, on="place", how="left", maintain_order="left")
         .select(
-            low=pl.col("place") / _BINS,
-            high=(pl.col("place") + 1) / _BINS,
+            low=low + pl.col("place") * width,
+            high=low + (pl.col("place") + 1) * width,
             kept=pl.col("kept").fill_null(0),
             removed=pl.col("removed").fill_null(0),
         )
