@@ -278,6 +278,20 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+@app.command("config")
+def show_config(
+    table: Annotated[str | None, typer.Argument(help="One table, e.g. duplicates.near.")] = None,
+) -> None:
+    """List the keys of a config: type, default, meaning."""
+    from curate.config_reference import config_keys
+
+    console = Console(highlight=False, markup=False)
+    for key in config_keys(table):
+        console.print(f"{key.path} = {key.default or 'required'}   ({key.kind})", style="bold")
+        if key.meaning:
+            console.print(f"    {key.meaning}")
+
+
 @app.command()
 def report(folder: RunPath) -> None:
     """Write the report of a run folder again and print the summary."""

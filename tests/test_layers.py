@@ -26,7 +26,7 @@ LAYERS = [
     ("stages", "duplicate_stages", "run_quality"),
     ("pipeline",),
     ("ledger",),
-    ("runs", "remeasure"),
+    ("runs", "remeasure", "config_reference"),
     ("demo",),
     ("__init__",),
     ("cli",),
