@@ -3,38 +3,52 @@
 `python -m benchmarks.proxies [CORPUS]` reads a demo corpus (default: builds one in a temporary
 folder), mixes planted documents into a part of its documentation at shares f of the tokens, and
 asks the experiment what taking them out again is worth: `raw → curated`, order 3, paired draws.
-Inert text must cost 1 / (1 − f) and nothing else (harm 1).
+Inert text must cost 1 / (1 − f) and nothing else (harm 1). The same runs say what pairing the draws
+is worth, and copies of documents what a duplicate is worth near and far from the whole pool.
 """
 
 from __future__ import annotations
 
 import base64
+import os
+import platform
 import resource
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.random import Generator
 
+from benchmarks.pairing import Spread, pairing_lines, spread_of
+from benchmarks.repeats import repeat_lines
+from benchmarks.results import write_section
 from curate.controls import inert_filler
 from curate.corpus import decontaminate
 from curate.defects import DEFECTS
 from curate.demo import build_demo_corpus
 from curate.executors import threads
-from curate.experiment import MeasureConfig, MeasureInputs, measure_inputs, run_experiment
+from curate.experiment import (
+    ExperimentResult,
+    MeasureConfig,
+    MeasureInputs,
+    measure_inputs,
+    run_experiment,
+)
 from curate.subsets import draw_keys, id_hashes
 
-HERE = Path(__file__).parent
+LANGUAGES = Path(__file__).parents[1].parent / "shared" / "corpora" / "multi_lingua"
 TITLE = "Planted truth"
 CLEAN_BYTES = 3_000_000
 SHARES = (0.1, 0.25, 0.5)
 BUDGETS = (50_000, 100_000)
 DRAWS = 20
 INERT_FACTOR = 8  # its bytes make few tokens
+REACH = {0.5: 5.0}  # beyond D / (1 − f): random letters at f = .5 multiply by more than 4
 CONFIG = MeasureConfig(
     arms=("raw", "curated"),
     sizes=("order3",),
@@ -66,11 +80,27 @@ def inert(rng: Generator, text: str) -> str:
     return inert_filler(1, seed=int(rng.integers(1 << 30)))[0]
 
 
+def other_language(rng: Generator, text: str) -> str:
+    """A document in one of 70 languages other than English."""
+    return str(rng.choice(np.array(foreign_texts(), dtype=object)))
+
+
+@cache
+def foreign_texts() -> list[str]:
+    """Sentences in languages other than English; none where the corpus is not there."""
+    path = LANGUAGES / "docs.parquet"
+    if not path.exists():
+        return []
+    english = pl.col("lang").str.to_lowercase().is_in(["en", "eng", "english"])
+    return pl.read_parquet(path).filter(~english)["text"].to_list()
+
+
 PLANTED: dict[str, Callable[[Generator, str], str]] = {
     "inert filler": inert,
     "shuffled words": shuffled_words,
     "random letters": random_letters,
     "base64": base64_text,
+    "other languages": other_language,
     "mojibake": DEFECTS["mojibake"],
 }
 
@@ -82,15 +112,22 @@ def main() -> None:
         if len(sys.argv) == 1:
             build_demo_corpus(corpus)
         clean, origins, evaluation = documents(corpus)
-    rows = []
+    rows, spreads = [], []
     for kind, maker in PLANTED.items():
+        if maker is other_language and not foreign_texts():
+            print("other languages: needs ../shared/corpora/multi_lingua, not found: skipped")
+            continue
         size = CLEAN_BYTES * (INERT_FACTOR if maker is inert else 1)
         inputs = encoded(clean, planted(maker, origins, size), evaluation)
         shares = SHARES if rows else (0.0, *SHARES)
         for share in shares:
-            rows.append(row(kind if share else "nothing", with_share(inputs, share)))
+            result = measured(with_share(inputs, share), share)
+            rows.append(row(kind if share else "nothing", result))
             print(rows[-1], flush=True)
-    write(rows)
+            if share:
+                spreads.append(Spread.of(f"{kind}, f = {share}", *spread_of(result, BUDGETS[-1])))
+    repeats = repeat_lines(inputs, draws=DRAWS)
+    write_section(TITLE, text_of(rows, pairing_lines(spreads), repeats))
 
 
 def documents(corpus: Path) -> tuple[pl.DataFrame, list[str], pl.DataFrame]:
@@ -140,9 +177,14 @@ def with_share(inputs: MeasureInputs, share: float) -> MeasureInputs:
     return replace(inputs, masks={**inputs.masks, "native": native}, held_out={})
 
 
-def row(kind: str, inputs: MeasureInputs) -> str:
+def measured(inputs: MeasureInputs, share: float) -> ExperimentResult:
+    """The experiment, with a ladder that reaches what this share may do."""
+    config = replace(CONFIG, reach=REACH.get(share, CONFIG.reach))
+    return run_experiment(inputs, config, seed=1, executor=threads(1))
+
+
+def row(kind: str, result: ExperimentResult) -> str:
     """One line of the table."""
-    result = run_experiment(inputs, CONFIG, seed=1, executor=threads(1))
     f = result.plan["contrasts"][0]["removed_share"]
     found = [
         one_cell(result.multipliers, n, quantity)
@@ -160,34 +202,26 @@ def one_cell(table: pl.DataFrame, budget: int, quantity: str) -> str:
     return f"{found['estimate']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
 
 
-def write(rows: list[str]) -> None:
-    """Replace this benchmark's section of the results."""
+def text_of(rows: list[str], *further: list[str]) -> str:
+    """The section: what was run, the table, and what else the same runs say."""
     budgets = [f"m at {n // 1000} k | harm at {n // 1000} k" for n in BUDGETS]
     head = f"| planted | f of tokens | 1/(1 − f) | {' | '.join(budgets)} |"
     used = resource.getrusage(resource.RUSAGE_SELF)
-    text = "\n".join(
-        [
-            f"## {TITLE}",
-            "",
-            f"`python -m benchmarks.proxies`: {used.ru_utime + used.ru_stime:.0f} CPU seconds. "
-            f"Documentation of installed packages ({CLEAN_BYTES // 10**6} MB) with planted text, "
-            f"Kneser–Ney order 3, {DRAWS} paired draws, mean of 4 neutral sets, 95 % intervals; "
-            "m is what one clean token does in tokens of the mixture, harm what the planted text "
-            "costs beyond its room (1 = empty, above 1 = it hurts, below 1 = it teaches).",
-            "",
-            head,
-            "|---" * (head.count("|") - 1) + "|",
-            *rows,
-            f"<!-- end: {TITLE} -->",
-            "",
-        ]
-    )
-    path = HERE / "RESULTS.md"
-    old = path.read_text("utf-8") if path.exists() else ""
-    start, end = old.find(f"## {TITLE}\n"), old.find(f"<!-- end: {TITLE} -->\n")
-    if start >= 0 and end >= 0:
-        old = old[:start] + old[end + len(f"<!-- end: {TITLE} -->\n") :]
-    path.write_text(old.rstrip() + "\n\n" + text, "utf-8")
+    lines = [
+        f"`python -m benchmarks.proxies`: {used.ru_utime + used.ru_stime:.0f} CPU seconds on "
+        f"{platform.machine()}, {os.cpu_count()} cores. Documentation of installed packages "
+        f"({CLEAN_BYTES // 10**6} MB) with planted text, Kneser–Ney order 3, {DRAWS} paired "
+        "draws, mean of 4 neutral sets, 95 % intervals; m is what one clean token does in tokens "
+        "of the mixture, harm what the planted text costs beyond its room (1 = empty, above 1 = "
+        "it hurts, below 1 = it teaches).",
+        "",
+        head,
+        "|---" * (head.count("|") - 1) + "|",
+        *rows,
+    ]
+    for part in further:
+        lines += ["", *part]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ class MeasureConfig:
         budgets: Tokens of the smaller arm, rising; `None` = four doublings planned from the pool.
         replicates: Paired draws; `None` = as many as `detect` asks for (3 to 24).
         detect: Multiplier that is to be seen with 80 % power; the plan states what will be.
+        reach: How far beyond D / (1 − r) the ladders of raw and of other noisy arms go, where r is
+            the share of tokens that is left out. Text that hurts a great deal needs more than the
+            default, else its multiplier is only said to be "≥ x".
         vocabulary: Token ids of the run's own byte-pair encoding.
         headline: The one contrast that is tested without correction.
 
@@ -70,6 +73,7 @@ class MeasureConfig:
     budgets: tuple[int, ...] | None = None
     replicates: int | None = 8
     detect: float = 1.10
+    reach: float = 2.25
     vocabulary: int = 1024
     headline: str = f"raw{ARROW}curated"
 
@@ -100,6 +104,8 @@ class MeasureConfig:
                 f"measure: minutes {self.minutes}, replicates {self.replicates} and "
                 f"evaluation_tokens {self.evaluation_tokens} must be positive"
             )
+        if self.reach < 1.5:
+            raise ConfigError(f"measure.reach is {self.reach}; below 1.5 results are clipped")
         if self.detect <= 1:
             raise ConfigError(f"measure.detect is {self.detect}; it must be above 1, e.g. 1.10")
 

@@ -12,7 +12,7 @@ from curate.experiment.inputs import ONLY, WITHOUT, MeasureInputs
 REACH = 1.5  # A's ladder goes on this far beyond D / (1 − r)
 # Noise that hurts costs more than its share, and a calibrator that measures 2.5 in one draw is no
 # reason to measure nothing; further still, budgets shrink.
-RAW_REACH = 2.25
+NOISY_REACH = 2.25
 NULL_REACH = 3.0  # two disjoint draws differ far more than two paired ones
 HALF = 0.5  # the calibrator's share of filler
 PASSES = 8  # over a fixed pool, at most
@@ -32,6 +32,7 @@ class Contrast:
         removed: Share r of A's tokens that B lacks.
         everywhere: Measured at all sizes, or only at the primary one.
         available: Tokens of A and of B in the pool.
+        noisy_reach: `measure.reach`, for arms whose noise may hurt.
     """
 
     arm_a: str
@@ -40,6 +41,7 @@ class Contrast:
     removed: float
     everywhere: bool
     available: tuple[float, float]
+    noisy_reach: float = NOISY_REACH
 
     @property
     def name(self) -> str:
@@ -59,7 +61,7 @@ class Contrast:
             return NULL_REACH
         known = self.kind == "control" and self.arm_a != "degraded"
         noisy = self.arm_a in ("raw", "degraded", "calibrator_diluted") and not known
-        return RAW_REACH if noisy else REACH
+        return self.noisy_reach if noisy else REACH
 
     @property
     def repeats(self) -> bool:
@@ -117,7 +119,10 @@ def find_contrasts(
     """
     if tokens_of(inputs, "curated") == 0:
         raise ConfigError("the curated arm has no tokens; nothing can be measured")
-    found = [*_of_curation(inputs, config), *_of_controls(inputs, config, share)]
+    found = [
+        replace(contrast, noisy_reach=config.reach)
+        for contrast in (*_of_curation(inputs, config), *_of_controls(inputs, config, share))
+    ]
     names = [c.name for c in found]
     if config.headline not in names:
         raise ConfigError(unknown_name("contrast measure.headline", config.headline, names))

@@ -44,6 +44,7 @@ DECAYED = 0.25  # of each rung is trained twice: once in the trunk, once in its 
 CORES = 2
 USED = 0.85  # of the minutes; the rest is for encoding and interpolation
 DOUBLINGS = 4
+STEP = 1.5  # between rungs beyond the last budget
 POOL_PASSES = 4
 SMALLEST = 64  # tokens; below this no plan is worth making
 
@@ -331,6 +332,8 @@ def _curve_rungs(contrast: Contrast, budgets: Sequence[int]) -> list[int]:
     rungs = [budgets[0] // 4, budgets[0] // 2, *budgets]
     if grown > 1.04:  # closer than this to the rung at D, another one adds nothing
         rungs += [round(b * grown) for b in budgets]
-    if contrast.reach > 2:
-        rungs.append(round(1.5 * grown * budgets[-1]))
+    factor = STEP
+    while factor < contrast.reach / 1.2:
+        rungs.append(round(factor * grown * budgets[-1]))
+        factor *= STEP
     return [*rungs, int(contrast.reach * budgets[-1] * grown)]
