@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 from numpy.random import Generator
 
-from benchmarks.pairing import Spread, pairing_lines, spread_of
+from benchmarks.pairing import Spread, pairing_lines
 from benchmarks.repeats import repeat_lines
 from benchmarks.results import write_section
 from curate.controls import inert_filler
@@ -125,7 +125,7 @@ def main() -> None:
             rows.append(row(kind if share else "nothing", result))
             print(rows[-1], flush=True)
             if share:
-                spreads.append(Spread.of(f"{kind}, f = {share}", *spread_of(result, BUDGETS[-1])))
+                spreads.append(Spread.of(f"{kind}, f = {share}", result, BUDGETS[-1]))
     repeats = repeat_lines(inputs, draws=DRAWS)
     write_section(TITLE, text_of(rows, pairing_lines(spreads), repeats))
 

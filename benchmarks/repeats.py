@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,10 +40,10 @@ def repeat_lines(inputs: MeasureInputs, *, draws: int) -> list[str]:
     found = [_draw(inputs, evaluation, replicate) for replicate in range(draws)]
     rows = []
     for k, share in enumerate(SHARES):
-        values = np.array([log_m[k] for log_m, _ in found])
-        shown = "≥ " + f"{np.exp(np.nanmin(values)):.2f}" if np.isnan(values).any() else _m(values)
-        rows.append(f"| {share:.2%} | {shown} |".replace("%", " %"))
-    ties = np.array([tie for _, tie in found])
+        values = np.array([log_m[k] for log_m, _, _ in found])
+        shown = f"≥ {1 / share:.2f}" if np.isnan(values).any() else _m(values)
+        rows.append(f"| {100 * share:.2f} % | {shown} |")
+    uneven, even = (np.array([each[k] for each in found]) for k in (1, 2))
     return [
         f"**Duplicates.** Every third document stands {COPIES} times: half of raw's tokens are "
         "repeats. Iso-token m of the text without copies, by its budget over the raw pool, "
@@ -51,9 +53,10 @@ def repeat_lines(inputs: MeasureInputs, *, draws: int) -> list[str]:
         "|---|---|",
         *rows,
         "",
-        "One fixed pool, raw read once against the same text without copies read twice (equal "
-        f"tokens): the loss differs by {_percent(ties)}. A tie for a model that forgets nothing; "
-        "verdicts about repeats are left to transformers.",
+        "Fixed pool, raw read once against the same text without copies read as often as gives "
+        f"equal tokens: the loss differs by {_percent(even)} where every document stands twice (a "
+        f"tie), and by {_percent(uneven)} where every third stands {COPIES} times and weighs more "
+        "for it. Verdicts about repeats are left to transformers.",
     ]
 
 
@@ -69,34 +72,36 @@ def _percent(values: NDArray[np.float64]) -> str:
 
 def _draw(
     inputs: MeasureInputs, evaluation: Evaluation, replicate: int
-) -> tuple[list[float], float]:
-    """ln m at each share of the pool (NaN = not reached), and the fixed pool's difference in %."""
+) -> tuple[list[float], float, float]:
+    """ln m at each share of the pool (NaN = not reached); differences in fixed pools in %."""
     rows = np.flatnonzero(inputs.masks["curated"])
     copied = np.concatenate([rows, *([rows[::EVERY]] * (COPIES - 1))])
     raw = _sequence(inputs, copied, replicate)
     once = _sequence(inputs, rows, replicate)
-    twice = np.concatenate([once, _sequence(inputs, rows, replicate + 1_000)])[: len(raw)]
+    again = np.concatenate([once, _sequence(inputs, rows, replicate + 1_000)])
+    doubled = _sequence(inputs, np.concatenate([rows, rows]), replicate)
     budgets = [round(share * len(raw)) for share in SHARES]
-    fine = np.geomspace(
-        budgets[0] / 2, len(raw), num=1 + round(np.log(2 / SHARES[0]) / np.log(FINE))
-    )
-    rungs = sorted({*np.round(fine).astype(int).tolist(), *budgets, len(raw)})
-    family = KneserNey().prepare(
-        once,
-        budgets=sorted({*rungs, *budgets, len(twice)}),
-        sizes=["order3"],
-        vocabulary=inputs.vocabulary,
-    )
-    middle = family.discounts["order3", budgets[len(budgets) // 2]]
-    family.discounts.update(dict.fromkeys(family.discounts, middle))  # type: ignore[attr-defined]
+    steps = 1 + round(np.log(2 / SHARES[0]) / np.log(FINE))
+    fine = np.geomspace(budgets[0] / 2, len(raw), num=steps).round().astype(int)
+    rungs = sorted({*fine.tolist(), *budgets, len(raw)})
+    equal = min(len(raw), len(again))
+    family = _with_discounts(once, sorted({*rungs, equal, len(again)}), inputs.vocabulary)
     curve = _losses(family, raw, rungs, evaluation)
     losses = _losses(family, once, budgets, evaluation)
-    again = _losses(family, twice, [len(twice)], evaluation)[-1]
+    uneven = [_losses(family, tokens, [equal], evaluation)[0] for tokens in (raw, again)]
+    even = [_losses(family, tokens, [len(again)], evaluation)[0] for tokens in (doubled, again)]
     log_m = []
     for budget, loss in zip(budgets, losses, strict=True):
         reading = read_curve(np.log(rungs), curve, loss)
         log_m.append(reading.position - np.log(budget) if reading.side == 0 else np.nan)
-    return log_m, 100 * (again / curve[-1] - 1)
+    return log_m, 100 * (uneven[1] / uneven[0] - 1), 100 * (even[1] / even[0] - 1)
+
+
+def _with_discounts(tokens: Tokens, budgets: list[int], vocabulary: int) -> KneserNey:
+    """Shared discounts, those of the middle budget at all of them."""
+    family = KneserNey().prepare(tokens, budgets=budgets, sizes=["order3"], vocabulary=vocabulary)
+    middle = family.discounts["order3", budgets[len(budgets) // 2]]
+    return replace(family, discounts=dict.fromkeys(family.discounts, middle))
 
 
 def _sequence(inputs: MeasureInputs, rows: NDArray[np.int64], replicate: int) -> Tokens:

@@ -8,7 +8,7 @@ an arm that leaves a cleaning step out replays the other edits.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -21,10 +21,14 @@ from curate.controls import inert_filler
 from curate.corpus import write_atomically
 from curate.errors import ConfigError
 from curate.experiment import (
+    COALITION,
     NOTHING_LEFT,
     Course,
     MeasureConfig,
     MeasureInputs,
+    coalition_arm,
+    coalition_steps,
+    coalitions,
     measure_inputs,
     run_experiment,
     unmeasured,
@@ -40,6 +44,7 @@ from curate.verdicts import Decision, decide
 POOL_BYTES = 256_000_000  # hash-drawn; far more than the budgets of a proxy model can read
 FILLER_DOCUMENTS = 12_000
 GROUPS = {"without": "leave_one_out", "only": "only_one"}  # arm's prefix → group of arms
+CURATED = "curated"
 VERDICT_COLUMNS = ("failed", "kept", "cluster_id", "duplicate_of", "jaccard")
 
 
@@ -67,6 +72,8 @@ def measure_arms(context: Context) -> Facts:
         write_atomically(getattr(result, name), folder.file(f"proxies/{name}.parquet"))
     write_atomically(result.multipliers, folder.file("scaling/multipliers.parquet"))
     write_atomically(result.matrix, folder.file("scaling/matrix.parquet"))
+    if result.shapley.height:
+        write_atomically(result.shapley, folder.file("scaling/shapley.parquet"))
     folder.write_json("scaling/verdicts.json", result.verdicts)
     return facts | {"proxy_runs": result.runs.height}
 
@@ -95,8 +102,7 @@ def _pool(context: Context, config: MeasureConfig) -> tuple[pl.DataFrame, Facts]
     folder = context.folder
     masks = arm_masks(context, config)
     sample = _sample(folder, masks, context.config.seed)
-    cleaning = (*context.config.clean.steps, *context.config.duplicates.cuts)
-    arms = [(w, s) for w in ("without", "only") if GROUPS[w] in config.arms for s in cleaning]
+    versions = _versions(config, _cleaning(context), masks.columns)
     overlaps = _overlapping(folder)
     parts, contaminated = [], 0
     for part in native_parts(folder):
@@ -104,7 +110,7 @@ def _pool(context: Context, config: MeasureConfig) -> tuple[pl.DataFrame, Facts]
         documents = documents.join(sample, on="id", how="inner", maintain_order="left")
         clear = documents.filter(~pl.col("id").is_in(overlaps.implode()))
         contaminated += documents.height - clear.height
-        parts.append(_with_versions(all_edits(folder, part.name), clear, arms))
+        parts.append(_with_versions(all_edits(folder, part.name), clear, versions))
     pool = pl.concat(parts)
     return pool, {
         "pool_documents": pool.height,
@@ -116,8 +122,8 @@ def _pool(context: Context, config: MeasureConfig) -> tuple[pl.DataFrame, Facts]
 def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     """Which native documents each arm keeps, and what the experiment's own arms need.
 
-    `id`, `source`, `cluster`, `curated`, and where wanted `oracle`, `without_*`, `only_*` and
-    `quality`: the lower, the sooner the arm of the worst documents takes it.
+    `id`, `source`, `cluster`, `curated`, and where wanted `oracle`, `without_*`, `only_*`,
+    `steps_*` and `quality`: the lower, the sooner the arm of the worst documents takes it.
 
     Raises:
         ConfigError: The file named by `truth` lacks `id` or `kind`.
@@ -130,7 +136,9 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     table = table.with_columns(_order_of_the_worst(own, context.config))
     columns = verdicts.drop(VERDICT_COLUMNS)
     pairs = folder.read("duplicates/pairs.parquet")
-    for name, decision in _decisions(stored_decision(folder, context.config), config).items():
+    whole = stored_decision(folder, context.config)
+    decisions = _decisions(whole, config) | _coalitions(context, whole, config)
+    for name, decision in decisions.items():
         judged = decide(columns, pairs, decision).filter(native)
         table = table.with_columns(judged["kept"].alias(name))
     if "oracle" in config.arms and context.config.truth is not None:
@@ -166,6 +174,24 @@ def _decisions(whole: Decision, config: MeasureConfig) -> dict[str, Decision]:
     return found
 
 
+def _cleaning(context: Context) -> tuple[str, ...]:
+    """Steps that change texts: cleaning, then cuts of what repeats."""
+    return (*context.config.clean.steps, *context.config.duplicates.cuts)
+
+
+def _coalitions(context: Context, whole: Decision, config: MeasureConfig) -> dict[str, Decision]:
+    """The decision with some of its steps only, for the Shapley values of steps."""
+    if not config.shapley:
+        return {}
+    judging = list(whole.steps())
+    steps = [*_cleaning(context), *judging]
+    found = {}
+    for chosen in coalitions(steps, seed=context.config.seed):
+        left_out = (step for step in judging if step not in chosen)
+        found[coalition_arm(chosen)] = reduce(Decision.without, left_out, whole)
+    return found
+
+
 def _oracle(path: str) -> pl.DataFrame:
     truth = pl.read_parquet(path)
     if missing := {"id", "kind"} - set(truth.columns):
@@ -186,17 +212,33 @@ def _overlapping(folder: RunFolder) -> pl.Series:
     return pl.read_parquet(found)["id"] if found.exists() else pl.Series(dtype=pl.String)
 
 
+def _versions(
+    config: MeasureConfig, cleaning: Sequence[str], masks: Sequence[str]
+) -> dict[str, frozenset[str]]:
+    """Arms with a text of their own: which cleaning steps they do without."""
+    every = frozenset(cleaning)
+    found = {CURATED: frozenset[str]()}
+    if GROUPS["without"] in config.arms:
+        found |= {f"without_{step}": frozenset([step]) for step in cleaning}
+    if GROUPS["only"] in config.arms:
+        found |= {f"only_{step}": every - {step} for step in cleaning}
+    coalitions = [name for name in masks if name.startswith(COALITION)] if every else []
+    return found | {arm: every - set(coalition_steps(arm)) for arm in coalitions}
+
+
 def _with_versions(
-    paths: Sequence[Path], documents: pl.DataFrame, arms: Sequence[tuple[str, str]]
+    paths: Sequence[Path], documents: pl.DataFrame, versions: Mapping[str, frozenset[str]]
 ) -> pl.DataFrame:
-    """The texts after all edits, and after all but those, or only those, of a cleaning step."""
+    """The texts of arms that have one of their own; a cleaning step alone keeps all documents."""
     edits = pl.concat([pl.read_parquet(path) for path in paths if path.exists()])
     edits = edits.filter(pl.col("id").is_in(documents["id"].implode()))
-    versions = {"curated_text": edits}
-    for what, step in arms:
-        own = pl.col("step") == step
-        versions[f"{what}_{step}_text"] = edits.filter(~own if what == "without" else own)
-        keeps = pl.col("curated") if what == "without" else pl.lit(value=True)
-        documents = documents.with_columns(keeps.alias(f"{what}_{step}"))
-    texts = {name: apply_edits(documents, changes) for name, changes in versions.items()}
-    return documents.with_columns(**texts)
+    texts: dict[frozenset[str], pl.Series] = {}
+    for arm, left_out in versions.items():
+        if left_out not in texts:
+            kept = edits.filter(~pl.col("step").is_in(sorted(left_out)))
+            texts[left_out] = apply_edits(documents, kept)
+        if arm not in documents.columns and arm != CURATED:
+            keeps = pl.col("curated") if arm.startswith("without_") else pl.lit(value=True)
+            documents = documents.with_columns(keeps.alias(arm))
+    own = {f"{arm}_text": texts[left_out] for arm, left_out in versions.items()}
+    return documents.with_columns(**own)

@@ -21,6 +21,7 @@ from curate import duplicate_stages, stages
 from curate.config import RunConfig, config_values, load_config, to_toml
 from curate.corpus import InputConfig, fingerprint, keys_named, write_bytes_atomically
 from curate.duplicates import index_state
+from curate.energy import metered
 from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
@@ -334,9 +335,10 @@ def run_stage(name: str, context: Context) -> bool:
         return False
     context.manifest.begin(name, key=key, homes=stage.homes)
     started = time.perf_counter()
-    facts = stage.work(context)
+    with metered(energy=context.config.output.energy) as cost:
+        facts = stage.work(context)
     seconds = round(time.perf_counter() - started, 3)
-    context.manifest.finish(name, stage.homes, seconds=seconds, facts=facts)
+    context.manifest.finish(name, stage.homes, seconds=seconds, facts=facts, cost=cost)
     return True
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from curate.corpus import file_digest, write_bytes_atomically
+from curate.energy import Cost
 from curate.errors import InputError
 
 
@@ -80,6 +81,8 @@ class StageRecord:
         done: Whether the stage has finished; otherwise only `outputs` so far are.
         outputs: Relative path → sha256 of every file written.
         seconds: Wall time of the run that finished it.
+        cpu_seconds: Its CPU time, all threads.
+        watt_hours: Its energy; `None` = not measured.
         facts: Counts for people: rows in and out, bytes.
     """
 
@@ -87,6 +90,8 @@ class StageRecord:
     done: bool = False
     outputs: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    watt_hours: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -140,15 +145,23 @@ class Manifest:
         return path.relative_to(self._folder.root).as_posix() in self.stages[stage].outputs
 
     def finish(
-        self, stage: str, homes: Iterable[str], *, seconds: float, facts: Mapping[str, Any]
+        self,
+        stage: str,
+        homes: Iterable[str],
+        *,
+        seconds: float,
+        facts: Mapping[str, Any],
+        cost: Cost | None = None,
     ) -> None:
-        """Record all files of a finished stage with their digests."""
+        """Record all files of a finished stage with their digests, and what it cost."""
         record = self.stages[stage]
         files = [p for home in homes for p in _files(self._folder.root / home)]
         record.outputs = {
             p.relative_to(self._folder.root).as_posix(): file_digest(p) for p in sorted(files)
         }
         record.done, record.seconds, record.facts = True, seconds, dict(facts)
+        if cost is not None:
+            record.cpu_seconds, record.watt_hours = cost.cpu_seconds, cost.watt_hours
         self.save()
 
     def digest(self, stage: str) -> str:

@@ -10,9 +10,11 @@ from curate.errors import ConfigError
 from curate.experiment import MeasureConfig, make_plan, measure_inputs, run_experiment
 from curate.experiment.additions import hold_out, with_controls, worst_by_quality
 from curate.experiment.arms import make_draws
+from curate.experiment.coalitions import coalitions, shapley_rows
 from curate.experiment.example import example_inputs
 from curate.experiment.power import Design, draws_needed, power, smallest_detectable
 from curate.proxies import Gpt
+from curate.scaling import Cells
 from curate.subsets import draw_order, source_held_order
 
 SMALL = MeasureConfig(sizes=("order2",), arms=("calibrator",), budgets=(4_000, 8_000), replicates=6)
@@ -245,3 +247,68 @@ def test_draws_follow_the_wanted_multiplier(inputs):
     promised = plan.to_dict()["power"]["kneser_ney"]["headline"]
     assert promised["power_at_wanted"] >= 0.8
     assert promised["seen_with_80_percent_power"] <= 1.10
+
+
+# ── values of steps ──────────────────────────────────────────────────────────────────────────
+
+
+def planted_cells(values):
+    """ln m of coalitions without noise: three draws, one set, one budget."""
+    return {
+        frozenset(chosen): Cells(
+            budgets=np.array([1_000]),
+            eval_sets=("e",),
+            log_m=np.full((3, 1, 1), value),
+            side=np.zeros((3, 1, 1), np.int8),
+            influence=(),
+        )
+        for chosen, value in values.items()
+    }
+
+
+def test_values_of_steps_share_what_two_of_them_do_alike():
+    """Known game: a and b each remove the same half (ln 2 together), c adds .3 of its own."""
+    same, own = np.log(2), 0.3
+    values = {
+        chosen: (same if set(chosen) & {"a", "b"} else 0.0) + (own if "c" in chosen else 0.0)
+        for chosen in [("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c"), ("a", "b", "c")]
+    }
+    rows = shapley_rows(planted_cells(values), ["a", "b", "c"], seed=1)
+    found = {row["step"]: np.log(row["value"]) for row in rows}
+
+    assert found == pytest.approx({"a": same / 2, "b": same / 2, "c": own})
+    assert sum(row["share_of_total"] for row in rows) == pytest.approx(1)
+    assert all(row["resolved"] for row in rows)
+    assert all(row["permutation_error"] == 0 for row in rows)
+
+
+def test_drawn_orders_of_many_steps_keep_the_sum():
+    """Five steps that add up: every drawn order says the same, so nothing is left unsure."""
+    steps = ["a", "b", "c", "d", "e"]
+    worth = dict(zip(steps, (0.1, 0.2, 0.3, 0.0, -0.1), strict=True))
+    chosen = [*coalitions(steps, seed=3), tuple(steps)]
+    values = {each: sum(worth[step] for step in each) for each in chosen}
+    rows = shapley_rows(planted_cells(values), steps, seed=3)
+
+    assert {r["step"]: np.log(r["value"]) for r in rows} == pytest.approx(worth, abs=1e-12)
+    assert max(row["permutation_error"] for row in rows) < 1e-12
+
+
+def test_coalitions_become_arms_and_their_values_add_up_to_the_whole(inputs):
+    """Two steps that take half of the filler each: equal values, together raw → curated."""
+    noise = np.flatnonzero(~inputs.masks["curated"])
+    one, two = (np.ones(len(inputs.ids), bool) for _ in range(2))
+    one[noise[::2]] = False
+    two[noise[1::2]] = False
+    masks = {**inputs.masks, "steps_one": one, "steps_two": two}
+    config = replace(SMALL, arms=("calibrator",))
+    result = run_experiment(replace(inputs, masks=masks), config, seed=1)
+    values = np.log(result.shapley["value"].to_numpy())
+    budget = result.shapley["n_tokens"][0]
+    whole = result.multipliers.filter(
+        contrast="raw → curated", quantity="multiplier", eval_set="all", n_tokens=budget
+    )
+
+    assert values.sum() == pytest.approx(np.log(whole["estimate"][0]))
+    assert values[0] == pytest.approx(values[1], rel=0.3)
+    assert not result.multipliers["contrast"].str.contains("steps_").any()

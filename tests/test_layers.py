@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # Lowest first; rooms that share a line never import each other.
 LAYERS = [
     ("errors",),
-    ("statistics", "executors", "text", "progress", "_ngram_kernel"),
+    ("statistics", "executors", "text", "progress", "_ngram_kernel", "energy"),
     ("ngram_model", "tokens", "defects"),
     ("corpus",),
     ("controls", "clean", "signals"),

@@ -1,11 +1,14 @@
 """Every arm through a whole run: leave-one-out and one step alone, controls, both designs."""
 
 import importlib.util
+import math
 
 import polars as pl
 import pytest
 
 import curate
+from curate.report.step_tables import step_rows
+from curate.report.tables import read_run
 
 TORCH = importlib.util.find_spec("torch") is not None
 ARMS = [
@@ -48,6 +51,7 @@ def config_for(folder, **measure):
         "sizes": ["order2"],
         "budgets": [4_000, 8_000],
         "replicates": 3,
+        "shapley": True,
     }
     return {
         "truth": str(folder / "truth.parquet"),
@@ -126,6 +130,25 @@ def test_the_page_says_what_the_plan_could_see(measured):
     assert "What the plan could see before anything was trained" in page
 
 
+def test_every_step_has_its_worth_and_its_price(measured):
+    """Values of all steps add up to the whole; the stage that does a step's work was timed."""
+    values = measured.folder.read("scaling/shapley.parquet")
+    budget = values["n_tokens"][0]
+    whole = measured.multipliers.filter(
+        contrast="raw → curated", quantity="multiplier", eval_set="all", n_tokens=budget
+    )["estimate"][0]
+    rows = {row["step"]: row for row in step_rows(read_run(measured.folder.root)).to_dicts()}
+
+    assert values["step"].to_list() == STEPS
+    assert values["value"].log().sum() == pytest.approx(math.log(whole))
+    assert values.filter(step="duplicates.exact")["note"][0]
+    assert set(rows) == set(STEPS)
+    assert rows["own"]["documents_lost"] not in ("0", "–")
+    assert rows["own"]["cpu_seconds"].endswith("(annotate)")
+    assert rows["duplicates.near"]["cpu_seconds"].endswith("(duplicates, shared by 2)")
+    assert "What each step is worth, and what it costs" in measured.report.read_text("utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not TORCH, reason="needs torch, not installed: skipped")
 def test_a_fixed_pool_is_measured_and_its_crossover_stands_in_the_report(tmp_path, corpus):
@@ -135,6 +158,7 @@ def test_a_fixed_pool_is_measured_and_its_crossover_stands_in_the_report(tmp_pat
         config_for(
             tmp_path,
             arms=["raw", "curated", "calibrator", "fixed_pool"],
+            shapley=False,
             families=["kneser_ney", "gpt"],
             sizes=["order2", "width32"],
             replicates=2,

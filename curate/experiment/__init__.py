@@ -9,10 +9,17 @@ import polars as pl
 
 from curate.executors import Executor, threads
 from curate.experiment.arms import make_draws
+from curate.experiment.coalitions import (
+    COALITION,
+    STEP_SCHEMA,
+    coalition_arm,
+    coalition_steps,
+    coalitions,
+)
 from curate.experiment.config import ARM_GROUPS, MeasureConfig
 from curate.experiment.contrasts import Contrast, tokens_of
 from curate.experiment.encoding import evaluation_sets, measure_inputs
-from curate.experiment.estimates import estimate
+from curate.experiment.estimates import estimate, step_values
 from curate.experiment.inputs import EvaluationSet, MeasureInputs
 from curate.experiment.matrix import MATRIX_SCHEMA, loss_matrix
 from curate.experiment.plan import FamilyPlan, Plan, make_plan
@@ -28,6 +35,7 @@ NOTHING_LEFT = (
 
 __all__ = [
     "ARM_GROUPS",
+    "COALITION",
     "NOTHING_LEFT",
     "Contrast",
     "Course",
@@ -37,6 +45,9 @@ __all__ = [
     "MeasureConfig",
     "MeasureInputs",
     "Plan",
+    "coalition_arm",
+    "coalition_steps",
+    "coalitions",
     "done_sentences",
     "evaluation_sets",
     "make_plan",
@@ -61,6 +72,8 @@ class ExperimentResult:
         verdicts: Sentences, the headline first; see `curate.scaling.sentences`.
         matrix: Arms × evaluation sets, those held out of the corpus itself included; see
             `curate.experiment.matrix`.
+        shapley: What each step adds, as `curate.experiment.coalitions.STEP_SCHEMA`; empty unless
+            `measure.shapley` is set.
     """
 
     runs: pl.DataFrame
@@ -70,6 +83,7 @@ class ExperimentResult:
     plan: dict[str, Any]
     verdicts: list[dict[str, Any]]
     matrix: pl.DataFrame
+    shapley: pl.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,7 +149,8 @@ def run_experiment(
     # Text of the corpus itself favours one side: it is shown in the matrix and decides nothing.
     losses = trained.losses.filter(pl.col("eval_set").is_in(list(inputs.evaluation)))
     table = _evaluation_table(inputs)
-    multipliers = estimate(draws, _done(plan, trained), losses, table)
+    done = _done(plan, trained)
+    multipliers = estimate(draws, done, losses, table)
     return ExperimentResult(
         runs=losses.select(list(RUN_SCHEMA)),
         losses=losses.select([*KEYS, "document_bits"]),
@@ -144,6 +159,7 @@ def run_experiment(
         plan=promised | {"done": dict(trained.draws)},
         verdicts=sentences(multipliers),
         matrix=loss_matrix(trained.losses, neutral=list(inputs.evaluation)),
+        shapley=step_values(draws, done, losses, table),
     )
 
 
@@ -188,6 +204,7 @@ def unmeasured(config: MeasureConfig, conclusion: str) -> ExperimentResult:
         plan={},
         verdicts=sentences(table),
         matrix=pl.DataFrame(schema=dict(MATRIX_SCHEMA)),
+        shapley=pl.DataFrame(schema=dict(STEP_SCHEMA)),
     )
 
 

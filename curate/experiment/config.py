@@ -49,6 +49,8 @@ class MeasureConfig:
         reach: How far beyond D / (1 − r) the ladders of raw and of other noisy arms go, where r is
             the share of tokens that is left out. Text that hurts a great deal needs more than the
             default, else its multiplier is only said to be "≥ x".
+        shapley: Whether to measure what each step adds over all orders of the steps: one arm for
+            each coalition of steps, 14 of them for four.
         vocabulary: Token ids of the run's own byte-pair encoding.
         headline: The one contrast that is tested without correction.
 
@@ -74,6 +76,7 @@ class MeasureConfig:
     replicates: int | None = 8
     detect: float = 1.10
     reach: float = 2.25
+    shapley: bool = False
     vocabulary: int = 1024
     headline: str = f"raw{ARROW}curated"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from curate.errors import ConfigError, unknown_name
+from curate.experiment.coalitions import COALITION
 from curate.experiment.config import ARROW, MeasureConfig
 from curate.experiment.inputs import ONLY, WITHOUT, MeasureInputs
 
@@ -28,7 +29,8 @@ class Contrast:
     Attributes:
         arm_a: Whose curve is read (the larger one).
         arm_b: Whose losses are looked up on it.
-        kind: "headline", "secondary", "control" or "calibrator".
+        kind: "headline", "secondary", "control", "calibrator", or "coalition": measured for the
+            values of steps alone, with no verdict of its own.
         removed: Share r of A's tokens that B lacks.
         everywhere: Measured at all sizes, or only at the primary one.
         available: Tokens of A and of B in the pool.
@@ -137,6 +139,14 @@ def _of_curation(inputs: MeasureInputs, config: MeasureConfig) -> Iterator[Contr
         oracle, both = tokens_of(inputs, "oracle"), tokens_of(inputs, "curated", also="oracle")
         yield _contrast(("raw", "oracle"), (raw, oracle))
         yield _contrast(("oracle", "curated_oracle"), (oracle, both), everywhere=True)
+    yield from _of_steps(inputs, config, raw)
+    if "mixture" in config.arms and inputs.sources is not None:
+        yield _contrast(("raw", "curated_mixture"), (raw, curated * WHOLE))
+    if "fixed_pool" in config.arms:
+        yield _contrast(("raw_pool", "curated_pool"), (PASSES * raw, PASSES * curated))
+
+
+def _of_steps(inputs: MeasureInputs, config: MeasureConfig, raw: int) -> Iterator[Contrast]:
     if "leave_one_out" in config.arms:
         for arm in _named(inputs, WITHOUT):
             common = tokens_of(inputs, "curated", also=arm)
@@ -144,10 +154,8 @@ def _of_curation(inputs: MeasureInputs, config: MeasureConfig) -> Iterator[Contr
     if "only_one" in config.arms:
         for arm in _named(inputs, ONLY):
             yield _contrast(("raw", arm), (raw, tokens_of(inputs, arm)))
-    if "mixture" in config.arms and inputs.sources is not None:
-        yield _contrast(("raw", "curated_mixture"), (raw, curated * WHOLE))
-    if "fixed_pool" in config.arms:
-        yield _contrast(("raw_pool", "curated_pool"), (PASSES * raw, PASSES * curated))
+    for arm in _named(inputs, COALITION):
+        yield _contrast(("raw", arm), (raw, tokens_of(inputs, arm)), kind="coalition")
 
 
 def _of_controls(inputs: MeasureInputs, config: MeasureConfig, share: float) -> Iterator[Contrast]:

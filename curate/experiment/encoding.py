@@ -10,6 +10,7 @@ import polars as pl
 
 from curate.errors import InputError
 from curate.experiment import additions
+from curate.experiment.coalitions import COALITION
 from curate.experiment.config import MeasureConfig
 from curate.experiment.inputs import MASKS, ONLY, WITHOUT, EvaluationSet, MeasureInputs
 from curate.subsets import Counts, Encoded, draw_keys, id_hashes, pool_mask, replace_documents
@@ -59,7 +60,7 @@ def measure_inputs(
     if documents.height == 0:
         raise InputError("no documents are left for the experiment")
     tokenizer = _tokenizer(documents, config.vocabulary, seed)
-    names = [n for n in documents.columns if n in MASKS or n.startswith((WITHOUT, ONLY))]
+    names = [n for n in documents.columns if n in MASKS or n.startswith((WITHOUT, ONLY, COALITION))]
     masks = [n for n in names if documents[n].dtype == pl.Boolean]
     raw = _encoded(tokenizer, documents["text"])
     inputs = MeasureInputs(
@@ -114,15 +115,23 @@ def _tokenizer(documents: pl.DataFrame, vocabulary: int, seed: int) -> Tokenizer
 
 
 def _versions(documents: pl.DataFrame, tokenizer: Tokenizer, raw: Encoded) -> dict[str, Encoded]:
-    """Encoded texts of other versions; only rows that differ from raw are encoded again."""
-    versions = {"curated": raw}
+    """Encoded texts of other versions; only rows that differ from raw are encoded again.
+
+    Arms with the same text share its tokens.
+    """
+    versions, known = {"curated": raw}, [(documents["text"], raw)]
     for column in documents.columns:
         if column == "text" or not column.endswith("_text"):
             continue
-        changed = (documents[column] != documents["text"]).fill_null(value=False)
-        rows = np.flatnonzero(changed.to_numpy())
-        edited = _encoded(tokenizer, documents[column].gather(rows))
-        versions[column.removesuffix("_text")] = replace_documents(raw, rows, edited)
+        texts = documents[column]
+        twin = next((tokens for other, tokens in known if texts.equals(other)), None)
+        if twin is None:
+            changed = (texts != documents["text"]).fill_null(value=False)
+            rows = np.flatnonzero(changed.to_numpy())
+            edited = _encoded(tokenizer, texts.gather(rows))
+            twin = replace_documents(raw, rows, edited)
+            known.append((texts, twin))
+        versions[column.removesuffix("_text")] = twin
     return versions
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,13 +11,14 @@ import numpy as np
 import polars as pl
 
 from curate.experiment.arms import Draws
+from curate.experiment.coalitions import STEP_SCHEMA, coalition_steps, shapley_rows
 from curate.experiment.contrasts import Contrast
 from curate.experiment.plan import Plan, measured
-from curate.scaling import arm_curve, contrast_rows, decide, multiplier_cells
+from curate.scaling import Cells, arm_curve, contrast_rows, decide, multiplier_cells
 
 FEW = 0.05  # of the pool: below this repeats hardly meet, and nothing can be said of them
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "step_values"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +47,8 @@ def estimate(
     for family, planned in plan.families.items():
         for size in planned.sizes:
             for contrast in plan.contrasts:
-                if measured(contrast, family, primary=size == planned.sizes[0]):
+                spoken = contrast.kind != "coalition"
+                if spoken and measured(contrast, family, primary=size == planned.sizes[0]):
                     rows += _contrast_estimates(data, contrast, family, size)
     first = next(iter(plan.families))
     return decide(
@@ -59,18 +62,13 @@ def estimate(
 def _contrast_estimates(
     data: _Measured, contrast: Contrast, family: str, size: str
 ) -> list[dict[str, Any]]:
-    budgets = data.plan.budgets_of(contrast, family)
-    if not budgets:
+    read = _cells(data, contrast, family, size)
+    if read is None:
         return []
-    a, b = (
-        arm_curve(data.losses, arm=arm, family=family, size=size, evaluation=data.evaluation)
-        for arm in (contrast.arm_a, contrast.arm_b)
-    )
-    cells = multiplier_cells(a, b, [budget for budget in budgets if budget in b.budgets])
-    replicates = range(a.loss.shape[0])
+    cells, top = read
+    replicates = range(cells.log_m.shape[0])
     prefixes = None
     if data.draws.nested(contrast):
-        top = int(a.budgets[-1])
         prefixes = [data.draws.prefixes(contrast, r, top) for r in replicates]
     fixed = {
         "contrast": contrast.name,
@@ -82,6 +80,71 @@ def _contrast_estimates(
     }
     rows = [fixed | row for row in contrast_rows(cells, prefixes=prefixes)]
     return _annotate(data.draws, contrast, rows, replicates)
+
+
+def _cells(data: _Measured, contrast: Contrast, family: str, size: str) -> tuple[Cells, int] | None:
+    """Ln m of a contrast, and how far A's ladder goes; `None` where no budget fits its pool."""
+    budgets = data.plan.budgets_of(contrast, family)
+    if not budgets:
+        return None
+    a, b = (
+        arm_curve(data.losses, arm=arm, family=family, size=size, evaluation=data.evaluation)
+        for arm in (contrast.arm_a, contrast.arm_b)
+    )
+    held = [budget for budget in budgets if budget in b.budgets]
+    return multiplier_cells(a, b, held), int(a.budgets[-1])
+
+
+def step_values(
+    draws: Draws, plan: Plan, losses: pl.DataFrame, evaluation: pl.DataFrame
+) -> pl.DataFrame:
+    """Shapley values of the steps by the first family's primary size, as `STEP_SCHEMA`.
+
+    Empty where no coalitions were measured, or where no budget is reached by all of them.
+    """
+    data = _Measured(draws=draws, plan=plan, losses=losses, evaluation=evaluation)
+    family = next(iter(plan.families))
+    size = plan.families[family].sizes[0]
+    cells, steps = {}, []
+    for contrast in plan.contrasts:
+        if contrast.kind == "coalition":
+            chosen = coalition_steps(contrast.arm_b)
+            steps += [step for step in chosen if step not in steps]
+            cells[frozenset(chosen)] = _cells(data, contrast, family, size)
+    whole = next(c for c in plan.contrasts if (c.arm_a, c.arm_b) == ("raw", "curated"))
+    cells[frozenset(steps)] = _cells(data, whole, family, size)
+    read = {chosen: found[0] for chosen, found in cells.items() if found is not None}
+    if len(steps) < 2 or len(read) < len(cells):
+        return pl.DataFrame(schema=dict(STEP_SCHEMA))
+    rows = shapley_rows(_common(read), steps, seed=plan.seed)
+    fixed = {"family": family, "size": size}
+    noted = [row | fixed | {"note": _copies_note(row, whole)} for row in rows]
+    return pl.DataFrame(noted, schema=dict(STEP_SCHEMA))
+
+
+def _common(cells: Mapping[frozenset[str], Cells]) -> dict[frozenset[str], Cells]:
+    """The budgets that all coalitions were measured at."""
+    shared = set.intersection(*({int(n) for n in c.budgets} for c in cells.values()))
+    found = {}
+    for chosen, each in cells.items():
+        at = np.flatnonzero(np.isin(each.budgets, sorted(shared)))
+        found[chosen] = replace(
+            each,
+            budgets=each.budgets[at],
+            log_m=each.log_m[:, :, at],
+            side=each.side[:, :, at],
+            influence=tuple(table[:, at] for table in each.influence),
+        )
+    return found
+
+
+def _copies_note(row: Mapping[str, Any], whole: Contrast) -> str | None:
+    if not str(row["step"]).startswith("duplicates"):
+        return None
+    share = row["n_tokens"] / max(whole.available[0], 1)
+    return (
+        f"at {share:.1%} of the pool copies hardly meet; an n-gram model gives no verdict on them"
+    )
 
 
 def _annotate(

@@ -35,6 +35,7 @@ _FRAMES = (
     "impact",
     "multipliers",
     "matrix",
+    "shapley",
 )
 
 

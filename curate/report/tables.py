@@ -55,6 +55,7 @@ class RunTables:
     impact: pl.DataFrame | None
     runs: pl.DataFrame | None
     multipliers: pl.DataFrame | None
+    shapley: pl.DataFrame | None
     matrix: pl.DataFrame | None
     plan: Mapping[str, Any]
     verdicts: tuple[Mapping[str, Any], ...]
@@ -100,6 +101,7 @@ def read_run(folder: Path) -> RunTables:
         impact=_table(folder / "audit" / "impact.parquet"),
         runs=_table(folder / "proxies" / "runs.parquet"),
         multipliers=_table(folder / "scaling" / "multipliers.parquet"),
+        shapley=_table(folder / "scaling" / "shapley.parquet"),
         matrix=_table(folder / "scaling" / "matrix.parquet"),
         plan=_json(folder / "proxies" / "plan.json") or {},
         verdicts=tuple(_json(folder / "scaling" / "verdicts.json") or ()),

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from curate.report.cells import Cell
 from curate.report.html import table_html
 from curate.report.numerals import count, interval, percent, ratio
+from curate.report.step_tables import step_rows
 from curate.report.tables import RunTables
 from curate.scaling import agreement
 
@@ -29,6 +30,10 @@ def worth_tables(run: RunTables) -> list[tuple[str, Markup]]:
     []
     """
     found = []
+    steps = step_rows(run)
+    if steps.width > 1:
+        title = "What each step is worth, and what it costs"
+        found.append((title, table_html(steps, numbers=steps.columns[1:])))
     if run.plan.get("power"):
         rows = power_rows(run.plan)
         right: tuple[str, ...] = ("draws", "level", "power_at_wanted", "seen_with_80_percent_power")
