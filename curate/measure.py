@@ -7,6 +7,7 @@ an arm that leaves a cleaning step out replays the other edits.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +44,7 @@ from curate.verdicts import Decision, decide
 
 POOL_BYTES = 256_000_000  # hash-drawn; far more than the budgets of a proxy model can read
 FILLER_DOCUMENTS = 12_000
+CHECKPOINTS = "checkpoints"  # of ladders under way: only in a folder whose measuring was killed
 GROUPS = {"without": "leave_one_out", "only": "only_one"}  # arm's prefix → group of arms
 CURATED = "curated"
 VERDICT_COLUMNS = ("failed", "kept", "cluster_id", "duplicate_of", "jaccard")
@@ -63,7 +65,8 @@ def measure_arms(context: Context) -> Facts:
     inputs = _inputs(context, config, pool, evaluation)
     result = unmeasured(config, NOTHING_LEFT)
     if inputs is not None:
-        course = Course(deadline=ends, say=context.say)
+        checkpoints = folder.file(CHECKPOINTS)
+        course = Course(deadline=ends, say=context.say, checkpoints=checkpoints)
         result = run_experiment(
             inputs, config, seed=context.config.seed, executor=context.executor, course=course
         )
@@ -75,6 +78,7 @@ def measure_arms(context: Context) -> Facts:
     if result.shapley.height:
         write_atomically(result.shapley, folder.file("scaling/shapley.parquet"))
     folder.write_json("scaling/verdicts.json", result.verdicts)
+    shutil.rmtree(folder.file(CHECKPOINTS), ignore_errors=True)
     return facts | {"proxy_runs": result.runs.height}
 
 

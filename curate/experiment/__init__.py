@@ -24,8 +24,7 @@ from curate.experiment.inputs import EvaluationSet, MeasureInputs
 from curate.experiment.matrix import MATRIX_SCHEMA, loss_matrix
 from curate.experiment.plan import FamilyPlan, Plan, make_plan
 from curate.experiment.promises import done_sentences, plan_sentences
-from curate.experiment.training import KEYS, RUN_SCHEMA, Trained, train
-from curate.progress import Say
+from curate.experiment.training import KEYS, RUN_SCHEMA, Course, Trained, train
 from curate.scaling import MULTIPLIER_SCHEMA, NO_EVALUATION, sentences
 
 NOTHING_LEFT = (
@@ -86,20 +85,6 @@ class ExperimentResult:
     shapley: pl.DataFrame
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Course:
-    """How an experiment is carried out; its tables depend on none of it but the deadline.
-
-    Attributes:
-        deadline: By `time.monotonic()`; draws that cannot be finished by then are left out, and
-            the plan says so. `None` = everything is trained.
-        say: Takes the plan before anything is trained, then how far it is.
-    """
-
-    deadline: float | None = None
-    say: Say | None = None
-
-
 AS_PLANNED = Course()
 
 
@@ -143,8 +128,7 @@ def run_experiment(
         draws,
         plan,
         executor=executor or threads(2),
-        deadline=course.deadline,
-        say=course.say,
+        course=course,
     )
     # Text of the corpus itself favours one side: it is shown in the matrix and decides nothing.
     losses = trained.losses.filter(pl.col("eval_set").is_in(list(inputs.evaluation)))
@@ -156,7 +140,7 @@ def run_experiment(
         losses=losses.select([*KEYS, "document_bits"]),
         evaluation=table,
         multipliers=multipliers,
-        plan=promised | {"done": dict(trained.draws)},
+        plan=promised | {"done": dict(trained.draws), "tuning": dict(trained.tuning)},
         verdicts=sentences(multipliers),
         matrix=loss_matrix(trained.losses, neutral=list(inputs.evaluation)),
         shapley=step_values(draws, done, losses, table),

@@ -30,16 +30,19 @@ SPEEDS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("kneser_ney", "order2"): (1.2e7, 8e6),
     ("kneser_ney", "order3"): (6e6, 6e6),
     ("kneser_ney", "order5"): (1.8e6, 3e6),
-    ("gpt", "width32"): (3.5e4, 7e4),
-    ("gpt", "width64"): (2.4e4, 5e4),
+    ("gpt", "width32"): (5.5e4, 1.6e5),
+    ("gpt", "width64"): (2.8e4, 9e4),
 }
 OTHER_SPEED = (1e4, 3e4)
 LIGHT = ("kneser_ney",)  # families that can afford every contrast and every replicate
-HEAVY_REPLICATES = 3
+HEAVY_REPLICATES = 5  # of three the gate's 90 % interval is 1.8 times as wide
 HEAVY_DOUBLINGS = 2
 HEAVY_TOP = 100_000  # tokens of the smaller arm, where the minutes allow
 HEAVY_LEAST = 40_000  # below it a transformer has too few steps to be limited by data
 HEAVY_EVALUATION = 10_000  # tokens of each evaluation set: scoring is dear
+HEAVY_REACH = 1.5  # A's ladder beyond D / (1 − r): tokens are dear too
+TUNING_FACTORS = (0.5, 1.0, 2.0)  # of a size's stated rate
+TUNING_TOKENS = 5_000  # of each evaluation set, scored in trials
 DECAYED = 0.25  # of each rung is trained twice: once in the trunk, once in its branch
 CORES = 2
 USED = 0.85  # of the minutes; the rest is for encoding and interpolation
@@ -62,6 +65,7 @@ class FamilyPlan:
         replicates: Paired draws of every arm.
         seconds: Planned, of all cores together.
         evaluation_limit: Tokens scored of each evaluation set; `None` = all of them.
+        tuning_seconds: Of them, for choosing rates on draws of their own; 0 = nothing is chosen.
     """
 
     sizes: tuple[str, ...]
@@ -70,6 +74,7 @@ class FamilyPlan:
     ladders: Mapping[str, Mapping[str, tuple[int, ...]]]
     seconds: float
     evaluation_limit: int | None = None
+    tuning_seconds: float = 0.0
 
     @property
     def pool_tokens(self) -> int:
@@ -83,6 +88,7 @@ class FamilyPlan:
             "replicates": self.replicates,
             "budgets": list(self.budgets),
             "planned_core_seconds": round(self.seconds, 1),
+            "tuning_core_seconds": round(self.tuning_seconds, 1),
             "evaluation_tokens_of_each_set": self.evaluation_limit,
             "ladders": {
                 size: {arm: list(rungs) for arm, rungs in arms.items()}
@@ -247,7 +253,7 @@ def _family_plan(
         raise ConfigError(
             f"measure.budgets {list(config.budgets)}: the pool allows at most {int(limit)} tokens"
         )
-    return _attempt(draft, config, family, budgets)
+    return _attempt(draft, config, family, budgets, config.sizes_of(family))
 
 
 def _within_minutes(
@@ -260,13 +266,18 @@ def _within_minutes(
         (8 * SMALLEST, DOUBLINGS) if light else (min(HEAVY_LEAST, limit), HEAVY_DOUBLINGS)
     )
     top = limit if light else min(limit, HEAVY_TOP)
-    plan = _attempt(draft, config, family, _budgets(top, doublings))
-    while plan.seconds > seconds and plan.budgets[-1] * 0.9 >= least:
-        plan = _attempt(draft, config, family, _budgets(plan.budgets[-1] * 0.9, doublings))
-    if plan.seconds > seconds and not light:
-        minutes = plan.seconds * len(config.families) / (60 * CORES * USED)
-        return f"needs minutes = {minutes:.2g} or more"
-    return plan
+    sizes = config.sizes_of(family)
+    while True:
+        plan = _attempt(draft, config, family, _budgets(top, doublings), sizes)
+        while plan.seconds > seconds and plan.budgets[-1] * 0.9 >= least:
+            smaller = _budgets(plan.budgets[-1] * 0.9, doublings)
+            plan = _attempt(draft, config, family, smaller, sizes)
+        if plan.seconds <= seconds or light:
+            return plan
+        if len(sizes) == 1:
+            minutes = plan.seconds * len(config.families) / (60 * CORES * USED)
+            return f"needs minutes = {minutes:.2g} or more"
+        sizes = sizes[:-1]  # one size whose gate can open is worth more than two that cannot
 
 
 def _budgets(top: float, doublings: int = DOUBLINGS) -> tuple[int, ...]:
@@ -282,25 +293,47 @@ def _budgets(top: float, doublings: int = DOUBLINGS) -> tuple[int, ...]:
 
 
 def _attempt(
-    draft: Plan, config: MeasureConfig, family: str, budgets: tuple[int, ...]
+    draft: Plan,
+    config: MeasureConfig,
+    family: str,
+    budgets: tuple[int, ...],
+    sizes: tuple[str, ...],
 ) -> FamilyPlan:
-    sizes, light = config.sizes_of(family), family in LIGHT
+    light = family in LIGHT
     ladders = {size: _ladders(draft, family, budgets, primary=size == sizes[0]) for size in sizes}
     replicates = _replicates(draft, config, family)
-    seconds = 0.0
-    for size, arms in ladders.items():
-        train, score = SPEEDS.get((family, size), OTHER_SPEED)
-        for rungs in arms.values():
-            read = rungs[-1] if light else rungs[-1] + DECAYED * sum(rungs[:-1])
-            seconds += read / train + len(rungs) * draft.evaluation_tokens / score
+    seconds = sum(
+        _seconds(family, size, rungs, draft.evaluation_tokens)
+        for size, arms in ladders.items()
+        for rungs in arms.values()
+    )
+    tunes = not light and any(c.kind == "calibrator" for c in draft.contrasts)
+    tuning = sum(_tuning_seconds(family, size, budgets, draft) for size in sizes) if tunes else 0.0
     return FamilyPlan(
         sizes=sizes,
         replicates=replicates,
         budgets=budgets,
         ladders=ladders,
-        seconds=seconds * replicates,
+        seconds=seconds * replicates + tuning,
         evaluation_limit=None if light else HEAVY_EVALUATION,
+        tuning_seconds=tuning,
     )
+
+
+def _seconds(family: str, size: str, rungs: Sequence[int], scored: int) -> float:
+    """Of one ladder; every rung of a transformer's is its last quarter once more."""
+    train, score = SPEEDS.get((family, size), OTHER_SPEED)
+    read = rungs[-1] if family in LIGHT else rungs[-1] + DECAYED * sum(rungs[:-1])
+    return read / train + len(rungs) * scored / score
+
+
+def _tuning_seconds(family: str, size: str, budgets: Sequence[int], draft: Plan) -> float:
+    """Clean and diluted ladders at every rate tried, and four single budgets at the end."""
+    scored = draft.evaluation_tokens * TUNING_TOKENS // HEAVY_EVALUATION
+    clean = _seconds(family, size, budgets, scored)
+    diluted = _seconds(family, size, [2 * n for n in budgets], scored)
+    checks = 4 * _seconds(family, size, budgets[-1:], scored)
+    return len(TUNING_FACTORS) * (clean + diluted) + checks
 
 
 def _replicates(draft: Plan, config: MeasureConfig, family: str) -> int:
@@ -321,19 +354,20 @@ def _ladders(
         own = _held(contrast, budgets)
         if own and measured(contrast, family, primary=primary):
             rungs.setdefault(contrast.arm_b, set()).update(own)
-            rungs.setdefault(contrast.arm_a, set()).update(_curve_rungs(contrast, own))
+            rungs.setdefault(contrast.arm_a, set()).update(_curve_rungs(contrast, own, family))
     lowest = 0 if family in LIGHT else budgets[0] // 2  # a short ladder's first rungs are unused
     return {arm: tuple(sorted(r for r in found if r >= lowest)) for arm, found in rungs.items()}
 
 
-def _curve_rungs(contrast: Contrast, budgets: Sequence[int]) -> list[int]:
+def _curve_rungs(contrast: Contrast, budgets: Sequence[int], family: str) -> list[int]:
     """A's rungs: below B's first budget, at D, at D / (1 − r), and as far as it must reach."""
     grown = 1 / (1 - contrast.removed)
+    reach = contrast.reach if family in LIGHT else min(contrast.reach, HEAVY_REACH)
     rungs = [budgets[0] // 4, budgets[0] // 2, *budgets]
     if grown > 1.04:  # closer than this to the rung at D, another one adds nothing
         rungs += [round(b * grown) for b in budgets]
     factor = STEP
-    while factor < contrast.reach / 1.2:
+    while factor < reach / 1.2:
         rungs.append(round(factor * grown * budgets[-1]))
         factor *= STEP
-    return [*rungs, int(contrast.reach * budgets[-1] * grown)]
+    return [*rungs, int(reach * budgets[-1] * grown)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,9 @@ from curate.executors import Executor
 from curate.experiment.arms import Draws
 from curate.experiment.inputs import EvaluationSet, MeasureInputs, merged_evaluation
 from curate.experiment.plan import FamilyPlan, Plan
+from curate.experiment.tuning import low_rate_check, tune_rates
 from curate.progress import Advance, Say, progress
-from curate.proxies import FAMILIES, Evaluation, KneserNey, ProxyFamily
+from curate.proxies import FAMILIES, Evaluation, Gpt, KneserNey, ProxyFamily
 
 RUN_SCHEMA: Mapping[str, Any] = {
     "arm": pl.String,
@@ -34,9 +36,26 @@ RUN_SCHEMA: Mapping[str, Any] = {
 KEYS = ("arm", "family", "size", "n_tokens", "replicate", "eval_set")
 LEAST_DRAWS = 2  # of the first family, whatever the clock says: one draw has no interval
 
-__all__ = ["KEYS", "RUN_SCHEMA", "Trained", "train"]
+__all__ = ["KEYS", "RUN_SCHEMA", "Course", "Trained", "train"]
 
 Points = list[tuple[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """How an experiment is carried out; its tables depend on none of it but the deadline.
+
+    Attributes:
+        deadline: By `time.monotonic()`; draws that cannot be finished by then are left out, and
+            the plan says so. `None` = everything is trained.
+        say: Takes the plan before anything is trained, then how far it is.
+        checkpoints: Folder in which ladders of transformers are kept: an experiment that was
+            killed goes on from there, with the same numbers. `None` = nowhere.
+    """
+
+    deadline: float | None = None
+    say: Say | None = None
+    checkpoints: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,10 +65,13 @@ class Trained:
     Attributes:
         losses: `RUN_SCHEMA` and `document_bits` List(Float64); whole draws only.
         draws: Finished draws of each family; 0 = none.
+        tuning: By family, the rates tried and chosen before, and raw against curated text at a
+            tenth of the rate; see `curate.experiment.tuning`.
     """
 
     losses: pl.DataFrame
     draws: Mapping[str, int]
+    tuning: Mapping[str, Any]
 
 
 class _Job(NamedTuple):
@@ -78,8 +100,7 @@ def train(
     plan: Plan,
     *,
     executor: Executor,
-    deadline: float | None = None,
-    say: Say | None = None,
+    course: Course,
 ) -> Trained:
     """Train and score all that is planned, or the draws that there is time for.
 
@@ -87,19 +108,26 @@ def train(
         draws: Arms of every replicate.
         plan: What to train.
         executor: Map over threads.
-        deadline: By `time.monotonic()`: what would not be finished by then is not begun, but for
-            the first two draws of the first family. `None` = everything is trained.
-        say: Told four times a minute how far it is, where nobody sees a bar.
+        course: Its deadline keeps what would not be finished by then from being begun, but for
+            the first two draws of the first family.
     """
-    jobs = [job for name in plan.families for job in _jobs(draws, plan, name)]
-    results = _run(draws, jobs, executor, clock=_Clock(deadline), say=say)
+    jobs: list[_Job] = []
+    tuning = {}
+    for name, planned in plan.families.items():
+        family = _prepared(draws, planned, name)
+        if isinstance(family, Gpt):
+            family = replace(family, checkpoints=course.checkpoints)
+            if planned.tuning_seconds > 0:
+                family, tuning[name] = _tuned(family, draws, planned, executor)
+        jobs += _jobs(draws, planned, family)
+    results = _run(draws, jobs, executor, clock=_Clock(course.deadline), say=course.say)
     finished = {name: _whole_draws(name, jobs, results) for name in plan.families}
     done = [
         (job, points)
         for job, points in zip(jobs, results, strict=True)
         if points is not None and job.replicate < finished[job.family.name]
     ]
-    return Trained(losses=_losses(draws.inputs, done), draws=finished)
+    return Trained(losses=_losses(draws.inputs, done), draws=finished, tuning=tuning)
 
 
 def _whole_draws(name: str, jobs: Sequence[_Job], results: Sequence[Points | None]) -> int:
@@ -131,26 +159,41 @@ class _Clock:
         self.tokens[name] = self.tokens.get(name, 0) + job.tokens
 
 
-def _jobs(draws: Draws, plan: Plan, name: str) -> Iterator[_Job]:
-    family, planned = FAMILIES[name], plan.families[name]
-    limit = planned.evaluation_limit
-    evaluation = merged_evaluation(draws.inputs, limit)
-    documents = tuple(each.first(limit) for each in sets_of(draws.inputs).values())
-    rungs = [r for arms in planned.ladders.values() for ladder in arms.values() for r in ladder]
-    budgets = sorted(set(rungs))
-    prepared = family.prepare(
+def _prepared(draws: Draws, planned: FamilyPlan, name: str) -> ProxyFamily:
+    budgets = _all_budgets(planned)
+    prepared = FAMILIES[name].prepare(
         draws.pooled(budgets[-1]),
         budgets=budgets,
         sizes=planned.sizes,
         vocabulary=draws.inputs.vocabulary,
     )
-    if isinstance(prepared, KneserNey):
-        prepared = _one_for_all_budgets(prepared, budgets)
+    return _one_for_all_budgets(prepared, budgets) if isinstance(prepared, KneserNey) else prepared
+
+
+def _all_budgets(planned: FamilyPlan) -> list[int]:
+    arms = [ladder for ladders in planned.ladders.values() for ladder in ladders.values()]
+    return sorted({rung for ladder in arms for rung in ladder})
+
+
+def _tuned(
+    family: Gpt, draws: Draws, planned: FamilyPlan, executor: Executor
+) -> tuple[Gpt, dict[str, Any]]:
+    family, trials = tune_rates(family, draws, planned, executor)
+    return family, {
+        "rates": trials,
+        "tenth_of_the_rate": low_rate_check(family, draws, planned, executor),
+    }
+
+
+def _jobs(draws: Draws, planned: FamilyPlan, family: ProxyFamily) -> Iterator[_Job]:
+    limit = planned.evaluation_limit
+    evaluation = merged_evaluation(draws.inputs, limit)
+    documents = tuple(each.first(limit) for each in sets_of(draws.inputs).values())
     sequences = [_sequence_ladders(planned, arms) for arms in _twins(draws, planned)]
     for replicate in range(planned.replicates):
         for ladders, arms in sequences:
             yield _Job(
-                family=prepared,
+                family=family,
                 evaluation=evaluation,
                 documents=documents,
                 replicate=replicate,

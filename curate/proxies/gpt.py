@@ -83,10 +83,11 @@ class GptSettings:
 CHECKPOINT_SECONDS = 10.0
 
 # Four short windows a step: of a single long one a step's gradient is one document's
-# (docs/decisions/0018). The calibrator of each run decides anew whether a cell has a say.
+# (docs/decisions/0018). Rates at which inert filler at one half cost a factor of two in trials; an
+# experiment tries again around them, and its calibrator decides whether a cell has a say.
 DEFAULT_SETTINGS: Mapping[str, GptSettings] = {
-    "width32": GptSettings(width=32, heads=2, peak_rate=2e-3),
-    "width64": GptSettings(width=64, heads=4, peak_rate=1e-3),
+    "width32": GptSettings(width=32, heads=2, peak_rate=3e-3),
+    "width64": GptSettings(width=64, heads=4, peak_rate=1.4e-3),
 }
 
 
