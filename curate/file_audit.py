@@ -11,8 +11,8 @@ import polars as pl
 from curate.audits import STRATA, Audit, add_lexicon_groups, add_topics, audit
 from curate.corpus import scan_corpus
 from curate.errors import ConfigError
-from curate.rules import RulesConfig, judge, load_rules
-from curate.signals import measure_signals
+from curate.rules import RulesConfig, extra_signals, judge, load_rules
+from curate.signals import DEFAULT_SIGNALS, measure_signals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,5 +86,7 @@ def _judged(path: str | Path | Sequence[str | Path], config: FileAudit) -> pl.Da
             passed = pl.lit([], dtype=pl.List(pl.String))
             failed = pl.when(pl.col("kept")).then(passed).otherwise(removed)
             return pl.read_parquet(path).with_columns(failed=failed)
-    documents = measure_signals(scan_corpus(path, text=config.text)).collect()
-    return judge(documents, load_rules(RulesConfig(sets=config.rules), documents))
+    rules = RulesConfig(sets=config.rules)
+    names = [*DEFAULT_SIGNALS, *extra_signals(rules)]
+    documents = measure_signals(scan_corpus(path, text=config.text), names).collect()
+    return judge(documents, load_rules(rules, documents))

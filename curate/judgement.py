@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,18 @@ def _decontamination_rules(config: RunConfig, columns: pl.DataFrame) -> list[Rul
 
 def stored_decision(folder: RunFolder, config: RunConfig) -> Decision:
     """The decision of a finished run, thresholds as they were resolved then."""
-    rows = folder.read("rules.parquet").filter(pl.col("applied")).drop("applied").to_dicts()
-    rules = tuple(Rule(**row) for row in rows)
-    return Decision(rules=rules, duplicates=config.duplicates, kinds=config.duplicates.kinds)
+    rows = _stored_rules(folder, applied=True)
+    return Decision(rules=tuple(rows), duplicates=config.duplicates, kinds=config.duplicates.kinds)
+
+
+def stored_shown_rules(folder: RunFolder) -> list[Rule]:
+    """Rules of sets that a run judged beside its verdict."""
+    return _stored_rules(folder, applied=False)
+
+
+def _stored_rules(folder: RunFolder, *, applied: bool) -> list[Rule]:
+    rows = folder.read("rules.parquet").filter(pl.col("applied") == applied)
+    return [Rule(**row) for row in rows.select(f.name for f in fields(Rule)).to_dicts()]
 
 
 def steps_of(context: Context) -> dict[str, list[str]]:
@@ -137,19 +146,27 @@ def carried_columns(config: RunConfig, judged: pl.DataFrame, decision: Decision)
     return list(dict.fromkeys([*wanted, *verdict]))
 
 
-def write_judgement_tables(context: Context, table: pl.DataFrame, decision: Decision) -> None:
+def write_judgement_tables(
+    context: Context, table: pl.DataFrame, decision: Decision, *, idle: Sequence[str] = ()
+) -> None:
     """Rules with resolved bounds, funnel, sets that are only shown, scoreboard of controls."""
     folder = context.folder
     shown = _shown_rules(context)
-    write_rules(folder, decision.rules, shown=shown)
+    write_rules(folder, decision.rules, shown=shown, idle=idle)
     native = table.filter(pl.col("control").is_null())
     write_atomically(funnel(context, native, decision.steps()), folder.file("funnel.parquet"))
     write_atomically(_shown_verdicts(folder, shown), folder.file("shown.parquet"))
     _write_scoreboards(context, table)
 
 
-def write_rules(folder: RunFolder, rules: Sequence[Rule], *, shown: Sequence[Rule]) -> None:
-    """Write `rules.parquet`: every rule with its bounds as resolved, and whether it decided."""
+def write_rules(
+    folder: RunFolder,
+    rules: Sequence[Rule],
+    *,
+    shown: Sequence[Rule] = (),
+    idle: Sequence[str] = (),
+) -> None:
+    """Write `rules.parquet`: rules with resolved bounds, whether they decided, or never fired."""
     rows = [
         {
             "name": r.name,
@@ -158,6 +175,7 @@ def write_rules(folder: RunFolder, rules: Sequence[Rule], *, shown: Sequence[Rul
             "max": r.max,
             "source": r.source,
             "applied": applied,
+            "idle": applied and r.name in idle,
         }
         for some, applied in ((rules, True), (shown, False))
         for r in some
@@ -169,6 +187,7 @@ def write_rules(folder: RunFolder, rules: Sequence[Rule], *, shown: Sequence[Rul
         "max": pl.Float64,
         "source": pl.String,
         "applied": pl.Boolean,
+        "idle": pl.Boolean,
     }
     write_atomically(pl.DataFrame(rows, schema=schema), folder.file("rules.parquet"))
 

@@ -15,7 +15,7 @@ import polars as pl
 from curate.audits import audit_difference, impact
 from curate.config import RunConfig
 from curate.errors import ConfigError, InputError, unknown_name
-from curate.judgement import stored_decision
+from curate.judgement import stored_decision, stored_shown_rules
 from curate.rules import Rule
 from curate.run_folder import RunFolder
 from curate.sweeps import sweep
@@ -83,14 +83,14 @@ def explain_document(folder: RunFolder, config: RunConfig, id: str) -> Explanati
     if row is None:
         raise InputError(f"no document {id!r} among the {_height(folder):,} of this run")
     rules = stored_decision(folder, config).rules
-    beside = folder.read("rules.parquet").filter(~pl.col("applied")).drop("applied").to_dicts()
+    beside = stored_shown_rules(folder)
     measured: dict[str, Any] = {}
     if beside:
         measured = _find(folder, "annotations", id)[1] or {}
     return Explanation(
         document=row,
         rules=_margins(rules, row),
-        shown=_margins([Rule(**r) for r in beside], {**measured, "failed": None}),
+        shown=_margins(beside, {**measured, "failed": None}),
         edits=_edits(folder, part, id),
         pairs=_pairs(folder, row),
     )

@@ -27,7 +27,7 @@ from curate.executors import threads
 from curate.measure import measure_arms
 from curate.progress import Say
 from curate.quality import scorer_file
-from curate.rules import load_rules
+from curate.rules import extra_signals, load_rules
 from curate.run_folder import Manifest, RunFolder
 from curate.scoring import score_quality
 from curate.shards import Context, Facts
@@ -146,6 +146,7 @@ STAGES = (
         homes=("annotations",),
         after=("documents", "controls", "clean"),
         modules=("clean", "signals", "text"),
+        state=lambda config: extra_signals(config.rules) or None,
     ),
     Stage(
         name="duplicates",
@@ -186,7 +187,7 @@ STAGES = (
             "quality",
         ),
         sections=("rules", "duplicates", "decontamination", "quality", "audit", "truth"),
-        modules=("rules", "rulesets", "duplicates", "verdicts", "judgement", "controls"),
+        modules=("rules", "bounds", "rulesets", "duplicates", "verdicts", "judgement", "controls"),
         inputs=_truth_file,
     ),
     Stage(

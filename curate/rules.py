@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
+from curate.bounds import Bound
 from curate.errors import ConfigError, unknown_name
-from curate.signals import SIGNALS
+from curate.signals import DEFAULT_SIGNALS, SIGNALS
 
 __all__ = [
     "DIALECTS",
@@ -28,6 +29,7 @@ __all__ = [
     "Bound",
     "Rule",
     "RulesConfig",
+    "extra_signals",
     "failing",
     "judge",
     "load_rules",
@@ -37,58 +39,13 @@ __all__ = [
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
-DIALECTS = ("datatrove",)  # whose reading of the published rules
+# Whose reading of the published rules; what a set says without a dialect is datatrove's.
+DIALECTS = ("datatrove", "dolma", "nemo", "dclm", "redpajama")
 _SCORES = ("quality", "quality_rank", "bits_per_byte", "importance", "mean_rank")
 OTHER_COLUMNS = (*_SCORES, "language_score")  # made by later stages, not by a signal
 OWN_SET = "own"  # the set of the rules that a config adds
-FEWEST_NATIVE = 100  # documents; below, a bound from the corpus takes its loosest value
 _FOLDER = Path(__file__).with_name("rulesets")
 RULE_SETS = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))  # come with the library
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bound:
-    """A bound drawn from the native documents of the corpus.
-
-    Attributes:
-        between: The bound is clipped to this range, whatever the corpus says.
-        fence: k of a Tukey fence: Q3 + k·IQR for a max, Q1 - k·IQR for a min (3 = far out).
-        quantile: Or this quantile of the column, in [0, 1].
-        scale: Scale on which the fence is built: linear, log, or logit (for fractions).
-    """
-
-    between: tuple[float, float]
-    fence: float | None = None
-    quantile: float | None = None
-    scale: str = "linear"
-
-    def __post_init__(self) -> None:
-        if (self.fence is None) == (self.quantile is None):
-            raise ConfigError("a bound from the corpus needs fence or quantile, and not both")
-        if self.scale not in _SCALES:
-            raise ConfigError(unknown_name("scale", self.scale, _SCALES))
-        if len(self.between) != 2 or self.between[0] > self.between[1]:
-            raise ConfigError(f"between is {self.between}; allowed: [low, high]")
-        if self.quantile is not None and not 0 <= self.quantile <= 1:
-            raise ConfigError(f"quantile is {self.quantile}; allowed: 0 to 1")
-
-    def resolve(self, values: pl.Series, *, upper: bool) -> float:
-        """The bound as a number; with few values the loosest one that is allowed.
-
-        >>> bound = Bound(fence=3.0, between=(0.0, 1000.0))
-        >>> bound.resolve(pl.Series(range(101)), upper=True)
-        225.0
-        """
-        low, high = self.between
-        values = values.drop_nulls().cast(pl.Float64).drop_nans()
-        if len(values) < FEWEST_NATIVE:
-            return high if upper else low
-        if self.quantile is not None:
-            found = _quantile(values, self.quantile)
-        else:
-            assert self.fence is not None
-            found = _fence(values, self.fence, scale=self.scale, upper=upper)
-        return min(max(found, low), high)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,6 +126,20 @@ def required_columns(rules: Iterable[Rule]) -> list[str]:
     'sentence_line_fraction'
     """
     return list(dict.fromkeys(rule.signal for rule in rules))
+
+
+def extra_signals(config: RulesConfig) -> list[str]:
+    """Signals that these rules read and that are not measured by default, each once.
+
+    >>> extra_signals(RulesConfig(sets=("gopher_repetition",), dialect="dolma"))[0]
+    'dolma_duplicate_line_fraction'
+    >>> extra_signals(RulesConfig(sets=("gopher_repetition",)))
+    []
+    """
+    tables = _tables(replace(config, sets=(*config.sets, *config.shown)))
+    signals = [str(table.get("signal")) for table in tables.values()]
+    wanted = dict.fromkeys(name for name in signals if name in SIGNALS)
+    return [name for name in wanted if name not in DEFAULT_SIGNALS]
 
 
 def override_rules(rules: Sequence[Rule], override: Mapping[str, Any]) -> list[Rule]:
@@ -284,7 +255,7 @@ def _tables(config: RulesConfig) -> dict[str, dict[str, Any]]:
     tables: dict[str, dict[str, Any]] = {}
     for name in config.sets:
         path = _set_path(name)
-        for rule, table in _read_set(path).items():
+        for rule, table in _read_set(path, config.dialect).items():
             tables[f"{path.stem}.{rule}"] = {"path": f"{path.name}: rules.{rule}", **table}
     for rule, table in config.add.items():
         if not isinstance(table, Mapping):
@@ -304,18 +275,32 @@ def _set_path(name: str) -> Path:
     raise ConfigError(unknown_name("rule set", name, RULE_SETS) + "; or the path of a .toml file")
 
 
-def _read_set(path: Path) -> dict[str, dict[str, Any]]:
+def _read_set(path: Path, dialect: str) -> dict[str, dict[str, Any]]:
+    """Rules of a file as one dialect reads them; a set without that dialect keeps its own."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no rule set file {str(path)!r}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{str(path)!r} is no TOML file: {error}") from None
-    _check_keys(values, ("title", "description", "dialect", "rules"), path.name)
-    dialect = values.get("dialect", "any")
-    if dialect not in (*DIALECTS, "any"):
-        raise ConfigError(f"{path.name}: {unknown_name('dialect', dialect, (*DIALECTS, 'any'))}")
-    return dict(values.get("rules", {}))
+    _check_keys(values, ("title", "description", "dialect", "rules", "dialects"), path.name)
+    own = values.get("dialect", "any")
+    for name in (own, *values.get("dialects", {})):
+        if name not in (*DIALECTS, "any"):
+            raise ConfigError(f"{path.name}: {unknown_name('dialect', name, (*DIALECTS, 'any'))}")
+    rules = dict(values.get("rules", {}))
+    for name, changes in values.get("dialects", {}).get(dialect, {}).items():
+        rules[name] = _in_dialect(rules.get(name, {}), changes)
+    return {name: table for name, table in rules.items() if table is not None}
+
+
+def _in_dialect(rule: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A rule under a dialect: another column, other bounds (all of them), or no such rule."""
+    if not changes.get("enabled", True):
+        return None
+    bounds = ("min", "max") if {"min", "max"} & set(changes) else ()
+    kept = {key: value for key, value in rule.items() if key not in bounds}
+    return {**kept, **{key: value for key, value in changes.items() if key != "enabled"}}
 
 
 def _check_keys(table: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
@@ -369,15 +354,13 @@ def _number(value: object, values: pl.Series, *, side: str, where: str) -> float
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, Mapping):
-        allowed = "a number, or a table with between and fence or quantile"
+        allowed = "a number, or a table with fence, quantile or sigma"
         raise ConfigError(f"{where}: {side} is {value!r}; allowed: {allowed}")
-    _check_keys(value, ("between", "fence", "quantile", "scale"), f"{where}.{side}")
-    if "between" not in value:
-        raise ConfigError(
-            f"{where}: {side} is drawn from the corpus and needs between = [low, high]"
-        )
+    keys = ("between", "fence", "quantile", "sigma", "scale")
+    _check_keys(value, keys, f"{where}.{side}")
+    limits = {"between": tuple(value["between"])} if "between" in value else {}
     try:
-        bound = Bound(**{**value, "between": tuple(value["between"])})
+        bound = Bound(**{**value, **limits})
     except ConfigError as error:
         raise ConfigError(f"{where}: {side}: {error}") from None
     return bound.resolve(values, upper=side == "max")
@@ -387,30 +370,3 @@ def _native(columns: pl.DataFrame | None) -> pl.DataFrame | None:
     if columns is None or "control" not in columns.columns:
         return columns
     return columns.filter(pl.col("control").is_null())
-
-
-def _quantile(values: pl.Series, q: float) -> float:
-    found = values.quantile(q, interpolation="linear")
-    assert found is not None
-    return float(found)
-
-
-def _fence(values: pl.Series, k: float, *, scale: str, upper: bool) -> float:
-    forward, backward = _SCALES[scale]
-    low, high = (forward(_quantile(values, q)) for q in (0.25, 0.75))
-    return backward(high + k * (high - low) if upper else low - k * (high - low))
-
-
-_TINY = 1e-6  # shares of 0 and 1 have no logit; a document of a million characters is rare
-
-
-def _logit(p: float) -> float:
-    p = min(max(p, _TINY), 1 - _TINY)
-    return math.log(p / (1 - p))
-
-
-_SCALES: Mapping[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
-    "linear": (float, float),
-    "log": (lambda x: math.log(max(x, _TINY)), math.exp),
-    "logit": (_logit, lambda x: 1 / (1 + math.exp(-x))),
-}

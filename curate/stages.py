@@ -38,6 +38,7 @@ from curate.judgement import (
     write_judgement_tables,
 )
 from curate.report import write_report
+from curate.rules import extra_signals
 from curate.scoring import write_group_words
 from curate.shards import (
     Context,
@@ -49,7 +50,8 @@ from curate.shards import (
     native_parts,
     signal_columns,
 )
-from curate.signals import measure_signals
+from curate.signals import DEFAULT_SIGNALS, measure_signals
+from curate.sweeps import idle_rules
 from curate.verdicts import decide
 
 
@@ -164,7 +166,8 @@ def clean_documents(context: Context) -> Facts:
 
 def annotate(context: Context) -> Facts:
     """`documents/`, `edits/` → `annotations/`: one column a signal, of the cleaned text."""
-    return map_parts(context, "annotate", _annotate_part, "annotations")
+    names = (*DEFAULT_SIGNALS, *extra_signals(context.config.rules))
+    return map_parts(context, "annotate", partial(_annotate_part, names=names), "annotations")
 
 
 def decide_verdicts(context: Context) -> Facts:
@@ -180,8 +183,9 @@ def decide_verdicts(context: Context) -> Facts:
         height = pl.scan_parquet(part).select(pl.len()).collect().item()
         write_atomically(table.slice(offset, height), folder.file(f"verdicts/{part.name}"))
         offset += height
-    write_judgement_tables(context, table, decision)
-    return reconcile(context, table)
+    idle = idle_rules(table.filter(pl.col("control").is_null()), decision.rules)
+    write_judgement_tables(context, table, decision, idle=idle)
+    return reconcile(context, table) | {"idle_rules": idle}
 
 
 def write_corpus(context: Context) -> Facts:
@@ -246,9 +250,9 @@ def _clean_part(spec: tuple[Path, Path, Path], *, steps: tuple[str, ...]) -> Fac
     return {"edits": edits.height}
 
 
-def _annotate_part(spec: tuple[Path, Path, Path]) -> Facts:
+def _annotate_part(spec: tuple[Path, Path, Path], *, names: tuple[str, ...]) -> Facts:
     documents, edits, output = spec
     frame = cleaned(documents, edits)
-    measured = measure_signals(frame).drop("text")
+    measured = measure_signals(frame, names).drop("text")
     write_atomically(measured, output)
     return {"documents": measured.height}

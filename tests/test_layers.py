@@ -13,7 +13,7 @@ LAYERS = [
     ("statistics", "executors", "text", "progress", "_ngram_kernel", "energy"),
     ("ngram_model", "tokens", "defects"),
     ("corpus",),
-    ("controls", "clean", "signals"),
+    ("controls", "clean", "signals", "bounds"),
     ("rules", "duplicates", "quality", "audits", "subsets", "proxies", "scaling"),
     ("sweeps",),
     ("experiment", "verdicts", "file_audit"),

@@ -1,6 +1,7 @@
 """Rules: intervals, where their numbers come from, and what the packaged sets keep and drop."""
 
 import ast
+import math
 import sysconfig
 from functools import cache
 from pathlib import Path
@@ -230,8 +231,8 @@ def own_set(tmp_path, body):
         ("[rules.a]\nsignal = 'words'", "'mine.a' has neither min nor max"),
         ("[rules.a]\nsignal = 'words'\nmin = 3\nmax = 2", "'mine.a' keeps nothing"),
         ("[rules.a]\nsignal = 'words'\nmin = '3'", "min is '3'; allowed: a number"),
-        ("[rules.a]\nsignal = 'words'\nmin = {quantile = 0.1}", "needs between"),
-        ("[rules.a]\nsignal = 'words'\nmin = {between = [1, 2]}", "needs fence or quantile"),
+        ("[rules.a]\nsignal = 'words'\nmin = {quantile = 0.1, sigma = 3}", "one of fence, quant"),
+        ("[rules.a]\nsignal = 'words'\nmin = {between = [1, 2]}", "needs one of fence"),
         ("[rules.a]\nsignal = 'words'\nmin = {quantile = 2, between = [1, 2]}", "quantile is 2"),
         ("[rules.a]\nsignal = 'words'\nmax={fence=1, scale='l', between=[1, 2]}", "scale 'l'"),
         ("[rules.a]\nsignal = 'words'\nmax = {fense = 3, between = [1, 2]}", "key 'fense'"),
@@ -316,6 +317,30 @@ def test_bounds_from_the_corpus(bound, upper, expected):
     bound = Bound(**{"between": (-1e9, 1e9)} | bound)
 
     assert bound.resolve(pl.Series(range(101)), upper=upper) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("upper", "expected"), [(True, 50.5 + 2 * 29.0115), (False, -7.523)])
+def test_standard_deviations_from_the_mean(upper, expected):
+    found = Bound(sigma=2.0).resolve(pl.Series(range(1, 101)), upper=upper)
+
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_deviations_on_the_log_scale_multiply():
+    """ln of the values has mean 0 and standard deviation 1 (but for n - 1)."""
+    values = pl.Series([math.exp(-1), math.exp(1)] * 500)
+    found = Bound(sigma=3.0, scale="log").resolve(values, upper=True)
+
+    assert math.log(found) == pytest.approx(3.0, rel=1e-3)
+
+
+def test_a_quantile_alone_is_enough_and_removes_that_share(tmp_path):
+    path = own_set(tmp_path, "[rules.a]\nsignal = 'words'\nmin = {quantile = 0.01}").sets[0]
+    columns = pl.DataFrame({"words": range(1000)})
+    rules = load_rules(RulesConfig(sets=(path,)), columns)
+
+    assert (~judge(columns, rules)["kept"]).sum() == 10
+    assert load_rules(RulesConfig(sets=(path,)), columns.head(99))[0].min == -math.inf
 
 
 def test_a_logit_fence_stays_inside_the_unit_interval():

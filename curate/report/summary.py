@@ -52,6 +52,7 @@ def summary(run_folder: Path | str) -> RenderableType:
         parts.append(_table("The input's declared noise", _control_rows(run.declared), ""))
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
     parts += [Text(f"{said}\n") for said in _duplicates_said(run)]
+    parts += [Text(f"Warning: {said}\n", style="yellow") for said in _idle_said(run)]
     parts += [_verdict(found) for found in sentences(run)]
     if (contrasts := _contrast_rows(run)) is not None:
         parts += [Text(""), _table("What each change is worth by itself", contrasts, "")]
@@ -86,6 +87,7 @@ def markdown(run_folder: Path | str) -> str:
         f"## Audit: {flags_said(run.impact)}\n\n" + _pipe_table(_flag_rows(run), _no_flags(run)),
         f"Report: `{folder / 'report.html'}`",
     ]
+    blocks[2:2] = [f"## Rules\n\n{_escaped(said)}" for said in _idle_said(run)]
     blocks[2:2] = [f"## Duplicates\n\n{said}" for said in _duplicates_said(run)]
     if (sets := _set_rows(run)) is not None:
         blocks.insert(1, "## The verdict on each evaluation set\n\n" + _pipe_table(sets, ""))
@@ -98,6 +100,19 @@ def _duplicates_said(run: RunTables) -> list[str]:
         return []
     found = run.duplicates.evidence
     return [" ".join(filter(None, (removals_said(found), false_removals_said(found))))]
+
+
+def _idle_said(run: RunTables) -> list[str]:
+    """Rules that no document failed, where there were enough documents to say so."""
+    if run.rules is None or "idle" not in run.rules.columns:
+        return []
+    idle = run.rules.filter("idle")["name"].to_list()
+    if not idle:
+        return []
+    return [
+        f"no document failed {', '.join(idle)}. A rule that never fires often reads another "
+        "column, or another unit, than was meant."
+    ]
 
 
 def _no_flags(run: RunTables) -> str:

@@ -7,7 +7,20 @@ or `median_` (Float64). What a token, a word, a line and a duplicate is says
 (`curate.rules`).
 """
 
-from curate.signals.measuring import SIGNALS, check_signals, measure_signals, signals_page
+from curate.signals.measuring import (
+    DEFAULT_SIGNALS,
+    SIGNALS,
+    check_signals,
+    measure_signals,
+    signals_page,
+)
 from curate.signals.table import Signal
 
-__all__ = ["SIGNALS", "Signal", "check_signals", "measure_signals", "signals_page"]
+__all__ = [
+    "DEFAULT_SIGNALS",
+    "SIGNALS",
+    "Signal",
+    "check_signals",
+    "measure_signals",
+    "signals_page",
+]

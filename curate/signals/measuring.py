@@ -9,6 +9,7 @@ from typing import TypeVar
 import polars as pl
 
 from curate.errors import ConfigError, InputError, unknown_name
+from curate.signals.dialects import DIALECT_SIGNALS, DIALECT_SOURCES
 from curate.signals.table import TEXT_SIGNALS, Signal
 from curate.signals.views import VIEW_SIGNALS
 from curate.text.boilerplate import frame_line_fraction
@@ -26,8 +27,8 @@ def measure_signals(documents: Frame, signals: Sequence[str] | None = None) -> F
 
     Args:
         documents: Frame with `text` String without nulls; further columns are kept.
-        signals: Names of `SIGNALS`; all of them if left out. Only the passes over the text that
-            these need are made.
+        signals: Names of `SIGNALS`; `DEFAULT_SIGNALS` if left out. Only the passes over the text
+            that these need are made.
 
     Returns:
         The same rows in the same order, with the signals as last columns; a column of the same
@@ -46,7 +47,7 @@ def measure_signals(documents: Frame, signals: Sequence[str] | None = None) -> F
             f"documents are a {type(documents).__name__}; measure_signals takes a Polars DataFrame "
             'or LazyFrame, e.g. pl.DataFrame({"text": [...]})'
         )
-    names = check_signals(SIGNALS if signals is None else signals)
+    names = check_signals(DEFAULT_SIGNALS if signals is None else signals)
     if isinstance(documents, pl.DataFrame):
         return _measure(documents, names)
     schema = documents.collect_schema()
@@ -80,7 +81,9 @@ def signals_page() -> str:
         "What a token, a word, a line and a duplicate is: `curate/text/statistics.py`. "
         "A fraction of nothing is 0; fractions lie in [0, 1].\n\n"
         "Names with `whitespace` or `shingle` count the words of another token view and repeat "
-        "the ways of counting of other rule sets: `curate/signals/views.py`.\n\n"
+        "the ways of counting of other rule sets: `curate/signals/views.py`. Names with `dolma`, "
+        "`nemo`, `dclm` or `redpajama` are measured only where a rule reads them: "
+        "`curate/signals/dialects.py`.\n\n"
         "| signal | type | meaning |\n|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"
@@ -135,8 +138,10 @@ _SOURCES: Mapping[str, Callable[[pl.Series], pl.DataFrame]] = {
     ),
     "personal_data": _personal_data_counts,
     "c4": c4_counts,
-}
+} | DIALECT_SOURCES
 
 
-SIGNALS: Mapping[str, Signal] = TEXT_SIGNALS | VIEW_SIGNALS
+SIGNALS: Mapping[str, Signal] = TEXT_SIGNALS | VIEW_SIGNALS | DIALECT_SIGNALS
 """Every signal by name."""
+DEFAULT_SIGNALS = tuple(name for name in SIGNALS if name not in DIALECT_SIGNALS)
+"""Those that every run measures; the others where a rule reads them."""

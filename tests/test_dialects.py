@@ -1,0 +1,225 @@
+"""Each dialect reads the published cases of its implementation as that implementation does."""
+
+import io
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+import curate
+from curate.errors import ConfigError
+from curate.report import summary
+from curate.rules import DIALECTS, RulesConfig, extra_signals, judge, load_rules, required_columns
+from curate.signals import SIGNALS, measure_signals
+
+A = "red fish blue fish\nred fish blue fish\none fish two fish\n"
+B = "alpha beta gamma delta epsilon."
+C = "the cat sat on the mat and the cat sat on the mat again"
+E = "first line\n\nsecond line\n\nfirst line"
+SETS = ("gopher_quality", "gopher_repetition")
+TOP, TWICE = "top_{}gram", "duplicate_{}grams"
+
+# What datatrove 0.10, Dolma 1.2, DCLM and RedPajama-V2 say of these texts, to six places; NeMo's
+# shares of unique lines and paragraphs. None = the rule is not part of the dialect.
+GOLDEN = [
+    ("datatrove", A, "duplicate_lines", 0.25),
+    ("datatrove", A, "duplicate_line_chars", 0.321429),
+    ("datatrove", A, TOP.format(2), 0.285714),
+    ("datatrove", A, TOP.format(3), 0.464286),
+    ("datatrove", A, TOP.format(4), 0.642857),
+    ("datatrove", B, TOP.format(2), 0.322581),
+    ("datatrove", C, TWICE.format(5), 0.254545),
+    ("datatrove", C, TWICE.format(6), 0.309091),
+    ("datatrove", E, "duplicate_lines", 0.333333),
+    ("datatrove", E, "duplicate_paragraph_chars", 0.285714),
+    ("dolma", A, "duplicate_lines", 0.5),
+    ("dolma", A, "duplicate_line_chars", 0.818182),
+    ("dolma", A, TOP.format(2), 0.318182),
+    ("dolma", A, TOP.format(3), 0.5),
+    ("dolma", A, TOP.format(4), 0.681818),
+    ("dolma", B, TOP.format(2), 0.333333),
+    ("dolma", B, TOP.format(3), 0.518519),
+    ("dolma", B, TOP.format(4), 0.703704),
+    ("dolma", C, TWICE.format(5), 0.388889),
+    ("dolma", C, TWICE.format(6), 0.217949),
+    ("dolma", C, TWICE.format(7), 0.0),
+    ("dolma", E, "duplicate_lines", 0.8),
+    ("dolma", E, "duplicate_line_chars", 0.714286),
+    ("dolma", E, "duplicate_paragraphs", None),
+    ("dolma", "This is a test.", TOP.format(2), 0.5),
+    ("dolma", "This is a test.", TOP.format(3), 0.583333),
+    ("dolma", "This is a test.", TOP.format(4), 1.0),
+    ("dolma", "This is a test.", "mean_word_length", 3.0),
+    ("dolma", "T h i s \n    \n\n\n    isoneword !!!", "word_count", 6),
+    ("dolma", "The.and.that", "stop_words", 0),
+    ("dolma", "The and that", "stop_words", 2),
+    ("dolma", "hello world\nhello world\n", "duplicate_line_chars", 1.0),
+    ("nemo", A, "duplicate_lines", 0.666667),
+    ("nemo", A, "duplicate_line_chars", 0.660377),
+    ("nemo", A, TOP.format(4), 0.642857),
+    ("nemo", C, TOP.format(4), 0.509091),
+    ("nemo", C, TWICE.format(5), 0.4),
+    ("nemo", C, TWICE.format(6), 0.4),
+    ("nemo", C, TWICE.format(7), 0.0),
+    ("nemo", E, "duplicate_lines", 0.666667),
+    ("nemo", E, "duplicate_line_chars", 0.677419),
+    ("nemo", E, "duplicate_paragraphs", 0.666667),
+    ("nemo", E, "duplicate_paragraph_chars", 0.677419),
+    ("nemo", "a.\na.\nvery very very short duplicate.", "duplicate_line_chars", 0.942857),
+    ("nemo", "totally fine small dupe a b a b", TOP.format(2), 0.193548),
+    ("nemo", "a b . a b", TOP.format(2), 0.666667),
+    ("dclm", A, "duplicate_lines", 0.666667),
+    ("dclm", A, "duplicate_line_chars", 0.679245),
+    ("dclm", A, TOP.format(2), 0.363636),
+    ("dclm", A, TOP.format(3), 0.545455),
+    ("dclm", A, TOP.format(4), 0.681818),
+    ("dclm", B, TOP.format(2), 0.0),
+    ("dclm", C, TOP.format(3), 0.428571),
+    ("dclm", C, TWICE.format(5), 0.809524),
+    ("dclm", C, TWICE.format(6), 0.809524),
+    ("dclm", C, TWICE.format(7), 0.0),
+    ("dclm", E, "duplicate_paragraphs", 0.666667),
+    ("dclm", E, "duplicate_paragraph_chars", 0.645161),
+    ("redpajama", A, "duplicate_lines", None),
+    ("redpajama", A, TOP.format(2), 0.318182),
+    ("redpajama", A, TOP.format(4), 0.681818),
+    ("redpajama", B, TOP.format(2), 0.0),
+    ("redpajama", B, TOP.format(4), 0.0),
+    ("redpajama", C, TWICE.format(5), 0.809524),
+    ("redpajama", E, TOP.format(2), 0.642857),
+    ("redpajama", E, TOP.format(3), 0.0),
+]
+
+
+def rules_of(dialect, sets=SETS):
+    return load_rules(RulesConfig(sets=sets, dialect=dialect))
+
+
+@pytest.mark.parametrize(("dialect", "text", "rule", "expected"), GOLDEN)
+def test_published_values(dialect, text, rule, expected):
+    found = [r for r in rules_of(dialect) if r.name.endswith(f".{rule}")]
+    if expected is None:
+        assert found == []
+        return
+    signal = found[0].signal
+    value = measure_signals(pl.DataFrame({"text": [text]}), [signal])[signal].item()
+
+    assert round(value, 6) == expected
+
+
+# NeMo Curator's own tests: text, rule, whether it is kept.
+NEMO = [
+    ("totally unique", "gopher_repetition.duplicate_lines", True),
+    ("half.\nhalf.", "gopher_repetition.duplicate_lines", False),
+    ("half.\n\nhalf.", "gopher_repetition.duplicate_paragraphs", False),
+    ("a.\na.\nvery very very short duplicate.", "gopher_repetition.duplicate_line_chars", True),
+    ("half.\nhalf.", "gopher_repetition.duplicate_line_chars", False),
+    ("totally fine small dupe a b a b", "gopher_repetition.top_2gram", True),
+    ("a b . a b", "gopher_repetition.top_2gram", False),
+    ("a a a a a a", "gopher_repetition.top_2gram", False),
+    ("⁌ point\n" * 9 + "no point", "gopher_quality.bullet_lines", True),
+    ("50 \n ⦾ 50", "gopher_quality.bullet_lines", True),
+    ("• not good", "gopher_quality.bullet_lines", False),
+    ("barely ok 3 4 5 6 7 8 9 #", "gopher_quality.hashes", True),
+    ("mixed bag ... #", "gopher_quality.hashes", False),
+    ("... # ... # #", "gopher_quality.hashes", False),
+    ("the and", "gopher_quality.stop_words", True),
+    ("uncommon", "gopher_quality.stop_words", False),
+    ("evenly balanced", "gopher_quality.mean_word_length", True),
+    ("a", "gopher_quality.mean_word_length", False),
+    ("aa", "gopher_quality.mean_word_length", False),
+    ("superlongwordsuperlongword", "gopher_quality.mean_word_length", False),
+    ("Nothing here twice, and nine words in all", "gopher_repetition.ngram_words", False),
+]
+
+
+@pytest.mark.parametrize(("text", "rule", "kept"), NEMO)
+def test_nemo_keeps_and_drops(text, rule, kept):
+    rules = [r for r in rules_of("nemo") if r.name == rule]
+    frame = measure_signals(pl.DataFrame({"text": [text]}), required_columns(rules))
+
+    assert judge(frame, rules)["kept"].item() is kept
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "fraction"),
+    [
+        ("dolma", "* a\n- b\n• c\n * d", 0.5),
+        ("dclm", "* a\n- b\n• c\n * d\n\n", 1.0),
+        ("nemo", "* a\n- b\n• c\n ‣ d\n\n", 0.5),
+        ("redpajama", "* a\n- b\n• c\n – d\n", 0.5),
+        ("datatrove", "* a\n- b\n• c\n - d", 0.75),
+    ],
+)
+def test_bullets_differ(dialect, text, fraction):
+    signal = next(r.signal for r in rules_of(dialect) if r.name == "gopher_quality.bullet_lines")
+
+    assert measure_signals(pl.DataFrame({"text": [text]}), [signal])[signal].item() == fraction
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_dialect_reads_columns_that_are_made_and_says_why(dialect):
+    rules = rules_of(dialect)
+    unlike = [r for r in rules if r not in rules_of("datatrove")]
+
+    assert all(rule.signal in SIGNALS and rule.source for rule in rules)
+    assert bool(unlike) == (dialect != "datatrove")
+    assert set(extra_signals(RulesConfig(sets=SETS, dialect=dialect))) <= set(SIGNALS)
+
+
+def test_a_set_without_the_dialect_keeps_its_own_reading():
+    assert rules_of("dolma", ("fineweb",)) == rules_of("datatrove", ("fineweb",))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("[dialects.dolmaa.b]\nsignal = 'words'", "unknown dialect 'dolmaa'; did you mean"),
+        ("[dialects.dolma.b]\nmax = 1", "unknown signal 'None'"),
+        ("[dialects.dolma.a]\nsignal = 'wrods'", "unknown signal 'wrods'; did you mean 'words'"),
+        ("[dialects.dolma.a]\nsignals = 'words'", "unknown key 'signals'"),
+    ],
+)
+def test_a_faulty_dialect_is_named(tmp_path, body, message):
+    path = tmp_path / "own.toml"
+    path.write_text(f"[rules.a]\nsignal = 'words'\nmin = 1\n{body}\n")
+
+    with pytest.raises(ConfigError, match=message):
+        load_rules(RulesConfig(sets=(str(path),), dialect="dolma"))
+
+
+def test_a_dialect_may_change_column_bounds_and_presence(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(
+        "[rules.a]\nsignal = 'words'\nmin = 1\nmax = 9\n[rules.b]\nsignal = 'lines'\nmin = 1\n"
+        "[dialects.dolma.a]\nsignal = 'tokens'\nmax = 5\n[dialects.dolma.b]\nenabled = false\n"
+    )
+    (rule,) = load_rules(RulesConfig(sets=(str(path),), dialect="dolma"))
+
+    assert (rule.signal, rule.min, rule.max) == ("tokens", None, 5.0)
+    assert len(load_rules(RulesConfig(sets=(str(path),)))) == 2
+
+
+def test_a_run_measures_what_its_dialect_reads_and_names_rules_that_never_fire(tmp_path):
+    rows = [
+        (str(i), f"Note {i}: the cat and the dog of number {i * i} have met.") for i in range(80)
+    ]
+    frame = pl.DataFrame(rows * 126, schema=["id", "text"], orient="row")
+    frame = frame.with_columns(id=pl.int_range(pl.len()).cast(pl.String))
+    frame.write_parquet(tmp_path / "raw.parquet")
+    values = {
+        "input": {"path": str(tmp_path / "raw.parquet")},
+        "rules": {"sets": ["gopher_quality"], "dialect": "dolma"},
+        "duplicates": {"near": False, "exact": False},
+        "controls": {"share": 0.0},
+        "output": {"path": str(tmp_path / "run"), "min_yield": 0.0},
+    }
+    run = curate.run(values)
+    rules = run.folder.read("rules.parquet")
+    printed = io.StringIO()
+    Console(file=printed, width=300).print(summary(run.folder.root))
+
+    assert "dolma_bullet_line_fraction" in run.verdicts.columns
+    assert dict(rules.select("name", "idle").rows())["gopher_quality.word_count"] is False
+    assert rules.filter("idle").height == rules.height - 1
+    assert "Warning: no document failed gopher_quality.mean_word_length" in printed.getvalue()
