@@ -63,9 +63,14 @@ def _evaluation() -> dict:
         "documents": {"reference": 1200, "background": 1200},
         "auc": {"estimate": 0.9312, "low": 0.921, "high": 0.9409},
         "brier": {"estimate": 0.081, "low": 0.074, "high": 0.088},
-        "calibration_error": 0.0213,
+        "calibration_error": {"estimate": 0.0213, "low": 0.0, "high": 0.03},
         "calibration": bins,
-        "roc": {"false_positive_rate": [0.0, 1.0], "true_positive_rate": [0.0, 1.0]},
+        "roc": {
+            "false_positive_rate": [0.0, 1.0],
+            "true_positive_rate": [0.0, 1.0],
+            "low": [0.0, 1.0],
+            "high": [0.1, 1.0],
+        },
         "warnings": ["Length alone reaches an AUC of 0.61."],
     }
 

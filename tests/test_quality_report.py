@@ -6,6 +6,7 @@ import pytest
 import curate
 from curate.config import load_config, to_toml
 from curate.errors import ConfigError
+from curate.report.quality_figures import roc_figure
 
 GOOD = [f"a calm clear sentence about topic{i % 7} and number{i} of many" for i in range(60)]
 BAD = [f"buy cheap things click now offer{i % 7} number{i} free prize" for i in range(60)]
@@ -64,6 +65,20 @@ def _reread(text, folder):
     path = folder / "again.toml"
     path.write_text(text)
     return path
+
+
+def test_a_curve_read_from_stored_keys_in_any_order_is_the_same_curve():
+    roc = {
+        "false_positive_rate": [0.0, 0.5, 1.0],
+        "true_positive_rate": [0.1, 0.7, 1.0],
+        "low": [0.0, 0.5, 1.0],
+        "high": [0.3, 0.9, 1.0],
+    }
+    auc = {"estimate": 0.7, "low": 0.6, "high": 0.8}
+    drawn, again = (roc_figure(table, auc) for table in (roc, dict(sorted(roc.items()))))
+
+    assert drawn.drawings == again.drawings
+    assert again.table["true_positive_rate"].to_list() == roc["true_positive_rate"]
 
 
 def test_a_column_of_the_input_serves_as_score(tmp_path):

@@ -103,7 +103,9 @@ def roc_figure(roc: Mapping[str, list[float]], auc: Mapping[str, float]) -> Figu
     said = f"{precise(auc['estimate'])} {interval(auc['low'], auc['high'])}"
     title = f"Reference told from background: AUC {said}"
     about = About(title=title, description="True positive rate per false positive rate.")
-    table = pl.DataFrame({name: roc[name] for name in roc})
+    # Stored JSON has its keys in the order of the alphabet.
+    columns = ("false_positive_rate", "true_positive_rate", "low", "high")
+    table = pl.DataFrame({name: roc[name] for name in columns})
     shown = [place for place in _SHOWN_RATES if place < table.height]
     points = tuple(
         Point(x=x, y=y, low=low, high=high) for x, y, low, high in table[shown].iter_rows()
@@ -191,7 +193,8 @@ def learning_figure(curve: pl.DataFrame) -> Figure:
     ends = spread([value for p in points for value in (p.y, p.low, p.high) if value is not None])
     up = Axis(label="AUC", low=max(0.0, ends[0]), high=min(1.0, ends[1]))
     caption = (
-        "One held-out fold of whole sources. Band: 95 % intervals that leave out whole sources. "
+        "One held-out fold, its sources in no training document. Band: 95 % intervals over its few "
+        "sources, which are wider than that of the AUC of all folds. "
         "A curve that still rises at its end asks for more documents."
     )
     curves = [Line(label="held out", style=1, points=points)]
@@ -227,8 +230,9 @@ def terms_figure(terms: pl.DataFrame) -> Figure:
         for row in terms.iter_rows(named=True)
     ]
     caption = (
-        "The ten highest and ten lowest weights among the terms of a sample of both sides. Terms "
-        "are hashed: where others share the weight, the note counts them. Weights, no intervals."
+        "The ten highest and ten lowest weights among the terms of a sample that five "
+        "documents hold. Terms are hashed to buckets: (+n) counts the other terms of the sample "
+        "that share a weight. Weights, no intervals."
     )
     return Figure(
         title=title,
@@ -240,7 +244,7 @@ def terms_figure(terms: pl.DataFrame) -> Figure:
 
 def _term_note(row: Mapping[str, Any]) -> str:
     shared = row["terms_in_bucket"] - 1
-    beside = f", {count(shared)} share it" if shared else ""
+    beside = f" (+{count(shared)})" if shared else ""
     return f"in {count(row['documents'])} documents{beside}"
 
 

@@ -236,6 +236,7 @@ def _quality(run: RunTables) -> Section:
         missing=found.missing,
         tables=found.tables,
         figures=found.figures,
+        below=found.below,
         folded=found.folded,
     )
 
