@@ -158,16 +158,22 @@ def later_ngram_chars(tokens, n):
     return chars
 
 
-def count_ngrams(tokens):
+def count_ngrams(tokens, every_way=True):
     tops = {n: top_ngrams(tokens, n) for n in (2, 3, 4)}
-    counts = {n: Counter(ngrams(tokens, n)) for n in range(5, 11)}
     return (
         {"distinct_tokens": len(set(tokens))}
         | {f"top_{n}gram_chars": top[""] for n, top in tops.items()}
         | {f"top_{n}gram_bare_chars": top["bare"] for n, top in tops.items()}
         | {f"longest_top_{n}gram_bare_chars": top["longest"] for n, top in tops.items()}
         | {f"duplicate_{n}gram_chars": duplicate_ngram_chars(tokens, n) for n in range(5, 11)}
-        | {
+        | (further_ngrams(tokens) if every_way else {})
+    )
+
+
+def further_ngrams(tokens):
+    counts = {n: Counter(ngrams(tokens, n)) for n in range(5, 11)}
+    return (
+        {
             f"repeated_{n}gram_chars": sum(k * size(g) for g, k in of.items() if k > 1)
             for n, of in counts.items()
         }
@@ -308,7 +314,7 @@ def standard_view(text):
         "clitics": sum(bool(CLITIC.search(token)) for token, kind in pairs if kind == "word"),
         "abbreviation_stops": abbreviation_stops(text),
     }
-    return count_words(words, tokens) | own | count_ngrams(tokens)
+    return count_words(words, tokens) | own | count_ngrams(tokens, every_way=False)
 
 
 def statistics(text, views=("standard",)):

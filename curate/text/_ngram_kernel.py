@@ -25,24 +25,25 @@ I64 = NDArray[np.int64]
 
 TOP_ORDERS = (2, 3, 4)
 DUPLICATE_ORDERS = tuple(range(5, 11))
-LONGEST_N = DUPLICATE_ORDERS[-1]
 NGRAM_COUNTS = (
     "distinct_tokens",
     *(f"top_{n}gram_chars" for n in TOP_ORDERS),
     *(f"top_{n}gram_bare_chars" for n in TOP_ORDERS),
     *(f"longest_top_{n}gram_bare_chars" for n in TOP_ORDERS),
     *(f"duplicate_{n}gram_chars" for n in DUPLICATE_ORDERS),
+)
+FURTHER_NGRAM_COUNTS = (
     *(f"repeated_{n}gram_chars" for n in DUPLICATE_ORDERS),
+    *(f"all_{n}gram_chars" for n in DUPLICATE_ORDERS),
     *(f"covered_{n}gram_chars" for n in DUPLICATE_ORDERS),
     *(f"later_{n}gram_chars" for n in DUPLICATE_ORDERS),
-    *(f"all_{n}gram_chars" for n in DUPLICATE_ORDERS),
     "later_2gram_chars",
 )
-"""What `count_ngrams` fills in, in order; see `curate.text.statistics` for the meanings."""
+"""What `count_ngrams` fills in, in order, the further ones where `every_way` is asked for."""
 
 _TOP, _BARE, _LONGEST, _SCANNED = 1, 4, 7, 10
-_REPEATED, _COVERED, _LATER, _ALL, _LATER_2 = 16, 22, 28, 34, 40
-_ZERO, _ONE, _LOW, _K0 = (np.uint64(x) for x in (0, 1, 0xFFFFFFFF, 0x9E3779B97F4A7C15))
+_REPEATED, _ALL, _COVERED, _LATER, _LATER_2 = 16, 22, 28, 34, 40
+_ONE, _LOW, _K0 = np.uint64(1), np.uint64(0xFFFFFFFF), np.uint64(0x9E3779B97F4A7C15)
 _U29, _U32 = np.uint64(29), np.uint64(32)
 
 
@@ -96,66 +97,119 @@ def count_ngrams(
     sizes: U32,
     table: U64,
     base: Scalar,
-    grams: U64,
+    firsts: I32,
+    counts: I32,
+    live: I32,
+    ends: I64,
+    every_way: Scalar,
+    out: I64,
+) -> Scalar:
+    """Fill in the counts above (zeros before); returns the next base of the table.
+
+    `sizes` holds the characters of each token times 16. An n-gram repeats only where the
+    (n-1)-grams at its first and at its second token repeat, so each order looks only at positions
+    that the order before left alive. `firsts[i]` is where the n-gram at i stands first, `counts[i]`
+    how often the n-gram that first stands at i occurs; 0 where it is a copy.
+    """
+    alive, base = _tokens_that_repeat(
+        tokens, hashes, sizes, table, base, firsts, counts, live, ends, out
+    )
+    mask = table_mask(alive)
+    for n in TOP_ORDERS:
+        asked = _candidates(alive, live)
+        _find_firsts(n, asked, live, hashes, firsts, counts, table, mask, base)
+        base += np.uint64(tokens)
+        best, best_at = np.int64(1), np.int64(0)
+        alive = np.int64(0)
+        for q in range(asked):  # a position lives on if its n-gram occurs twice or more
+            at = np.uint64(live[q])
+            live[alive] = at
+            alive += counts[at] != 1
+            if counts[at] > best:
+                best, best_at = np.int64(counts[at]), np.int64(at)
+        if tokens >= n:
+            _top(n, best, best_at, alive, live, counts, ends, out)
+        if n == 2 and every_way:
+            out[_LATER_2] = _later(n, alive, live, firsts, ends)
+    for n in DUPLICATE_ORDERS:
+        if every_way and tokens >= n:
+            out[_ALL + n - 5] = _all_chars(n, tokens, ends)
+        if alive == 0:
+            continue
+        asked = _candidates(alive, live)
+        _find_firsts(n, asked, live, hashes, firsts, counts, table, mask, base)
+        base += np.uint64(tokens)
+        alive = _scan(n, asked, live, firsts, counts, ends, out)
+        if every_way:
+            _cover(n, alive, live, ends, out)
+            out[_LATER + n - 5] = _later(n, alive, live, firsts, ends)
+    return base
+
+
+@njit(nogil=True)
+def _find_firsts(
+    n: Scalar,
+    asked: Scalar,
+    live: I32,
+    hashes: U64,
+    firsts: I32,
+    counts: I32,
+    table: U64,
+    mask: Scalar,
+    base: Scalar,
+) -> None:
+    """Where the n-gram at each position of the list stands first, and how often it occurs.
+
+    Long repeats go on as they did where the shorter n-gram stood first; where they do not, the
+    pair of that place and of the last token tells the n-gram. Two tokens rarely go on alike.
+    """
+    back = np.uint64(n - 1)
+    for q in range(asked):
+        i: Scalar = np.uint64(live[q])
+        last = hashes[i + back]
+        first = np.uint64(firsts[i])
+        if n == 2 or hashes[first + back] != last:
+            gram = (last ^ (first << _U32)) * _K0
+            gram = (gram ^ (gram >> _U29)) * _K0
+            first = _first(table, mask, gram ^ (gram >> _U32), i, base)
+        copy = np.int32(first != i)
+        firsts[i] = first
+        counts[i] = 1 - copy
+        counts[first] += copy
+
+
+@njit(nogil=True)
+def _tokens_that_repeat(
+    tokens: Scalar,
+    hashes: U64,
+    sizes: U32,
+    table: U64,
+    base: Scalar,
+    firsts: I32,
     counts: I32,
     live: I32,
     ends: I64,
     out: I64,
 ) -> Scalar:
-    """Fill in `NGRAM_COUNTS` (zeros before); returns the next base of the table.
-
-    `sizes` holds the characters of each token times 16. An n-gram repeats only where the
-    (n-1)-grams at its first and at its second token repeat, so each order looks only at positions
-    that the order before left alive. `counts[i]` is how often the n-gram that first stands at i
-    occurs; 0 where it is a copy.
-    """
-    ends[0] = 0
+    """List the positions of tokens that occur twice; returns their number and the next base."""
     mask = table_mask(tokens)
-    for t in range(tokens):
-        ends[t + 1] = ends[t] + np.int64(sizes[t] >> 4)
-        grams[t] = hashes[t]
+    characters, distinct = np.int64(0), np.int64(0)
+    ends[0] = 0
+    for t in range(np.uint64(tokens)):
+        characters += np.int64(sizes[t] >> 4)
+        ends[t + np.uint64(1)] = characters
         first = _first(table, mask, hashes[t] ^ (hashes[t] >> _U32), t, base)
-        copy = np.int32(first != np.uint64(t))
+        copy = np.int32(first != t)
+        firsts[t] = first
         counts[t] = 1 - copy
         counts[first] += copy
-        out[0] += 1 - copy
-    base += np.uint64(tokens)
+        distinct += 1 - copy
+    out[0] = distinct
     alive = np.int64(0)
-    for t in range(tokens):
+    for t in range(np.uint64(tokens)):
         live[alive] = t
         alive += counts[t] != 1
-    for n in range(2, LONGEST_N + 1):
-        asked = _candidates(alive, live)
-        for q in range(asked):
-            i: Scalar = np.int64(live[q])
-            gram = (grams[i] ^ (grams[i] >> _U29)) * _K0 + hashes[i + n - 1]
-            gram ^= gram >> _U32
-            gram *= _K0
-            grams[i] = gram
-            first = _first(table, mask, gram ^ (gram >> _U32), i, base)
-            copy = np.int32(first != np.uint64(i))
-            counts[i] = 1 - copy
-            counts[first] += copy
-        base += np.uint64(tokens)
-        best, best_at = np.int64(1), np.int64(0)
-        alive = np.int64(0)
-        for q in range(asked):  # a position lives on if its n-gram occurs twice or more
-            i = np.int64(live[q])
-            live[alive] = i
-            alive += counts[i] != 1
-            if counts[i] > best:
-                best, best_at = np.int64(counts[i]), i
-        if n <= 4 and tokens >= n:
-            _top(n, best, best_at, alive, live, counts, ends, out)
-        if n >= 5 and tokens >= n:
-            out[_ALL + n - 5] = _all_chars(n, tokens, ends)
-            if alive:
-                out[_SCANNED + n - 5] = _scanned(n, alive, live, grams, table, mask, base, ends)
-                base += np.uint64(tokens)
-                _covered(n, alive, live, counts, ends, out)
-        elif n == 2:
-            out[_LATER_2] = _later(n, alive, live, counts, ends)
-    return base
+    return alive, base + np.uint64(tokens)
 
 
 @njit(nogil=True)
@@ -203,30 +257,33 @@ def _all_chars(n: Scalar, tokens: Scalar, ends: I64) -> Scalar:
 
 
 @njit(nogil=True)
-def _scanned(
-    n: Scalar,
-    alive: Scalar,
-    live: I32,
-    grams: U64,
-    table: U64,
-    mask: Scalar,
-    base: Scalar,
-    ends: I64,
+def _scan(
+    n: Scalar, asked: Scalar, live: I32, firsts: I32, counts: I32, ends: I64, out: I64
 ) -> Scalar:
-    """Characters of n-grams seen before, scanned without overlap."""
-    chars, free = np.int64(0), np.int64(0)
-    for q in range(alive):
+    """Keep the positions whose n-gram occurs twice; count n-grams seen before, without overlap.
+
+    What the scan has seen is noted in `counts`, by a sign, once that is no longer needed.
+    """
+    alive, chars, free = np.int64(0), np.int64(0), np.int64(0)
+    for q in range(asked):
         i: Scalar = np.int64(live[q])
-        key = grams[i] ^ (grams[i] >> _U32)
-        if i >= free and insert(table, mask, key, i, base) >= 0:
-            chars += ends[i + n] - ends[i]
-            free = i + n
-    return chars
+        if counts[i] == 1:
+            continue
+        live[alive] = i
+        alive += 1
+        if i >= free:
+            first = np.uint64(firsts[i])
+            if counts[first] < 0:
+                chars += ends[i + n] - ends[i]
+                free = i + n
+            counts[first] = -1
+    out[_SCANNED + n - 5] = chars
+    return alive
 
 
 @njit(nogil=True)
-def _covered(n: Scalar, alive: Scalar, live: I32, counts: I32, ends: I64, out: I64) -> None:
-    """Characters in n-grams that repeat: each n-gram, and each token once."""
+def _cover(n: Scalar, alive: Scalar, live: I32, ends: I64, out: I64) -> None:
+    """Characters of n-grams that occur twice: of each n-gram, and of each token once."""
     every, covered, done = np.int64(0), np.int64(0), np.int64(0)
     for q in range(alive):
         i: Scalar = np.int64(live[q])
@@ -235,16 +292,15 @@ def _covered(n: Scalar, alive: Scalar, live: I32, counts: I32, ends: I64, out: I
         done = i + n
     out[_REPEATED + n - 5] = every
     out[_COVERED + n - 5] = covered
-    out[_LATER + n - 5] = _later(n, alive, live, counts, ends)
 
 
 @njit(nogil=True)
-def _later(n: Scalar, alive: Scalar, live: I32, counts: I32, ends: I64) -> Scalar:
-    """Characters and spaces of tokens in later occurrences, each once."""
+def _later(n: Scalar, alive: Scalar, live: I32, firsts: I32, ends: I64) -> Scalar:
+    """Characters of tokens in later occurrences, each once, and of the spaces between them."""
     chars, done = np.int64(0), np.int64(0)
     for q in range(alive):
         i: Scalar = np.int64(live[q])
-        if counts[i] == 0:
+        if firsts[i] != i:
             start = max(i, done)
             chars += ends[i + n] - ends[start] + min(i + n - start, n - 1)
             done = i + n

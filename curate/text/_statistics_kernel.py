@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from curate.text._characters import DIGIT, LETTER, PUNCTUATION, SENTENCE_END, SPACE, TERMINAL, UPPER
 from curate.text._ngram_kernel import (
+    FURTHER_NGRAM_COUNTS,
     I64,
     NGRAM_COUNTS,
     U32,
@@ -26,10 +27,12 @@ from curate.text._ngram_kernel import (
 from curate.text._token_kernel import PADDING, U16, code_point, find_tokens, hash_bytes
 from curate.text._view_kernel import LENGTHS, WORD_COUNTS, count_words, find_words, prepare_words
 from curate.text.simd import (
+    add_letter_counts,
     address_of,
     character_masks,
     copy_block,
     count_ones,
+    gap_masks,
     inlined,
     load8,
     trailing_zeros,
@@ -48,15 +51,17 @@ TEXT_COUNTS = tuple(
     paragraphs duplicate_paragraphs duplicate_paragraph_chars
     """.split()  # noqa: SIM905 - a table of names reads better than forty quoted ones
 )
-VIEW_COUNTS = (*WORD_COUNTS, *NGRAM_COUNTS)
-"""The counts that each token view has, in order; `TEXT_COUNTS` stand before them."""
+STANDARD_COUNTS = (*WORD_COUNTS, *NGRAM_COUNTS)
+VIEW_COUNTS = (*STANDARD_COUNTS, *FURTHER_NGRAM_COUNTS)
+"""The counts of a further token view, in order; those of the standard view stand before them."""
 # The columns of TEXT_COUNTS as indices, in the same order.
 _BYTES, _CHARS, _LETTERS, _UPPERS, _DIGITS, _SPACES, _PUNCTUATION, _NON_ASCII = range(8)
 _LATIN_1, _NEWLINES, _HASHES, _ELLIPSES, _CURLY, _ASCII_LETTERS, _ASCII_VOWELS = range(8, 15)
 _CONSONANT_RUNS, _LINES, _BULLETS, _ELLIPSIS_LINES, _NONBLANK, _TERMINALS = range(15, 21)
 _SENTENCES, _SHORT, _DUP_NONBLANK_CHARS, _SPLIT_LINES, _DUP_LINES = range(21, 26)
 _DUP_LINE_CHARS, _PARAGRAPHS, _DUP_PARAGRAPHS, _DUP_PARAGRAPH_CHARS = range(26, 30)
-_TEXT, _WORD, _VIEW = len(TEXT_COUNTS), len(WORD_COUNTS), len(VIEW_COUNTS)
+_TEXT, _WORD = len(TEXT_COUNTS), len(WORD_COUNTS)
+_STANDARD, _VIEW = len(STANDARD_COUNTS), len(VIEW_COUNTS)
 
 SHORT_LINE_CHARS = 30  # FineWeb: a short line has at most 30 characters
 _RUN_STARTS = 60  # of 64 bits those at which a run of five lies inside the 64
@@ -95,7 +100,9 @@ def _count_characters(text: NDArray[np.uint8], size: Scalar, out: I64) -> None:
     for at in range(0, size, _RUN_STARTS):
         masks = character_masks(base + np.uint64(at))
         own = (_ONE << np.uint64(_RUN_STARTS)) - _ONE
-        letter, upper, vowel, digit, space, punctuation, dot, newline, continued = masks
+        letter, upper, vowel, digit, space, punctuation, dot, newline, continued, sign, curly = (
+            masks
+        )
         out[_ASCII_LETTERS] += count_ones(letter & own)
         out[_UPPERS] += count_ones(upper & own)
         out[_ASCII_VOWELS] += count_ones(vowel & own)
@@ -104,6 +111,8 @@ def _count_characters(text: NDArray[np.uint8], size: Scalar, out: I64) -> None:
         out[_PUNCTUATION] += count_ones(punctuation & own)
         out[_NEWLINES] += count_ones(newline & own)
         out[_CHARS] -= count_ones(continued & own)
+        out[_HASHES] += count_ones(sign & own)
+        out[_CURLY] += count_ones(curly & own)
         run = letter & ~vowel
         run &= run >> _ONE
         run &= run >> np.uint64(2)
@@ -125,41 +134,36 @@ def _count_characters(text: NDArray[np.uint8], size: Scalar, out: I64) -> None:
 
 
 @njit(nogil=True)
-def _count_others(text: NDArray[np.uint8], size: Scalar, flags: U16, out: I64) -> None:
+def _count_others(base: Scalar, size: Scalar, flags: U16, out: I64) -> None:
     """The classes of the characters that are not ASCII."""
-    base = address_of(text)
-    i: Scalar = np.int64(0)
-    while i < size:
-        if text[i] < 0x80:
-            i += 1
-            continue
-        code, width = code_point(base, i)
-        flag = flags[code]
-        out[_NON_ASCII] += 1
-        out[_LATIN_1] += code < 0x100
-        out[_LETTERS] += (flag & LETTER) != 0
-        out[_UPPERS] += (flag & UPPER) != 0
-        out[_DIGITS] += (flag & DIGIT) != 0
-        out[_SPACES] += (flag & SPACE) != 0
-        out[_PUNCTUATION] += (flag & PUNCTUATION) != 0
-        out[_ELLIPSES] += code == 0x2026
-        i += width
+    for at in range(0, size, 64):
+        _, _, _, continued, high, _ = gap_masks(base + np.uint64(at))
+        leads = high & ~continued
+        while leads != _ZERO:
+            code = code_point(base, at + trailing_zeros(leads))[0]
+            leads &= leads - _ONE
+            flag = flags[code]
+            out[_NON_ASCII] += 1
+            out[_LATIN_1] += code < 0x100
+            out[_LETTERS] += (flag & LETTER) != 0
+            out[_UPPERS] += (flag & UPPER) != 0
+            out[_DIGITS] += (flag & DIGIT) != 0
+            out[_SPACES] += (flag & SPACE) != 0
+            out[_PUNCTUATION] += (flag & PUNCTUATION) != 0
+            out[_ELLIPSES] += code == 0x2026
 
 
 @njit(nogil=True)
-def _entropy_bits(text: NDArray[np.uint8], size: Scalar, counts: I64, out: I64) -> float:
-    """Entropy of the ASCII letters without case; `#`, `{` and `}` are counted on the way."""
+def _entropy_bits(base: Scalar, size: Scalar, counts: I64, total: Scalar) -> float:
+    """Entropy of the ASCII letters without case; `counts` then holds them, and the zero bytes."""
     counts[:] = 0
-    for i in range(size):  # four tables: equal neighbours would wait for each other
-        counts[np.int64(text[i]) << 2 | (i & 3)] += 1
-    out[_HASHES] = counts[35 << 2 : 36 << 2].sum()
-    out[_CURLY] = counts[123 << 2 : 124 << 2].sum() + counts[125 << 2 : 126 << 2].sum()
+    for at in range(0, size, 64):
+        add_letter_counts(base + np.uint64(at), address_of(counts))
+    counts[26] -= -size & 63  # the zeros after the text
     bits = 0.0
-    for code in range(65, 91):
-        n = counts[code << 2 : (code + 1) << 2].sum()
-        n += counts[(code + 32) << 2 : (code + 33) << 2].sum()
-        if n > 0:
-            share = n / out[_ASCII_LETTERS]
+    for letter in range(26):
+        if counts[letter] > 0:
+            share = counts[letter] / total
             bits -= share * np.log2(share)
     return bits
 
@@ -168,8 +172,10 @@ def _entropy_bits(text: NDArray[np.uint8], size: Scalar, counts: I64, out: I64) 
 def _chars(base: Scalar, start: Scalar, end: Scalar, ascii_only: Scalar) -> Scalar:
     chars = np.int64(end - start)
     if not ascii_only:
-        for i in range(start, end):
-            chars -= load8(base, i) & 0xC0 == 0x80
+        for at in range(start, end, 64):
+            continued = gap_masks(base + np.uint64(at))[3]
+            rest = np.uint64(max(64 - (end - at), 0))
+            chars -= count_ones(continued << rest)
     return chars
 
 
@@ -270,6 +276,18 @@ def _count_paragraphs(
         start = at
 
 
+def table_slots(longest: int) -> int:
+    """Slots of the table that `measure` needs for documents of so many bytes.
+
+    >>> table_slots(1000)
+    4096
+    """
+    slots = 64
+    while slots < 4 * (longest + 4):
+        slots *= 2
+    return slots
+
+
 @inlined
 def _with_room(table: U64, place: Scalar, entries: Scalar) -> Scalar:
     """The place, or the first one of a cleared table where 32 bits would run out."""
@@ -288,6 +306,7 @@ def measure(
     shorts: U64,
     known: tuple[U64, NDArray[np.uint16], Scalar],
     views: Scalar,
+    table: U64,
     out: I64,
     entropy: NDArray[np.float64],
 ) -> None:
@@ -301,7 +320,9 @@ def measure(
         shorts: Token hashes of the abbreviations.
         known: Table of the words that rules name: keys, marks, multiplier.
         views: Bits of the token views to count: standard, whitespace, shingle.
-        out: Zeros, a row a document: `TEXT_COUNTS`, then `VIEW_COUNTS` for each view asked for.
+        table: Zeros, `table_slots` of them: from NumPy, which leaves them to the system until
+            they are touched.
+        out: Zeros, a row a document: `TEXT_COUNTS`, then the counts of each view asked for.
         entropy: Shape (documents,): entropy of the ASCII letters in bits, 0 without letters.
     """
     room = np.int64(2)
@@ -309,11 +330,11 @@ def measure(
         room = max(room, length[d] + 2)
     text = np.zeros(room + PADDING, np.uint8)
     low = np.zeros(2 * room + 64 + PADDING if views & SHINGLE else 1, np.uint8)
-    table = np.zeros(np.int64(table_mask(room + 2)) + 1, np.uint64)
-    hashes, grams = np.empty(room, np.uint64), np.empty(room, np.uint64)
+    hashes = np.empty(room, np.uint64)
     sizes, ends = np.empty(room, np.uint32), np.empty(room + 1, np.int64)
     counts, live = np.empty(room, np.int32), np.empty(room, np.int32)
-    byte_counts, lengths = np.zeros(1024, np.int64), np.zeros(LENGTHS, np.int32)
+    firsts = np.empty(room, np.int32)
+    letters, lengths = np.zeros(27, np.int64), np.zeros(LENGTHS, np.int32)
     place = _ONE
     for d in range(length.size):
         row, size = out[d], length[d]
@@ -321,9 +342,9 @@ def measure(
         base = address_of(text)
         row[_BYTES] = row[_CHARS] = size
         _count_characters(text, size, row)
-        entropy[d] = _entropy_bits(text, size, byte_counts, row)
+        entropy[d] = _entropy_bits(base, size, letters, row[_ASCII_LETTERS])
         if not ascii_only:
-            _count_others(text, size, flags, row)
+            _count_others(base, size, flags, row)
         place = _with_room(table, place, 2)
         _count_lines(base, size, ascii_only, flags, table, place, row)
         _count_paragraphs(base, size, ascii_only, flags, table, place + _ONE, row)
@@ -332,11 +353,11 @@ def measure(
         for view in range(3):
             if not (views >> view) & 1:
                 continue
-            words, figures = row[column : column + _WORD], row[column + _WORD : column + _VIEW]
+            words, figures = row[column:], row[column + _WORD :]
             if view == 0:
                 tokens = find_tokens(base, size, flags, shorts, hashes, sizes)
             elif view == 1:
-                if not ascii_only or byte_counts[:4].sum() > 0:
+                if not ascii_only or letters[26] > 0:
                     prepare_words(base, size, flags, text)
                 text[size : size + PADDING] = 32
                 tokens = find_words(base, size, False, flags, hashes, sizes, words)
@@ -344,8 +365,8 @@ def measure(
                 bytes_ = lower(address[d], size, lowered, low)
                 tokens = find_words(address_of(low), bytes_, True, flags, hashes, sizes, words)
             count_words(tokens, hashes, sizes, known, lengths, words)
-            place = _with_room(table, place, 20 * tokens)
+            place = _with_room(table, place, 10 * tokens)
             place = count_ngrams(
-                tokens, hashes, sizes, table, place, grams, counts, live, ends, figures
+                tokens, hashes, sizes, table, place, firsts, counts, live, ends, view > 0, figures
             )
-            column += _VIEW
+            column += _STANDARD if view == 0 else _VIEW

@@ -36,7 +36,8 @@ U64 = NDArray[np.uint64]
 PADDING = 80
 LONGEST_SHORT_CHARS = 4  # of an abbreviation, without its full stop
 WORD_KIND, SYMBOL_KIND, SINGLE_KIND = 1, 2, 3
-_ZERO, _ONE, _K0 = (np.uint64(x) for x in (0, 1, 0x9E3779B97F4A7C15))
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+_K0, _K1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _U29, _U32 = np.uint64(29), np.uint64(32)
 
 
@@ -200,16 +201,23 @@ def find_tokens(
 
 @inlined
 def hash_bytes(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
-    """Hash of a stretch of bytes, eight at a time; its length is part of it."""
+    """Hash of a stretch of bytes, twice eight at a time; its length is part of it."""
     hash_ = np.uint64(end - start) * _K0 + _ONE
+    other = _K1
     i = start
-    while i + 8 <= end:
+    while i + 16 <= end:
+        hash_ = (hash_ ^ load64(base, i)) * _K0
+        other = (other ^ load64(base, i + 8)) * _K1
+        hash_ ^= hash_ >> _U29
+        other ^= other >> _U32
+        i += 16
+    if i + 8 <= end:
         hash_ = (hash_ ^ load64(base, i)) * _K0
         hash_ ^= hash_ >> _U29
         i += 8
     if i < end:
         part = load64(base, i) & ((_ONE << np.uint64(8 * (end - i))) - _ONE)
-        hash_ = (hash_ ^ part) * _K0
-        hash_ ^= hash_ >> _U29
-    hash_ *= _K0
+        other = (other ^ part) * _K1
+        other ^= other >> _U32
+    hash_ = (hash_ ^ (other * _K0)) * _K1
     return hash_ ^ (hash_ >> _U32)

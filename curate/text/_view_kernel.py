@@ -49,26 +49,32 @@ def count_words(
     """
     keys, marks, multiplier = known
     lengths[:] = 0
-    found = np.int64(0)
-    for t in range(tokens):
+    # Local sums: the compiler keeps them in registers, where `out` might overlap the arrays.
+    found, words, characters, longest = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    alphabetic, clitics = np.int64(0), np.int64(0)
+    stops, any_case, ellipses = np.int64(0), np.int64(0), np.int64(0)
+    for t in range(np.uint64(tokens)):
         entry = np.int64(sizes[t])
         word = np.int64((entry & 3) != SYMBOL_KIND)
         chars = (entry >> 4) * word
+        words += word
+        characters += chars
+        longest = max(longest, chars)
+        alphabetic += (entry >> 2) & 1
+        clitics += ((entry >> 3) & 1) << (32 * (1 - word))  # full stops in the upper half
+        last = chars >= LENGTHS - 1
+        lengths[np.uint64(LENGTHS - 1 if last else chars)] += np.int32(word)
         slot = (hashes[t] * multiplier) >> np.uint64(64 - KNOWN_BITS)
-        mark = np.int64(marks[slot]) * np.int64(keys[slot] == hashes[t])
-        found |= mark
-        out[_WORDS] += word
-        out[_CHARS] += chars
-        out[_LONGEST] = max(out[_LONGEST], chars)
-        out[_ALPHABETIC] += (entry >> 2) & 1
-        out[_CLITICS] += (entry >> 3) & word
-        out[_ABBREVIATIONS] += (entry >> 3) & (1 - word)
-        out[_STOPS] += mark & 1
-        out[_ANY_CASE] += (mark >> 1) & 1
-        out[_ELLIPSES] += (mark >> 2) & 1
-        longer = chars >= LENGTHS - 1
-        lengths[LENGTHS - 1 if longer else chars] += np.int32(word)
-    out[_TOKENS] = tokens
+        mark = np.int64(marks[slot])
+        if mark and keys[slot] == hashes[t]:
+            found |= mark
+            stops += mark & STOP
+            any_case += (mark & ANY_CASE) != 0
+            ellipses += (mark & ELLIPSIS) != 0
+    out[_TOKENS], out[_WORDS], out[_CHARS], out[_LONGEST] = tokens, words, characters, longest
+    out[_ALPHABETIC] = alphabetic
+    out[_CLITICS], out[_ABBREVIATIONS] = clitics & 0xFFFFFFFF, clitics >> 32
+    out[_STOPS], out[_ANY_CASE], out[_ELLIPSES] = stops, any_case, ellipses
     out[_DISTINCT] = count_ones(np.uint64(found // FIRST_OF_DISTINCT))
     if out[_WORDS] > 0:
         low, high = (out[_WORDS] - 1) // 2, out[_WORDS] // 2

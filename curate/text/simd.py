@@ -232,12 +232,12 @@ def gap_masks(_context: Llvm, source: Llvm) -> _Codegen:
 
 @intrinsic
 def character_masks(_context: Llvm, source: Llvm) -> _Codegen:
-    r"""Of the 64 bytes at `source`, nine bit masks.
+    r"""Of the 64 bytes at `source`, eleven bit masks.
 
     In order: ASCII letters, capitals, vowels, digits, white space, punctuation and symbols, full
-    stops, newlines, and the bytes that continue a character (0x80-0xBF).
+    stops, newlines, the bytes that continue a character (0x80-0xBF), `#`, and `{` with `}`.
     """
-    result = types.UniTuple(types.uint64, 9)
+    result = types.UniTuple(types.uint64, 11)
 
     def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
         block = _load_block(builder, args[0])
@@ -257,8 +257,32 @@ def character_masks(_context: Llvm, source: Llvm) -> _Codegen:
             _equals(builder, block, "."),
             _equals(builder, block, "\n"),
             builder.icmp_signed("<", block, _all(-64)),
+            _equals(builder, block, "#"),
+            _one_of(builder, block, "{}"),
         )
         bits = [builder.bitcast(mask, _I64) for mask in masks]
         return context.make_tuple(builder, result, bits)
 
     return result(types.uint64), codegen
+
+
+@intrinsic
+def add_letter_counts(_context: Llvm, source: Llvm, counts: Llvm) -> _Codegen:
+    """Add how often each ASCII letter, in either case, stands in the 64 bytes at `source`.
+
+    `counts` is the address of 27 int64: `a` to `z`, and zero bytes.
+    """
+
+    def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        low = builder.or_(block, _all(32))
+        first = builder.inttoptr(args[1], _I64.as_pointer())
+        masks = [_equals(builder, low, chr(code)) for code in range(97, 123)]
+        masks.append(builder.icmp_unsigned("==", block, _all(0)))
+        for i, mask in enumerate(masks):
+            place = builder.gep(first, [ir.Constant(_I64, i)])
+            found = builder.ctpop(builder.bitcast(mask, _I64))
+            builder.store(builder.add(builder.load(place), found), place)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64), codegen

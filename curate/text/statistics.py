@@ -36,11 +36,13 @@ from curate.text._characters import character_flags
 from curate.text._statistics_kernel import (
     SHINGLE,
     STANDARD,
+    STANDARD_COUNTS,
     TEXT_COUNTS,
     VIEW_COUNTS,
     WHITESPACE,
     measure,
     stop_hash,
+    table_slots,
 )
 from curate.text._token_kernel import PADDING
 from curate.text._view_kernel import ANY_CASE, ELLIPSIS, FIRST_OF_DISTINCT, KNOWN_BITS, STOP
@@ -93,7 +95,8 @@ def text_statistics(text: pl.Series, *, views: Sequence[str] = ("standard",)) ->
     entropy = np.zeros(len(text), np.float64)
     tables = (character_flags(), character_table(), _short_hashes(), _known_words())
     bits = sum(VIEWS[name] for name in asked)
-    measure(view.address, view.length, *tables, bits, counts, entropy)
+    table = np.zeros(table_slots(int(view.length.max(initial=0))), np.uint64)
+    measure(view.address, view.length, *tables, bits, table, counts, entropy)
     columns = {name: counts[:, i] for i, name in enumerate(names[:-1])}
     return pl.DataFrame(columns | {"letter_entropy_bits": entropy})
 
@@ -107,11 +110,14 @@ def statistics_columns(views: Sequence[str] = ("standard",)) -> tuple[str, ...]:
     for name in views:
         if name not in VIEWS:
             raise ConfigError(unknown_name("token view", name, VIEWS))
-    prefixes = {"standard": "", "whitespace": "whitespace_", "shingle": "shingle_"}
-    of_views = [
-        f"{prefixes[view]}{name}" for view in VIEWS if view in views for name in VIEW_COUNTS
-    ]
-    return (*TEXT_COUNTS, *of_views, "letter_entropy_bits")
+    standard = STANDARD_COUNTS if "standard" in views else ()
+    further = [f"{view}_{name}" for view in VIEWS if view in views for name in VIEW_COUNTS]
+    return (
+        *TEXT_COUNTS,
+        *standard,
+        *(name for name in further if not name.startswith("standard_")),
+        "letter_entropy_bits",
+    )
 
 
 @cache
