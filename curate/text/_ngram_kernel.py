@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from curate.text.simd import inlined
+from curate.text.simd import inlined, part
 
 # Numba infers the types of scalars; what Python would hold in their place is no matter.
 Scalar = Any
@@ -90,7 +89,7 @@ def table_mask(entries: Scalar) -> Scalar:
     return np.uint64(size - 1)
 
 
-@njit(nogil=True)
+@part
 def count_ngrams(
     tokens: Scalar,
     hashes: U64,
@@ -146,7 +145,7 @@ def count_ngrams(
     return base
 
 
-@njit(nogil=True)
+@part
 def _find_firsts(
     n: Scalar,
     asked: Scalar,
@@ -178,7 +177,7 @@ def _find_firsts(
         counts[first] += copy
 
 
-@njit(nogil=True)
+@part
 def _tokens_that_repeat(
     tokens: Scalar,
     hashes: U64,
@@ -212,7 +211,7 @@ def _tokens_that_repeat(
     return alive, base + np.uint64(tokens)
 
 
-@njit(nogil=True)
+@part
 def _candidates(alive: Scalar, live: I32) -> Scalar:
     """Keep the positions of the list whose neighbour is in it too; returns their number."""
     live[alive] = -1
@@ -224,7 +223,7 @@ def _candidates(alive: Scalar, live: I32) -> Scalar:
     return asked
 
 
-@njit(nogil=True)
+@part
 def _top(
     n: Scalar,
     best: Scalar,
@@ -247,7 +246,7 @@ def _top(
         out[_LONGEST + n - 2] = best * longest
 
 
-@njit(nogil=True)
+@part
 def _all_chars(n: Scalar, tokens: Scalar, ends: I64) -> Scalar:
     """Characters of all n-grams together: each sum of neighbours but those at the edges cancels."""
     chars = np.int64(0)
@@ -256,7 +255,7 @@ def _all_chars(n: Scalar, tokens: Scalar, ends: I64) -> Scalar:
     return chars
 
 
-@njit(nogil=True)
+@part
 def _scan(
     n: Scalar, asked: Scalar, live: I32, firsts: I32, counts: I32, ends: I64, out: I64
 ) -> Scalar:
@@ -281,7 +280,7 @@ def _scan(
     return alive
 
 
-@njit(nogil=True)
+@part
 def _cover(n: Scalar, alive: Scalar, live: I32, ends: I64, out: I64) -> None:
     """Characters of n-grams that occur twice: of each n-gram, and of each token once."""
     every, covered, done = np.int64(0), np.int64(0), np.int64(0)
@@ -294,7 +293,7 @@ def _cover(n: Scalar, alive: Scalar, live: I32, ends: I64, out: I64) -> None:
     out[_COVERED + n - 5] = covered
 
 
-@njit(nogil=True)
+@part
 def _later(n: Scalar, alive: Scalar, live: I32, firsts: I32, ends: I64) -> Scalar:
     """Characters of tokens in later occurrences, each once, and of the spaces between them."""
     chars, done = np.int64(0), np.int64(0)

@@ -9,7 +9,6 @@ only this file: after a change in a kernel that it calls delete `curate/text/__p
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from curate.text._characters import DIGIT, LETTER, PUNCTUATION, SENTENCE_END, SPACE, TERMINAL, UPPER
@@ -25,21 +24,29 @@ from curate.text._ngram_kernel import (
     table_mask,
 )
 from curate.text._token_kernel import PADDING, U16, code_point, find_tokens, hash_bytes
-from curate.text._view_kernel import LENGTHS, WORD_COUNTS, count_words, find_words, prepare_words
+from curate.text._view_kernel import (
+    LENGTHS,
+    WORD_COUNTS,
+    count_words,
+    find_words,
+    has_zero,
+    prepare_words,
+)
 from curate.text.simd import (
     add_letter_counts,
     address_of,
     character_masks,
+    compiled,
     copy_block,
     count_ones,
     gap_masks,
     inlined,
     load8,
+    part,
     trailing_zeros,
 )
-from curate.text.words import hash_word, lower
+from curate.text.words import hash_word, longest, lower
 
-STANDARD, WHITESPACE, SHINGLE = 1, 2, 4  # bits of the token views
 TEXT_COUNTS = tuple(
     """
     text_bytes text_chars letter_chars upper_chars digit_chars space_chars punctuation_chars
@@ -70,15 +77,15 @@ _PARAGRAPH_SALT = np.uint64(0x165667B19E3779F9)
 _PLACES = np.uint64(0xF0000000)  # the table is cleared before its 32-bit places run out
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def stop_hash(padded: NDArray[np.uint8], size: int) -> Scalar:
     """The token hash of one short word, as the kernel computes it; zeros follow the word."""
     return hash_word(address_of(padded), 0, size)
 
 
-@njit(nogil=True)
-def _load(address: Scalar, size: Scalar, text: NDArray[np.uint8]) -> Scalar:
-    """Copy a document into the buffer, zeros after it; whether it is all ASCII."""
+@part
+def _load(address: Scalar, size: Scalar, text: NDArray[np.uint8], padding: Scalar) -> Scalar:
+    """Copy a document into the buffer, padding after it; whether it is all ASCII."""
     target = address_of(text)
     whole = size - size % 64
     high = _ZERO
@@ -87,14 +94,14 @@ def _load(address: Scalar, size: Scalar, text: NDArray[np.uint8]) -> Scalar:
     for i in range(whole, size):
         text[i] = load8(address, i)
         high |= np.uint64(text[i] >> 7)
-    text[size : size + PADDING] = 0
+    for i in range(size, size + PADDING):
+        text[i] = padding
     return high == _ZERO
 
 
-@njit(nogil=True)
-def _count_characters(text: NDArray[np.uint8], size: Scalar, out: I64) -> None:
+@part
+def _count_characters(base: Scalar, size: Scalar, out: I64) -> None:
     """What 64 bytes at once can tell, and where they cannot, what their classes are."""
-    base = address_of(text)
     dots_done = np.int64(0)
     run_open = _ZERO  # whether the run of consonants before this block is long enough already
     for at in range(0, size, _RUN_STARTS):
@@ -133,7 +140,7 @@ def _count_characters(text: NDArray[np.uint8], size: Scalar, out: I64) -> None:
     out[_LETTERS] += out[_ASCII_LETTERS]
 
 
-@njit(nogil=True)
+@part
 def _count_others(base: Scalar, size: Scalar, flags: U16, out: I64) -> None:
     """The classes of the characters that are not ASCII."""
     for at in range(0, size, 64):
@@ -153,13 +160,13 @@ def _count_others(base: Scalar, size: Scalar, flags: U16, out: I64) -> None:
             out[_ELLIPSES] += code == 0x2026
 
 
-@njit(nogil=True)
+@part
 def _entropy_bits(base: Scalar, size: Scalar, counts: I64, total: Scalar) -> float:
-    """Entropy of the ASCII letters without case; `counts` then holds them, and the zero bytes."""
-    counts[:] = 0
+    """Entropy of the ASCII letters without case; `counts` is room for them."""
+    for letter in range(26):
+        counts[letter] = 0
     for at in range(0, size, 64):
         add_letter_counts(base + np.uint64(at), address_of(counts))
-    counts[26] -= -size & 63  # the zeros after the text
     bits = 0.0
     for letter in range(26):
         if counts[letter] > 0:
@@ -188,7 +195,7 @@ def _before(base: Scalar, i: Scalar) -> Scalar:
     return i
 
 
-@njit(nogil=True)
+@part
 def _strip(base: Scalar, start: Scalar, end: Scalar, flags: U16) -> Scalar:
     """A stretch without the white space around it; start = end where it is all white space."""
     while start < end:
@@ -210,7 +217,7 @@ def _ends_in_ellipsis(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
     return (a == 46 and b == 46 and c == 46) or (a == 0xE2 and b == 0x80 and c == 0xA6)
 
 
-@njit(nogil=True)
+@part
 def _next_newline(base: Scalar, at: Scalar, size: Scalar) -> Scalar:
     while at < size:
         newline = character_masks(base + np.uint64(at))[7]
@@ -220,7 +227,7 @@ def _next_newline(base: Scalar, at: Scalar, size: Scalar) -> Scalar:
     return size
 
 
-@njit(nogil=True)
+@part
 def _count_lines(
     base: Scalar, size: Scalar, ascii_only: Scalar, flags: U16, table: U64, place: Scalar, out: I64
 ) -> None:
@@ -253,7 +260,7 @@ def _count_lines(
     out[_DUP_LINES] += edges == 2
 
 
-@njit(nogil=True)
+@part
 def _count_paragraphs(
     base: Scalar, size: Scalar, ascii_only: Scalar, flags: U16, table: U64, place: Scalar, out: I64
 ) -> None:
@@ -292,56 +299,41 @@ def table_slots(longest: int) -> int:
 def _with_room(table: U64, place: Scalar, entries: Scalar) -> Scalar:
     """The place, or the first one of a cleared table where 32 bits would run out."""
     if place + np.uint64(entries) > _PLACES:
-        table[:] = 0
+        for slot in range(table.size):
+            table[slot] = _ZERO
         return _ONE
     return place
 
 
-@njit(nogil=True, cache=True)
-def measure(
+@compiled
+def measure_text(
     address: U64,
     length: I64,
     flags: U16,
-    lowered: U32,
-    shorts: U64,
-    known: tuple[U64, NDArray[np.uint16], Scalar],
-    views: Scalar,
     table: U64,
     out: I64,
     entropy: NDArray[np.float64],
 ) -> None:
-    """Fill one row of `out` and of `entropy` for each document.
+    """Fill in `TEXT_COUNTS` of each document, and the entropy of its ASCII letters in bits.
 
     Args:
         address: Address of the UTF-8 bytes of each document.
         length: Its length in bytes.
         flags: Character flags by code point.
-        lowered: Table of the shingle view, `curate.text.words.character_table`.
-        shorts: Token hashes of the abbreviations.
-        known: Table of the words that rules name: keys, marks, multiplier.
-        views: Bits of the token views to count: standard, whitespace, shingle.
         table: Zeros, `table_slots` of them: from NumPy, which leaves them to the system until
             they are touched.
-        out: Zeros, a row a document: `TEXT_COUNTS`, then the counts of each view asked for.
-        entropy: Shape (documents,): entropy of the ASCII letters in bits, 0 without letters.
+        out: Zeros, a row a document.
+        entropy: Shape (documents,); 0 without letters.
     """
-    room = np.int64(2)
-    for d in range(length.size):
-        room = max(room, length[d] + 2)
-    text = np.zeros(room + PADDING, np.uint8)
-    low = np.zeros(2 * room + 64 + PADDING if views & SHINGLE else 1, np.uint8)
-    hashes = np.empty(room, np.uint64)
-    sizes, ends = np.empty(room, np.uint32), np.empty(room + 1, np.int64)
-    counts, live = np.empty(room, np.int32), np.empty(room, np.int32)
-    firsts = np.empty(room, np.int32)
-    letters, lengths = np.zeros(27, np.int64), np.zeros(LENGTHS, np.int32)
+    text = np.empty(longest(length) + PADDING, np.uint8)
+    letters = np.empty(26, np.int64)
+    base = address_of(text)
     place = _ONE
     for d in range(length.size):
         row, size = out[d], length[d]
-        ascii_only = _load(address[d], size, text)
-        base = address_of(text)
+        ascii_only = _load(address[d], size, text, 0)
         row[_BYTES] = row[_CHARS] = size
-        _count_characters(text, size, row)
+        _count_characters(base, size, row)
         entropy[d] = _entropy_bits(base, size, letters, row[_ASCII_LETTERS])
         if not ascii_only:
             _count_others(base, size, flags, row)
@@ -349,24 +341,85 @@ def measure(
         _count_lines(base, size, ascii_only, flags, table, place, row)
         _count_paragraphs(base, size, ascii_only, flags, table, place + _ONE, row)
         place += np.uint64(2)
-        column = _TEXT
-        for view in range(3):
-            if not (views >> view) & 1:
-                continue
-            words, figures = row[column:], row[column + _WORD :]
-            if view == 0:
-                tokens = find_tokens(base, size, flags, shorts, hashes, sizes)
-            elif view == 1:
-                if not ascii_only or letters[26] > 0:
-                    prepare_words(base, size, flags, text)
-                text[size : size + PADDING] = 32
-                tokens = find_words(base, size, False, flags, hashes, sizes, words)
-            else:
-                bytes_ = lower(address[d], size, lowered, low)
-                tokens = find_words(address_of(low), bytes_, True, flags, hashes, sizes, words)
-            count_words(tokens, hashes, sizes, known, lengths, words)
-            place = _with_room(table, place, 10 * tokens)
-            place = count_ngrams(
-                tokens, hashes, sizes, table, place, firsts, counts, live, ends, view > 0, figures
-            )
-            column += _STANDARD if view == 0 else _VIEW
+
+
+@compiled
+def measure_tokens(
+    address: U64,
+    length: I64,
+    flags: U16,
+    shorts: U64,
+    known: tuple[U64, NDArray[np.uint16], Scalar],
+    table: U64,
+    out: I64,
+) -> None:
+    """Fill in `STANDARD_COUNTS` of each document.
+
+    Args:
+        address: Address of the UTF-8 bytes of each document.
+        length: Its length in bytes.
+        flags: Character flags by code point.
+        shorts: Token hashes of the abbreviations.
+        known: Table of the words that rules name: keys, marks, multiplier.
+        table: As for `measure_text`.
+        out: Zeros, a row a document.
+    """
+    room = longest(length) + 2
+    text = np.empty(room + PADDING, np.uint8)
+    base = address_of(text)
+    hashes, ends = np.empty(room, np.uint64), np.empty(room, np.int64)
+    sizes, lengths = np.empty(room, np.uint32), np.empty(LENGTHS, np.int32)
+    firsts, counts = np.empty(room, np.int32), np.empty(room, np.int32)
+    live = np.empty(room, np.int32)
+    place = _ONE
+    for d in range(length.size):
+        _load(address[d], length[d], text, 0)
+        tokens = find_tokens(base, length[d], flags, shorts, hashes, sizes)
+        count_words(tokens, hashes, sizes, known, lengths, out[d])
+        place = _with_room(table, place, 10 * tokens)
+        place = count_ngrams(
+            tokens, hashes, sizes, table, place, firsts, counts, live, ends, False, out[d, _WORD:]
+        )
+
+
+@compiled
+def measure_words(
+    address: U64,
+    length: I64,
+    flags: U16,
+    lowered: U32,
+    known: tuple[U64, NDArray[np.uint16], Scalar],
+    table: U64,
+    out: I64,
+) -> None:
+    """Fill in `VIEW_COUNTS` of each document.
+
+    Args:
+        address: Address of the UTF-8 bytes of each document.
+        length: Its length in bytes.
+        flags: Character flags by code point.
+        lowered: `curate.text.words.character_table` for the shingle view; empty for whitespace.
+        known: Table of the words that rules name: keys, marks, multiplier.
+        table: As for `measure_text`.
+        out: Zeros, a row a document.
+    """
+    room = longest(length) + 2
+    text = np.empty((2 * room if lowered.size else room) + 64 + PADDING, np.uint8)
+    base = address_of(text)
+    hashes, ends = np.empty(room, np.uint64), np.empty(room, np.int64)
+    sizes, lengths = np.empty(room, np.uint32), np.empty(LENGTHS, np.int32)
+    firsts, counts = np.empty(room, np.int32), np.empty(room, np.int32)
+    live = np.empty(room, np.int32)
+    place = _ONE
+    for d in range(length.size):
+        size = length[d]
+        if lowered.size:
+            size = lower(address[d], size, lowered, text)
+        elif not _load(address[d], size, text, 32) or has_zero(base, size):
+            prepare_words(base, size, flags)
+        tokens = find_words(base, size, lowered.size > 0, flags, hashes, sizes, out[d])
+        count_words(tokens, hashes, sizes, known, lengths, out[d])
+        place = _with_room(table, place, 10 * tokens)
+        place = count_ngrams(
+            tokens, hashes, sizes, table, place, firsts, counts, live, ends, True, out[d, _WORD:]
+        )

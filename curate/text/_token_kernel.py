@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from curate.text._characters import (
@@ -24,7 +23,7 @@ from curate.text._characters import (
     SPACE,
     WORD,
 )
-from curate.text.simd import count_ones, inlined, load8, load64, token_masks, trailing_zeros
+from curate.text.simd import count_ones, inlined, load8, load64, part, token_masks, trailing_zeros
 from curate.text.words import hash_word
 
 # Numba infers the types of scalars; what Python would hold in their place is no matter.
@@ -56,7 +55,7 @@ def code_point(base: Scalar, i: Scalar) -> Scalar:
     return (b & 7) << 18 | second << 12 | third << 6 | np.int64(load8(base, i + 3) & 63), 4
 
 
-@njit(nogil=True)
+@part
 def _slow_token(base: Scalar, size: Scalar, at: Scalar, flags: U16) -> Scalar:
     """End, characters, kind and `has a letter` of the token at `at`, by the rules one by one."""
     code, width = code_point(base, at)
@@ -102,7 +101,7 @@ def _apostrophe_at(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
     return 0
 
 
-@njit(nogil=True)
+@part
 def _ends_in_clitic(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
     """Whether a word ends in 's 'd 'm 'll 're 've or n't, without regard to case."""
     last, before = load8(base, end - 1) | 32, load8(base, end - 2) | 32
@@ -130,7 +129,7 @@ def _is_short(size: Scalar, hash_: Scalar, shorts: U64) -> Scalar:
     return False
 
 
-@njit(nogil=True)
+@part
 def find_tokens(
     base: Scalar, size: Scalar, flags: U16, shorts: U64, hashes: U64, sizes: U32
 ) -> Scalar:

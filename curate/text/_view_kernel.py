@@ -7,13 +7,12 @@ separators (`curate.text.words.lower`). A round takes the words that lie whole i
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from curate.text._characters import LETTER, SPACE
 from curate.text._ngram_kernel import I32, I64, U32, U64, Scalar
 from curate.text._token_kernel import SYMBOL_KIND, U16, WORD_KIND, code_point
-from curate.text.simd import count_ones, gap_masks, inlined, load8, trailing_zeros
+from curate.text.simd import count_ones, gap_masks, inlined, load8, part, store8, trailing_zeros
 from curate.text.words import hash_word
 
 WORD_COUNTS = tuple(
@@ -34,7 +33,7 @@ NUL_STAND_IN = 0xFF
 _ZERO, _ONE, _ALL_BITS = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-@njit(nogil=True)
+@part
 def count_words(
     tokens: Scalar,
     hashes: U64,
@@ -48,7 +47,8 @@ def count_words(
     `known` is a perfect hash table of the words that rules name: keys, marks, multiplier.
     """
     keys, marks, multiplier = known
-    lengths[:] = 0
+    for size in range(LENGTHS):
+        lengths[size] = 0
     # Local sums: the compiler keeps them in registers, where `out` might overlap the arrays.
     found, words, characters, longest = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     alphabetic, clitics = np.int64(0), np.int64(0)
@@ -83,7 +83,7 @@ def count_words(
         )
 
 
-@njit(nogil=True)
+@part
 def _at_rank(rank: Scalar, lengths: I32, tokens: Scalar, sizes: U32) -> Scalar:
     """Length of the word at a place of the order by length, counted from 0."""
     below = np.int64(0)
@@ -109,7 +109,7 @@ def _opens_ellipsis(base: Scalar, i: Scalar) -> Scalar:
     return load8(base, i) == 0xE2 and load8(base, i + 1) == 0x80 and load8(base, i + 2) == 0xA6
 
 
-@njit(nogil=True)
+@part
 def _has_ellipsis(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
     for i in range(start, end - 2):  # noqa: SIM110 - compiled: no any()
         if _opens_ellipsis(base, i):
@@ -117,7 +117,7 @@ def _has_ellipsis(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
     return False
 
 
-@njit(nogil=True)
+@part
 def _has_letter(base: Scalar, start: Scalar, end: Scalar, flags: U16) -> Scalar:
     """Whether one of the characters from `start` on is a letter."""
     while start < end:
@@ -131,7 +131,7 @@ def _has_letter(base: Scalar, start: Scalar, end: Scalar, flags: U16) -> Scalar:
     return False
 
 
-@njit(nogil=True)
+@part
 def _long_word(base: Scalar, start: Scalar, lowered: Scalar) -> Scalar:
     """End, characters and number of runs of `#` of a word of any length."""
     end, chars, runs = start, np.int64(0), np.int64(0)
@@ -149,7 +149,7 @@ def _long_word(base: Scalar, start: Scalar, lowered: Scalar) -> Scalar:
             return end, chars, runs
 
 
-@njit(nogil=True)
+@part
 def find_words(
     base: Scalar, size: Scalar, lowered: Scalar, flags: U16, hashes: U64, sizes: U32, out: I64
 ) -> Scalar:
@@ -205,21 +205,37 @@ def find_words(
     return count
 
 
-@njit(nogil=True)
-def prepare_words(base: Scalar, size: Scalar, flags: U16, text: NDArray[np.uint8]) -> None:
+@part
+def has_zero(base: Scalar, size: Scalar) -> Scalar:
+    """Whether a NUL stands in the text."""
+    for at in range(0, size, 64):
+        if gap_masks(base + np.uint64(at))[0] != _ALL_BITS and at + 64 <= size:
+            return True
+    for i in range(size - size % 64, size):  # noqa: SIM110 - compiled: no any()
+        if load8(base, i) == 0:
+            return True
+    return False
+
+
+@part
+def prepare_words(base: Scalar, size: Scalar, flags: U16) -> None:
     """Put ASCII spaces in the place of other white space, byte for byte.
 
     NUL is a character of a word here, but hashes take zeros for the end of a word: it becomes a
     byte that no UTF-8 holds.
     """
-    i: Scalar = np.int64(0)
-    while i < size:
-        if text[i] == 0:
-            text[i] = NUL_STAND_IN
-        if text[i] < 0x80 or text[i] == NUL_STAND_IN:
-            i += 1
-            continue
-        code, width = code_point(base, i)
-        if flags[code] & SPACE:
-            text[i : i + width] = 32
-        i += width
+    for at in range(0, size, 64):
+        filled, _, _, continued, high, _ = gap_masks(base + np.uint64(at))
+        places = (high & ~continued) | ~filled
+        while places != _ZERO:
+            i: Scalar = at + trailing_zeros(places)
+            places &= places - _ONE
+            if i >= size:
+                break
+            if load8(base, i) == 0:
+                store8(base, i, NUL_STAND_IN)
+                continue
+            code, width = code_point(base, i)
+            if flags[code] & SPACE:
+                for j in range(i, i + width):
+                    store8(base, j, 32)

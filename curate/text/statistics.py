@@ -34,23 +34,22 @@ from numpy.typing import NDArray
 from curate.errors import ConfigError, unknown_name
 from curate.text._characters import character_flags
 from curate.text._statistics_kernel import (
-    SHINGLE,
-    STANDARD,
     STANDARD_COUNTS,
     TEXT_COUNTS,
     VIEW_COUNTS,
-    WHITESPACE,
-    measure,
+    measure_text,
+    measure_tokens,
+    measure_words,
     stop_hash,
     table_slots,
 )
 from curate.text._token_kernel import PADDING
 from curate.text._view_kernel import ANY_CASE, ELLIPSIS, FIRST_OF_DISTINCT, KNOWN_BITS, STOP
-from curate.text.arrow import text_view
+from curate.text.arrow import TextView, text_view
 from curate.text.words import character_table
 
-VIEWS = {"standard": STANDARD, "whitespace": WHITESPACE, "shingle": SHINGLE}
-"""Token views by name; the columns of all but the first begin with the name of their view."""
+VIEWS = ("standard", "whitespace", "shingle")
+"""Token views; the columns of all but the first begin with the name of their view."""
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 ABBREVIATIONS = (
     *("Mr", "Mrs", "Ms", "Dr", "St", "Jr", "Sr", "Prof", "Rev", "Gen", "Gov", "Sen", "Rep", "Mt"),
@@ -89,16 +88,34 @@ def text_statistics(text: pl.Series, *, views: Sequence[str] = ("standard",)) ->
     (25, 6, 4, 2, 1, 12)
     """
     view = text_view(text)
-    asked = [name for name in VIEWS if name in views]
     names = statistics_columns(views)
     counts = np.zeros((len(text), len(names) - 1), np.int64)
     entropy = np.zeros(len(text), np.float64)
-    tables = (character_flags(), character_table(), _short_hashes(), _known_words())
-    bits = sum(VIEWS[name] for name in asked)
-    table = np.zeros(table_slots(int(view.length.max(initial=0))), np.uint64)
-    measure(view.address, view.length, *tables, bits, table, counts, entropy)
+    _measure(view, views, counts, entropy)
     columns = {name: counts[:, i] for i, name in enumerate(names[:-1])}
     return pl.DataFrame(columns | {"letter_entropy_bits": entropy})
+
+
+def _measure(
+    view: TextView,
+    views: Sequence[str],
+    counts: NDArray[np.int64],
+    entropy: NDArray[np.float64],
+) -> None:
+    place = (view.address, view.length, character_flags())
+    slots = table_slots(int(view.length.max(initial=0)))
+    measure_text(*place, np.zeros(slots, np.uint64), counts, entropy)
+    column = len(TEXT_COUNTS)
+    if "standard" in views:
+        table = np.zeros(slots, np.uint64)
+        measure_tokens(*place, _short_hashes(), _known_words(), table, counts[:, column:])
+        column += len(STANDARD_COUNTS)
+    for name in VIEWS:
+        if name in views and name != "standard":
+            letters = character_table() if name == "shingle" else np.empty(0, np.uint32)
+            table = np.zeros(slots, np.uint64)
+            measure_words(*place, letters, _known_words(), table, counts[:, column:])
+            column += len(VIEW_COUNTS)
 
 
 def statistics_columns(views: Sequence[str] = ("standard",)) -> tuple[str, ...]:
