@@ -87,7 +87,7 @@ def assert_equal_to_twin(texts):
         assert row == pytest.approx(statistics(text, VIEWS), abs=1e-9), repr(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=8))
 def test_equals_the_twin_on_any_unicode(texts):
     assert_equal_to_twin(texts)
