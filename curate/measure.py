@@ -20,7 +20,7 @@ from curate.clean import apply_edits
 from curate.config import RunConfig
 from curate.controls import inert_filler
 from curate.corpus import write_atomically
-from curate.errors import ConfigError
+from curate.errors import ConfigError, unknown_name
 from curate.experiment import (
     COALITION,
     NOTHING_LEFT,
@@ -30,7 +30,9 @@ from curate.experiment import (
     coalition_arm,
     coalition_steps,
     coalitions,
+    labelled_task,
     measure_inputs,
+    memory_of_arms,
     run_experiment,
     unmeasured,
 )
@@ -77,9 +79,29 @@ def measure_arms(context: Context) -> Facts:
     write_atomically(result.matrix, folder.file("scaling/matrix.parquet"))
     if result.shapley.height:
         write_atomically(result.shapley, folder.file("scaling/shapley.parquet"))
+    if config.memorisation and inputs is not None and inputs.evaluation:
+        memory = memory_of_arms(inputs, seed=context.config.seed)
+        write_atomically(memory, folder.file("proxies/memorisation.parquet"))
+    if config.label is not None:
+        write_atomically(_task(context, config.label), folder.file("proxies/labelled.parquet"))
     folder.write_json("scaling/verdicts.json", result.verdicts)
     shutil.rmtree(folder.file(CHECKPOINTS), ignore_errors=True)
     return facts | {"proxy_runs": result.runs.height}
+
+
+def _task(context: Context, label: str) -> pl.DataFrame:
+    """How well a classifier learns a label from raw and from curated documents."""
+    frames = []
+    for part in native_parts(context.folder):
+        columns = pl.read_parquet_schema(part)
+        if label not in columns:
+            raise ConfigError(unknown_name("column measure.label", label, list(columns)))
+        wanted = list(dict.fromkeys(["id", "text", "source", label]))
+        frames.append(pl.read_parquet(part, columns=wanted))
+    documents = pl.concat(frames).with_columns(label=pl.col(label).cast(pl.Boolean))
+    kept = context.folder.table("verdicts").select("id", curated="kept")
+    documents = documents.join(kept, on="id", how="left", maintain_order="left")
+    return labelled_task(documents, seed=context.config.seed)
 
 
 def _inputs(

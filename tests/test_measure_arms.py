@@ -35,7 +35,9 @@ def write_inputs(folder, corpus):
     texts = corpus.join(held_out, on="id", how="anti", maintain_order="left")
     mail = pl.concat_str(pl.col("text"), pl.lit("\nWrite to jane.doe@example.org.\n"))
     touched = pl.when(pl.col("id").str.ends_with("7")).then(mail).otherwise("text")
-    texts.with_columns(text=touched).drop("kind").write_parquet(folder / "raw.parquet")
+    label = pl.col("text").str.len_bytes() > texts["text"].str.len_bytes().median()
+    texts = texts.with_columns(text=touched, flag=label)
+    texts.drop("kind").write_parquet(folder / "raw.parquet")
     texts.select("id", "kind").write_parquet(folder / "truth.parquet")
     held_out.drop("kind").write_parquet(folder / "reference.parquet")
     (folder / "evaluation").mkdir()
@@ -52,6 +54,8 @@ def config_for(folder, **measure):
         "budgets": [4_000, 8_000],
         "replicates": 3,
         "shapley": True,
+        "memorisation": True,
+        "label": "flag",
     }
     return {
         "truth": str(folder / "truth.parquet"),
@@ -149,6 +153,18 @@ def test_every_step_has_its_worth_and_its_price(measured):
     assert "What each step is worth, and what it costs" in measured.report.read_text("utf-8")
 
 
+def test_labels_and_memory_stand_in_tables_and_on_the_page(measured):
+    page = measured.report.read_text("utf-8")
+    labelled = measured.folder.read("proxies/labelled.parquet")
+    memory = measured.folder.read("proxies/memorisation.parquet")
+
+    assert set(labelled["arm"]) == set(memory["arm"]) == {"raw", "curated"}
+    planted = memory.filter(what="extracted", amount=64)["estimate"].to_list()
+    assert planted == [1.0, 1.0]
+    assert "A classifier of the documents" in page
+    assert "What a model of each arm knows by heart" in page
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not TORCH, reason="needs torch, not installed: skipped")
 def test_a_fixed_pool_is_measured_and_its_crossover_stands_in_the_report(tmp_path, corpus):
@@ -159,6 +175,8 @@ def test_a_fixed_pool_is_measured_and_its_crossover_stands_in_the_report(tmp_pat
             tmp_path,
             arms=["raw", "curated", "calibrator", "fixed_pool"],
             shapley=False,
+            memorisation=False,
+            label=False,
             families=["kneser_ney", "gpt"],
             sizes=["order2", "width32"],
             replicates=2,

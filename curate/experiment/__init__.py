@@ -21,7 +21,9 @@ from curate.experiment.contrasts import Contrast, tokens_of
 from curate.experiment.encoding import evaluation_sets, measure_inputs
 from curate.experiment.estimates import estimate, step_values
 from curate.experiment.inputs import EvaluationSet, MeasureInputs
+from curate.experiment.labelled import TASK_SCHEMA, labelled_task
 from curate.experiment.matrix import MATRIX_SCHEMA, loss_matrix
+from curate.experiment.memorisation import MEMORY_SCHEMA, memorisation, memory_of_arms
 from curate.experiment.plan import FamilyPlan, Plan, make_plan
 from curate.experiment.promises import done_sentences, plan_sentences
 from curate.experiment.training import KEYS, RUN_SCHEMA, Course, Trained, train
@@ -35,7 +37,9 @@ NOTHING_LEFT = (
 __all__ = [
     "ARM_GROUPS",
     "COALITION",
+    "MEMORY_SCHEMA",
     "NOTHING_LEFT",
+    "TASK_SCHEMA",
     "Contrast",
     "Course",
     "EvaluationSet",
@@ -49,8 +53,11 @@ __all__ = [
     "coalitions",
     "done_sentences",
     "evaluation_sets",
+    "labelled_task",
     "make_plan",
     "measure_inputs",
+    "memorisation",
+    "memory_of_arms",
     "plan_sentences",
     "run_experiment",
     "unmeasured",

@@ -49,6 +49,10 @@ class MeasureConfig:
         reach: How far beyond D / (1 − r) the ladders of raw and of other noisy arms go, where r is
             the share of tokens that is left out. Text that hurts a great deal needs more than the
             default, else its multiplier is only said to be "≥ x".
+        label: Boolean column of the documents (or one of 0 and 1): a linear classifier is trained
+            on growing parts of each arm to predict it; see `curate.experiment.labelled_task`.
+        memorisation: Whether to ask what an n-gram model of raw and of curated text knows by heart:
+            planted canaries, held-out gap, repeated readings.
         shapley: Whether to measure what each step adds over all orders of the steps: one arm for
             each coalition of steps, 14 of them for four.
         vocabulary: Token ids of the run's own byte-pair encoding.
@@ -76,6 +80,8 @@ class MeasureConfig:
     replicates: int | None = 8
     detect: float = 1.10
     reach: float = 2.25
+    label: str | None = None
+    memorisation: bool = False
     shapley: bool = False
     vocabulary: int = 1024
     headline: str = f"raw{ARROW}curated"

@@ -36,6 +36,8 @@ _FRAMES = (
     "multipliers",
     "matrix",
     "shapley",
+    "labelled",
+    "memorisation",
 )
 
 

@@ -55,6 +55,8 @@ class RunTables:
     impact: pl.DataFrame | None
     runs: pl.DataFrame | None
     multipliers: pl.DataFrame | None
+    memorisation: pl.DataFrame | None
+    labelled: pl.DataFrame | None
     shapley: pl.DataFrame | None
     matrix: pl.DataFrame | None
     plan: Mapping[str, Any]
@@ -101,6 +103,8 @@ def read_run(folder: Path) -> RunTables:
         impact=_table(folder / "audit" / "impact.parquet"),
         runs=_table(folder / "proxies" / "runs.parquet"),
         multipliers=_table(folder / "scaling" / "multipliers.parquet"),
+        memorisation=_table(folder / "proxies" / "memorisation.parquet"),
+        labelled=_table(folder / "proxies" / "labelled.parquet"),
         shapley=_table(folder / "scaling" / "shapley.parquet"),
         matrix=_table(folder / "scaling" / "matrix.parquet"),
         plan=_json(folder / "proxies" / "plan.json") or {},

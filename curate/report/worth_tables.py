@@ -17,7 +17,14 @@ from curate.scaling import agreement
 
 _OWN = " (the corpus's own)"
 
-__all__ = ["agreement_rows", "matrix_rows", "power_rows", "worth_tables"]
+__all__ = [
+    "agreement_rows",
+    "labelled_rows",
+    "matrix_rows",
+    "memory_rows",
+    "power_rows",
+    "worth_tables",
+]
 
 
 def worth_tables(run: RunTables) -> list[tuple[str, Markup]]:
@@ -42,6 +49,14 @@ def worth_tables(run: RunTables) -> list[tuple[str, Markup]]:
     if run.matrix is not None:
         rows = matrix_rows(run.matrix)
         title = "Bits per byte of every arm on every evaluation set"
+        found.append((title, table_html(rows, numbers=rows.columns[2:])))
+    if run.labelled is not None:
+        title = "A classifier of the documents' labels, trained on each arm"
+        rows = labelled_rows(run.labelled)
+        found.append((title, table_html(rows, numbers=rows.columns[2:])))
+    if run.memorisation is not None:
+        title = "What a model of each arm knows by heart"
+        rows = memory_rows(run.memorisation)
         found.append((title, table_html(rows, numbers=rows.columns[2:])))
     if run.multipliers is not None:
         rows = agreement_rows(run.multipliers)
@@ -107,6 +122,54 @@ def matrix_rows(matrix: pl.DataFrame) -> pl.DataFrame:
     schema = dict.fromkeys(("model", "arm", *names.values()), pl.String)
     cells = [{"model": model, "arm": arm, **found} for (model, arm), found in rows.items()]
     return pl.DataFrame(cells, schema=schema)
+
+
+def labelled_rows(labelled: pl.DataFrame) -> pl.DataFrame:
+    """Figures of the labelled task: arms and held-out sets down, figures across; all String.
+
+    >>> row = {"arm": "raw", "n_documents": 1600, "eval_set": "held_out_raw", "figure": "auc",
+    ...        "estimate": 0.91, "low": 0.88, "high": 0.94}
+    >>> labelled_rows(pl.DataFrame([row])).rows()
+    [('raw', 'held_out_raw', '1,600', '0.910 [0.88, 0.94]')]
+    """
+    rows: dict[tuple[str, str, int], dict[str, str]] = {}
+    for row in labelled.iter_rows(named=True):
+        key = row["arm"], row["eval_set"], row["n_documents"]
+        shown = f"{row['estimate']:.3f} {interval(row['low'], row['high'])}".strip()
+        rows.setdefault(key, {})[row["figure"]] = shown
+    return pl.DataFrame(
+        [
+            {"arm": arm, "judged_on": name, "training_documents": count(n), **figures}
+            for (arm, name, n), figures in rows.items()
+        ]
+    )
+
+
+def memory_rows(memory: pl.DataFrame) -> pl.DataFrame:
+    """Canaries by how often they were planted, gaps by how often the text was read; all String.
+
+    >>> row = {"arm": "raw", "what": "extracted", "amount": 4, "n": 12,
+    ...        "estimate": 0.5, "low": 0.25, "high": 0.75}
+    >>> memory_rows(pl.DataFrame([row])).rows()
+    [('raw', 'canaries extracted', '4', '12', '0.50 [0.25, 0.75]')]
+    """
+    words = {
+        "extracted": "canaries extracted",
+        "exposure": "exposure of canaries, bits (10 at most, 1.4 by chance)",
+        "gap": "held-out minus training text, bits a token",
+    }
+    return pl.DataFrame(
+        [
+            {
+                "arm": row["arm"],
+                "what": words[row["what"]],
+                "copies_or_readings": count(row["amount"]),
+                "n": count(row["n"]),
+                "value": f"{row['estimate']:.2f} {interval(row['low'], row['high'])}".strip(),
+            }
+            for row in memory.iter_rows(named=True)
+        ]
+    )
 
 
 def agreement_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
