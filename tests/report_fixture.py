@@ -71,6 +71,13 @@ def _evaluation() -> dict:
             "low": [0.0, 1.0],
             "high": [0.1, 1.0],
         },
+        "keep_rates": [
+            {"cut": c, "reference": 1 - c / 2, "background": 1 - c, "background_chars": 1 - c}
+            for c in (0.0, 0.5, 1.0)
+        ],
+        "learning_curve": [
+            {"documents": n, "estimate": 0.8, "low": 0.7, "high": 0.9} for n in (100, 200)
+        ],
         "warnings": ["Length alone reaches an AUC of 0.61."],
     }
 

@@ -75,7 +75,7 @@ def test_a_curve_read_from_stored_keys_in_any_order_is_the_same_curve():
         "high": [0.3, 0.9, 1.0],
     }
     auc = {"estimate": 0.7, "low": 0.6, "high": 0.8}
-    drawn, again = (roc_figure(table, auc) for table in (roc, dict(sorted(roc.items()))))
+    drawn, again = (roc_figure(table, auc, 40) for table in (roc, dict(sorted(roc.items()))))
 
     assert drawn.drawings == again.drawings
     assert again.table["true_positive_rate"].to_list() == roc["true_positive_rate"]

@@ -39,13 +39,13 @@ def quality_figures(
     >>> quality_figures({}, {})
     []
     """
-    figures = []
+    figures, documents = [], sum(evaluation.get("documents", {}).values())
     if "sources" in tables:
         figures.append(source_score_figure(tables["sources"], label))
     if "low" in evaluation.get("roc", {}):
-        figures.append(roc_figure(evaluation["roc"], evaluation["auc"]))
+        figures.append(roc_figure(evaluation["roc"], evaluation["auc"], documents))
     if evaluation.get("keep_rates"):
-        figures.append(keep_rate_figure(pl.DataFrame(evaluation["keep_rates"])))
+        figures.append(keep_rate_figure(pl.DataFrame(evaluation["keep_rates"]), documents))
     if evaluation.get("learning_curve"):
         figures.append(learning_figure(pl.DataFrame(evaluation["learning_curve"])))
     if "terms" in tables and tables["terms"].height:
@@ -92,12 +92,12 @@ def source_score_figure(sources: pl.DataFrame, label: str = QUALITY_LABEL) -> Fi
     )
 
 
-def roc_figure(roc: Mapping[str, list[float]], auc: Mapping[str, float]) -> Figure:
+def roc_figure(roc: Mapping[str, list[float]], auc: Mapping[str, float], documents: int) -> Figure:
     """True against false positive rate, out of fold, with pointwise intervals.
 
     >>> roc = {"false_positive_rate": [0.0, 1.0], "true_positive_rate": [0.5, 1.0],
     ...        "low": [0.3, 1.0], "high": [0.7, 1.0]}
-    >>> roc_figure(roc, {"estimate": 0.75, "low": 0.6, "high": 0.9}).title
+    >>> roc_figure(roc, {"estimate": 0.75, "low": 0.6, "high": 0.9}, 40).title
     'Reference told from background: AUC 0.75 [0.60, 0.90]'
     """
     said = f"{precise(auc['estimate'])} {interval(auc['low'], auc['high'])}"
@@ -115,8 +115,8 @@ def roc_figure(roc: Mapping[str, list[float]], auc: Mapping[str, float]) -> Figu
     across = Axis(label="share of the background called reference", low=0, high=1)
     up = Axis(label="share of the reference found", low=0, high=1)
     caption = (
-        "Every document was scored by a model that had not seen it, its source or a copy of it. "
-        "Band: pointwise 95 % intervals that leave out whole sources."
+        f"n = {count(documents)} documents, each scored by a model that had not seen it, its "
+        "source or a copy of it. Band: pointwise 95 % intervals that leave out whole sources."
     )
     return Figure(
         title=title,
@@ -127,14 +127,14 @@ def roc_figure(roc: Mapping[str, list[float]], auc: Mapping[str, float]) -> Figu
     )
 
 
-def keep_rate_figure(rates: pl.DataFrame) -> Figure:
+def keep_rate_figure(rates: pl.DataFrame, documents: int) -> Figure:
     """What a cut would keep of either side.
 
     Reads `cut`, `reference`, `background`, `background_chars`.
 
     >>> rates = pl.DataFrame({"cut": [0.0, 1.0], "reference": [1.0, 0.5],
     ...                       "background": [1.0, 0.0], "background_chars": [1.0, 0.0]})
-    >>> keep_rate_figure(rates).title
+    >>> keep_rate_figure(rates, 40).title
     'What a cut keeps of the reference and of the corpus'
     """
     title = "What a cut keeps of the reference and of the corpus"
@@ -155,8 +155,8 @@ def keep_rate_figure(rates: pl.DataFrame) -> Figure:
     across = Axis(label="cut of the quality score", low=0, high=1)
     up = Axis(label="share kept", low=0, high=1)
     caption = (
-        "Out-of-fold scores of the fitted sample; a census of it, no interval. Where characters "
-        "lie above documents the cut keeps the longer ones."
+        f"n = {count(documents)} documents, scored out of fold; a census of them, no interval. "
+        "Where characters lie above documents the cut keeps the longer ones."
     )
     return Figure(
         title=title,
@@ -193,7 +193,8 @@ def learning_figure(curve: pl.DataFrame) -> Figure:
     ends = spread([value for p in points for value in (p.y, p.low, p.high) if value is not None])
     up = Axis(label="AUC", low=max(0.0, ends[0]), high=min(1.0, ends[1]))
     caption = (
-        "One held-out fold, its sources in no training document. Band: 95 % intervals over its few "
+        f"n = up to {count(last['documents'])} documents. One held-out fold, its "
+        "sources in no training document. Band: 95 % intervals over its few "
         "sources, which are wider than that of the AUC of all folds. "
         "A curve that still rises at its end asks for more documents."
     )
@@ -230,8 +231,8 @@ def terms_figure(terms: pl.DataFrame) -> Figure:
         for row in terms.iter_rows(named=True)
     ]
     caption = (
-        "The ten highest and ten lowest weights among the terms of a sample that five "
-        "documents hold. Terms are hashed to buckets: (+n) counts the other terms of the sample "
+        f"n = {count(terms.height)} terms: the ten highest and ten lowest weights among those of "
+        "a sample that five documents hold. Terms are hashed to buckets: (+n) counts the other terms of the sample "
         "that share a weight. Weights, no intervals."
     )
     return Figure(
