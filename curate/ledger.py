@@ -1,6 +1,7 @@
 """The ledger of a run, asked: one document's whole story, what-ifs, retention curves.
 
-Every answer comes from the stored columns, pairs and edits; no text is read.
+Every answer comes from the stored columns, pairs and edits. Texts are read only where members of
+one very large cluster have to be compared that never were.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from curate.errors import ConfigError, InputError, unknown_name
 from curate.judgement import stored_decision, stored_shown_rules
 from curate.rules import Rule
 from curate.run_folder import RunFolder
+from curate.shards import comparison_in
 from curate.sweeps import sweep
 from curate.verdicts import Decision, decide
 
@@ -171,7 +173,8 @@ def ask_what_if(
     before = folder.table("verdicts")
     stored = stored_decision(folder, config)
     decision = _overridden(stored, overrides)
-    after = decide(before.drop(_VERDICT), folder.read("duplicates/pairs.parquet"), decision)
+    pairs, compare = folder.read("duplicates/pairs.parquet"), comparison_in(folder, config)
+    after = decide(before.drop(_VERDICT), pairs, decision, compare=compare)
     path = folder.file("audit/impact.parquet")
     audited = pl.read_parquet(path) if path.exists() else _audit(before, config, stored)
     return WhatIf(
@@ -207,14 +210,14 @@ def retention(
         raise ConfigError(unknown_name("rule", rule, names))
     native = verdicts.filter(pl.col("control").is_null())
     tried = list(values) or _quantiles(native[decision.rules[names.index(rule)].signal])
-    alone = native.filter(pl.col("cluster_id").is_null())
+    known = pl.col("failed").list.contains("duplicates.index")
+    tied = pl.col("cluster_id").is_not_null() | known
+    alone = native.filter(~tied)
     curve = sweep(alone, decision.rules, rule=rule, bound=bound, values=tried)
     pairs = folder.read("duplicates/pairs.parquet")
-    paired = verdicts.filter(pl.col("cluster_id").is_not_null()).drop(_VERDICT)
-    counts = [
-        _kept(decide(paired, pairs, _overridden(decision, {rule: {bound: float(v)}})))
-        for v in tried
-    ]
+    paired, compare = verdicts.filter(tied).drop(_VERDICT), comparison_in(folder, config)
+    changed = [_overridden(decision, {rule: {bound: float(v)}}) for v in tried]
+    counts = [_kept(decide(paired, pairs, each, compare=compare)) for each in changed]
     total = native.height
     added = pl.DataFrame(counts, schema={"k": pl.Int64, "t": pl.Int64}, orient="row")
     return curve.with_columns(

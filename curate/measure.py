@@ -39,7 +39,14 @@ from curate.experiment import (
 from curate.judgement import stored_decision
 from curate.quality import SelectionConfig, selection_ranks
 from curate.run_folder import RunFolder
-from curate.shards import Context, Facts, all_edits, evaluation_documents, native_parts
+from curate.shards import (
+    Context,
+    Facts,
+    all_edits,
+    comparison_in,
+    evaluation_documents,
+    native_parts,
+)
 from curate.subsets import id_hashes, pool_mask
 from curate.tokens import save_tokenizer
 from curate.verdicts import Decision, decide
@@ -162,10 +169,11 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     table = table.with_columns(_order_of_the_worst(own, context.config))
     columns = verdicts.drop(VERDICT_COLUMNS)
     pairs = folder.read("duplicates/pairs.parquet")
+    compare = comparison_in(folder, context.config)
     whole = stored_decision(folder, context.config)
     decisions = _decisions(whole, config) | _coalitions(context, whole, config)
     for name, decision in decisions.items():
-        judged = decide(columns, pairs, decision).filter(native)
+        judged = decide(columns, pairs, decision, compare=compare).filter(native)
         table = table.with_columns(judged["kept"].alias(name))
     if "oracle" in config.arms and context.config.truth is not None:
         table = table.join(

@@ -11,6 +11,7 @@ import polars as pl
 
 from curate.clean import apply_edits
 from curate.config import RunConfig
+from curate.duplicates import Compare, comparison
 from curate.executors import Executor
 from curate.progress import Say, progress
 from curate.run_folder import Manifest, RunFolder
@@ -52,6 +53,11 @@ def cleaned(documents: Path, *edits: Path) -> pl.DataFrame:
 def all_edits(folder: RunFolder, part: str) -> tuple[Path, Path]:
     """Where the edits of a shard lie: those of the cleaning steps, then cuts of passages."""
     return folder.file(f"edits/{part}"), folder.file(f"passages/edits/{part}")
+
+
+def comparison_in(folder: RunFolder, config: RunConfig) -> Compare | None:
+    """Verifies pairs of a run by its cleaned texts; given to `decide`, which seldom needs it."""
+    return comparison(lambda: cleaned_parts(folder), config.duplicates.near)
 
 
 def evaluation_documents(folder: RunFolder, config: RunConfig) -> pl.DataFrame | None:

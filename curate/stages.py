@@ -45,6 +45,7 @@ from curate.shards import (
     Facts,
     all_edits,
     cleaned,
+    comparison_in,
     evaluation_documents,
     map_parts,
     native_parts,
@@ -176,7 +177,8 @@ def decide_verdicts(context: Context) -> Facts:
     columns = signal_columns(folder)
     decision = decision_for(context.config, columns)
     pairs = folder.read("duplicates/pairs.parquet")
-    judged = decide(columns, pairs, decision)
+    compare = comparison_in(folder, context.config)
+    judged = decide(columns, pairs, decision, compare=compare)
     table = judged.select(carried_columns(context.config, judged, decision))
     offset = 0
     for part in folder.parts("documents"):

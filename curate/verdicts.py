@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from curate.duplicates import DuplicatesConfig, resolve
+from curate.duplicates import Compare, DuplicatesConfig, settle
 from curate.rules import Rule, judge
 
 DUPLICATE_KINDS = ("exact", "near", "index")
@@ -57,7 +57,13 @@ def step_of(rule_name: str) -> str:
     return rule_name if rule_name.startswith("duplicates.") else rule_name.split(".")[0]
 
 
-def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl.DataFrame:
+def decide(
+    columns: pl.DataFrame,
+    pairs: pl.DataFrame,
+    decision: Decision,
+    *,
+    compare: Compare | None = None,
+) -> pl.DataFrame:
     """Judge every document by every rule, then resolve the duplicate clusters.
 
     Survivors are chosen among the documents that fail no other rule; each document removed as a
@@ -68,6 +74,8 @@ def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl
         pairs: Verified pairs: `id_a`, `id_b`, `kind`, `jaccard`; of kind `index` at most one for
             each `id_b`.
         decision: Rules, survivor policy, kinds of pairs.
+        compare: Verifies pairs of large clusters that were not stored; see
+            `curate.duplicates.settle`.
 
     Returns:
         `columns` plus `failed` List[String] in rule order, `kept` Boolean, `cluster_id` String,
@@ -79,7 +87,7 @@ def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl
     # numbers: on a million documents that is several times faster than joining all.
     nodes = pl.concat([wanted["id_a"], wanted["id_b"].alias("id_a")]).unique()
     rows = judged["id"].is_in(nodes.implode()).arg_true()
-    paired = _resolved(judged[rows], wanted, decision.duplicates)
+    paired = _resolved(judged[rows], wanted, decision, compare)
     place = _places(rows, judged.height)
     order = pl.int_range(judged.height, eager=True, dtype=pl.UInt32)
     order = order.scatter(rows, pl.int_range(len(rows), eager=True) + judged.height)
@@ -92,15 +100,22 @@ def decide(columns: pl.DataFrame, pairs: pl.DataFrame, decision: Decision) -> pl
     )
 
 
-def _resolved(judged: pl.DataFrame, pairs: pl.DataFrame, policy: DuplicatesConfig) -> pl.DataFrame:
+def _resolved(
+    judged: pl.DataFrame, pairs: pl.DataFrame, decision: Decision, compare: Compare | None
+) -> pl.DataFrame:
     """Verdicts of the documents that have pairs."""
     before = pairs.filter(pl.col("kind") == "index").select(
         id="id_b", known_as="id_a", known_jaccard="jaccard"
     )
     judged = judged.join(before, on="id", how="left", maintain_order="left")
     eligible = judged.with_columns(eligible=pl.col("kept") & pl.col("known_as").is_null())
-    resolved = resolve(
-        pairs.filter(pl.col("kind") != "index"), eligible, policy.survivor, sources=policy.sources
+    policy = decision.duplicates
+    resolved = settle(
+        pairs.filter(pl.col("kind") != "index"),
+        eligible,
+        policy.survivor,
+        sources=policy.sources,
+        compare=compare if "near" in decision.kinds else None,
     )
     joined = judged.join(
         resolved.select("id", "cluster_id", "duplicate_of", "kind", "jaccard"),

@@ -29,6 +29,7 @@ from curate.duplicates.passages import (
     passage_edits,
 )
 from curate.duplicates.settings import PRESETS, EvidenceConfig, NearDuplicates, choose_bands
+from curate.duplicates.settling import Compare, comparison, settle
 from curate.duplicates.survivors import SURVIVOR_POLICIES, clusters, resolve
 from curate.duplicates.verification import Parts
 
@@ -36,6 +37,7 @@ __all__ = [
     "PAIRS_SCHEMA",
     "PRESETS",
     "SURVIVOR_POLICIES",
+    "Compare",
     "Duplicates",
     "DuplicatesConfig",
     "EvidenceConfig",
@@ -50,6 +52,7 @@ __all__ = [
     "choose_bands",
     "clusters",
     "compare_with_index",
+    "comparison",
     "false_removal_rate",
     "find_duplicates",
     "find_pairs",
@@ -61,6 +64,7 @@ __all__ = [
     "removal_evidence",
     "resolve",
     "seed_stability",
+    "settle",
     "side_by_side",
     "texts_of",
 ]

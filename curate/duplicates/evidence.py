@@ -11,7 +11,7 @@ import polars as pl
 
 from curate.duplicates.pairs import DuplicatesConfig, find_pairs
 from curate.duplicates.settings import NearDuplicates
-from curate.duplicates.survivors import resolve
+from curate.duplicates.settling import comparison, settle
 from curate.duplicates.verification import Parts
 from curate.errors import ConfigError, IntegrityError
 from curate.statistics import wilson
@@ -224,5 +224,6 @@ def _all_eligible(parts: Parts) -> pl.DataFrame:
 
 def _removed(parts: Parts, config: DuplicatesConfig, eligible: pl.DataFrame) -> set[str]:
     pairs = find_pairs(parts, config)
-    resolved = resolve(pairs, eligible, config.survivor, sources=config.sources)
+    compare = comparison(parts, config.near)
+    resolved = settle(pairs, eligible, config.survivor, sources=config.sources, compare=compare)
     return set(resolved.drop_nulls("duplicate_of")["id"])

@@ -11,7 +11,8 @@ import polars as pl
 from curate.duplicates.index import compare_with_index
 from curate.duplicates.pairs import DuplicatesConfig, find_pairs
 from curate.duplicates.settings import NearDuplicates
-from curate.duplicates.survivors import SURVIVOR_POLICIES, resolve
+from curate.duplicates.settling import comparison, settle
+from curate.duplicates.survivors import SURVIVOR_POLICIES
 from curate.errors import ConfigError
 
 _PART_ROWS = 5_000  # of a LazyFrame, held at once
@@ -78,7 +79,8 @@ def find_duplicates(
         return _against(documents, config, Path(against))
     pairs = find_pairs(lambda: _parts(documents), config)
     columns = _priority_columns(documents.lazy())
-    resolved = resolve(pairs, columns, survivor, sources=sources)
+    compare = comparison(lambda: _parts(documents), near)
+    resolved = settle(pairs, columns, survivor, sources=sources, compare=compare)
     removed = resolved.filter(pl.col("duplicate_of").is_not_null()).select(
         "id", "kind", "jaccard", kept_id="duplicate_of"
     )

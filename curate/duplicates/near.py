@@ -72,7 +72,8 @@ def candidate_pairs(
         likely = ceil(near.jaccard * near.permutations - 1e-9)
         more = _pairs_of_groups(signature, preference, keys, (likely, needed))
     keys = np.union1d(keys, more)
-    return keys // documents if documents else keys, keys % max(documents, 1)
+    left, right = keys // documents if documents else keys, keys % max(documents, 1)
+    return (left, right) if preference is not None else _few_earlier(signature, left, right)
 
 
 def pairs_of_bands(
@@ -175,6 +176,30 @@ def _pairs_of_band(
                 count += 1
             other = np.int64(previous[other])
     return pairs[:count]
+
+
+def _few_earlier(
+    signature: NDArray[np.uint32], left: NDArray[np.int64], right: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each document the pairs with 16 of the earliest and 16 of the most similar earlier ones.
+
+    Earlier documents alone decide which these are, as in the rest of this search.
+    """
+    partners = np.bincount(right, minlength=1)[right]
+    many = np.flatnonzero(partners > 2 * _LEADERS)
+    if len(many) == 0:
+        return left, right
+    equal = agreements_in_turns(signature, left[many], right[many])
+    kept = partners <= 2 * _LEADERS
+    for order in (
+        np.lexsort((left[many], right[many])),
+        np.lexsort((left[many], -equal, right[many])),
+    ):
+        later = right[many][order]
+        begin = np.flatnonzero(np.diff(later, prepend=-1))
+        place = np.arange(len(later)) - np.repeat(begin, np.diff(begin, append=len(later)))
+        kept[many[order[place < _LEADERS]]] = True
+    return left[kept], right[kept]
 
 
 def _pairs_with_leaders(

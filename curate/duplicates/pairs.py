@@ -21,6 +21,7 @@ from curate.duplicates.guard import WipeOutGuard
 from curate.duplicates.near import agreements_in_turns, candidate_pairs
 from curate.duplicates.passages import PassagesConfig, RepeatedUnits
 from curate.duplicates.settings import EvidenceConfig, NearDuplicates
+from curate.duplicates.settling import nearest_pairs
 from curate.duplicates.shuffle import shuffled_pairs_of_bands
 from curate.duplicates.sketches import CorpusSketch, sketch_parts
 from curate.duplicates.survivors import SURVIVOR_POLICIES
@@ -121,7 +122,9 @@ def find_pairs(parts: Parts, config: DuplicatesConfig | None = None) -> pl.DataF
         `id_a`, `id_b` String (a is earlier in document order), `kind` "exact" or "near",
         `jaccard` Float64, `containment` Float64 (|A∩B| / min(|A|, |B|)), sorted by `id_a`,
         `id_b`. Exact classes are stars around their first document; near pairs are stored
-        between the first documents of two classes and hold for all their members.
+        between the first documents of two classes and hold for all their members. Of a document
+        the 32 nearest are stored; under `earliest` those with 16 of the earliest and 16 of the
+        most similar earlier documents at most. `settle` verifies others where they matter.
 
     Raises:
         InputError: An id occurs twice.
@@ -137,7 +140,9 @@ def find_pairs(parts: Parts, config: DuplicatesConfig | None = None) -> pl.DataF
     spill = config.near is not None and config.memory_mb is not None
     with TemporaryDirectory(prefix="curate-duplicates-") if spill else nullcontext() as name:
         pairs = _find_pairs(parts, config, Path(name) if name else None)
-    return pairs.sort("id_a", "id_b")
+    pairs = pairs.sort("id_a", "id_b")
+    limited = config.survivor != "earliest" and (config.near is None or config.near.verify)
+    return nearest_pairs(pairs) if limited else pairs
 
 
 def _find_pairs(parts: Parts, config: DuplicatesConfig, folder: Path | None) -> pl.DataFrame:

@@ -204,16 +204,30 @@ def _ranks(
     eligible: pl.DataFrame, priority: str, sources: Sequence[str], *, nodes: int
 ) -> NDArray[np.int64]:
     """Place of each document in the order of preference; _NOBODY where it cannot survive."""
+    rank = np.full(nodes, _NOBODY)
+    order = preference_order(eligible, priority, sources)
+    rank[: len(order)] = order.fill_null(_NOBODY).to_numpy()
+    return rank
+
+
+def preference_order(eligible: pl.DataFrame, priority: str, sources: Sequence[str]) -> pl.Series:
+    """Place of each document among those that can survive, the best first; null where it cannot.
+
+    >>> frame = pl.DataFrame({"eligible": [True, False, True], "text_chars": [5, 9, 7]})
+    >>> preference_order(frame, "longest", ()).to_list()
+    [1, None, 0]
+    """
     best_first = eligible.select(
         "eligible",
         control=pl.lit(pl.Series(~_is_native(eligible))),
         preference=preference(priority, sources),
         row=pl.int_range(pl.len()),
     ).filter("eligible")
-    order = best_first.sort("control", "preference", "row", nulls_last=True)["row"].to_numpy()
-    rank = np.full(nodes, _NOBODY)
-    rank[order] = np.arange(len(order))
-    return rank
+    order = best_first.sort("control", "preference", "row", nulls_last=True).select(
+        "row", place=pl.int_range(pl.len(), dtype=pl.Int64)
+    )
+    rows = eligible.select(row=pl.int_range(pl.len()))
+    return rows.join(order, on="row", how="left", maintain_order="left")["place"]
 
 
 def preference(priority: str, sources: Sequence[str]) -> pl.Expr:
