@@ -130,10 +130,11 @@ def carried_columns(config: RunConfig, judged: pl.DataFrame, decision: Decision)
     Raises:
         ConfigError: The audit names a group that no document has.
     """
-    for group in config.audit.groups:
-        if group not in judged.columns:
-            known = ", ".join(sorted(judged.columns))
-            raise ConfigError(f"audit.groups names {group!r}; the documents have: {known}")
+    for key, names in (("groups", config.audit.groups), ("scores", config.audit.scores)):
+        for name in names:
+            if name not in judged.columns:
+                known = ", ".join(sorted(judged.columns))
+                raise ConfigError(f"audit.{key} names {name!r}; the documents have: {known}")
     reads = [rule.signal for rule in decision.rules]
     select = config.quality.select
     scores = [
@@ -141,7 +142,8 @@ def carried_columns(config: RunConfig, judged: pl.DataFrame, decision: Decision)
     ]
     scores += [select.within] if select is not None and select.within in judged.columns else []
     strata = [name for name in config.audit.strata if name in judged.columns]
-    wanted = ["id", "source", "control", *config.audit.groups, *strata, *WEIGHTS, *reads, *scores]
+    scores = [*reads, *scores, *config.audit.scores]
+    wanted = ["id", "source", "control", *config.audit.groups, *strata, *WEIGHTS, *scores]
     verdict = ["failed", "kept", "cluster_id", "duplicate_of", "jaccard"]
     return list(dict.fromkeys([*wanted, *verdict]))
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from curate import duplicate_stages, stages
+from curate import audit_stages, duplicate_stages, stages
+from curate.audits import load_lexicon
 from curate.config import RunConfig, config_values, load_config, to_toml
 from curate.corpus import InputConfig, fingerprint, keys_named, write_bytes_atomically
 from curate.duplicates import index_state
@@ -82,6 +83,10 @@ def _further_sets(config: RunConfig) -> dict[str, InputConfig]:
     asked = config.decontamination
     further = asked.evaluation if asked else ()
     return {"decontamination.evaluation": InputConfig(path=further)} if further else {}
+
+
+def _lexicons(config: RunConfig) -> list[str]:
+    return [load_lexicon(name).sha256 for name in config.audit.lexicons]
 
 
 def _truth_file(config: RunConfig) -> dict[str, InputConfig]:
@@ -216,19 +221,20 @@ STAGES = (
         modules=("clean", "duplicates", "duplicate_stages", "text"),
     ),
     Stage(
+        name="audit",
+        work=audit_stages.audit_impact,
+        homes=("audit",),
+        after=("documents", "clean", "quality", "verdicts", "passages"),
+        sections=("seed", "audit"),
+        modules=("audits", "audit_stages", "quality", "scoring", "statistics"),
+        state=_lexicons,
+    ),
+    Stage(
         name="curated",
         work=stages.write_corpus,
         homes=("curated", "examples.parquet"),
-        after=("documents", "clean", "verdicts", "passages"),
-        modules=("clean", "corpus", "stages"),
-    ),
-    Stage(
-        name="audit",
-        work=stages.audit_impact,
-        homes=("audit",),
-        after=("documents", "clean", "quality", "verdicts"),
-        sections=("seed", "audit"),
-        modules=("audits", "quality", "scoring", "statistics"),
+        after=("documents", "clean", "verdicts", "passages", "audit"),
+        modules=("clean", "corpus", "stages", "audits"),
     ),
     Stage(
         name="measure",
@@ -296,11 +302,12 @@ def open_context(
     """Open (or make) the run folder of a config and write its resolved `config.toml`.
 
     Raises:
-        ConfigError: A rule set is not known; found here, before any work.
+        ConfigError: A rule set or a word list is not known; found here, before any work.
     """
     load_rules(
         replace(config.rules, sets=(*config.rules.sets, *config.rules.shown), add={}, override={})
     )
+    _lexicons(config)
     folder = RunFolder(Path(config.output.path))
     folder.root.mkdir(parents=True, exist_ok=True)
     write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
-from curate.audits import check_gate, impact
+from curate.audit_stages import audit_facts
+from curate.audits import check_gate
 from curate.clean import clean
 from curate.controls import plant
 from curate.corpus import (
@@ -24,6 +25,7 @@ from curate.corpus import (
     find_files,
     ingest,
     write_atomically,
+    write_croissant,
     write_curated,
 )
 from curate.duplicates import check_wipe_out
@@ -33,13 +35,11 @@ from curate.judgement import (
     decision_for,
     reconcile,
     rule_table,
-    steps_of,
     write_examples,
     write_judgement_tables,
 )
 from curate.report import write_report
 from curate.rules import extra_signals
-from curate.scoring import write_group_words
 from curate.shards import (
     Context,
     Facts,
@@ -191,38 +191,23 @@ def decide_verdicts(context: Context) -> Facts:
 
 
 def write_corpus(context: Context) -> Facts:
-    """Documents, edits, verdicts → `curated/`, and examples of what was removed."""
-    folder = context.folder
+    """Documents, edits, verdicts, audit → `curated/`, and examples of what was removed."""
+    folder, audited = context.folder, audit_facts(context)
     parts = native_parts(folder)
     result = write_curated(
         parts,
         [folder.file(f"verdicts/{part.name}") for part in parts],
         folder.file("curated"),
         cleaned=lambda part: cleaned(part, *all_edits(folder, part.name)),
-        card={"Rules": rule_table(folder)},
+        card={
+            "Rules": rule_table(folder),
+            "Bias audit": audited["rai:dataBiases"],
+            "Limits of the audit": audited["rai:dataLimitations"],
+        },
     )
+    write_croissant(folder.file("curated"), result.parts, audited)
     write_examples(context)
     return {"kept": result.kept, "removed": result.removed}
-
-
-def audit_impact(context: Context) -> Facts:
-    """`verdicts/` → `audit/`: whom steps hit, and by which words; the last stage checks gates."""
-    config = context.config.audit
-    verdicts = context.folder.table("verdicts").filter(pl.col("control").is_null())
-    steps = steps_of(context)
-    write_group_words(context)
-    if not steps:
-        return {"rows": 0, "flags": 0}  # nothing removes anything
-    table = impact(
-        verdicts,
-        steps=steps,
-        group=list(config.groups),
-        tokens="words",
-        cluster="source",
-        strata=[name for name in config.strata if name in verdicts.columns],
-    )
-    write_atomically(table, context.folder.file("audit/impact.parquet"))
-    return {"rows": table.height, "flags": table.filter(pl.col("state") == "flag").height}
 
 
 def report(context: Context) -> Facts:
@@ -235,8 +220,9 @@ def report(context: Context) -> Facts:
             f"{kept:.2%} of the native documents were kept; "
             f"output.min_yield demands {context.config.output.min_yield:.2%}"
         )
-    if context.config.audit.gate is not None and steps_of(context):
-        check_gate(context.folder.read("audit/impact.parquet"), context.config.audit.gate)
+    audited = context.folder.file("audit/impact.parquet")
+    if context.config.audit.gate is not None and audited.exists():
+        check_gate(pl.read_parquet(audited), context.config.audit.gate)
     if context.config.duplicates.guard is not None:
         # That a batch repeats what is known already is no accident.
         again = pl.col("failed").list.contains("duplicates.index")

@@ -21,13 +21,23 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+import polars as pl
+from prefect import State, Task, flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
 
+from curate.audits import forbidden_rows
 from curate.config import load_config, parse_assignment, to_toml
+from curate.errors import CurateError, GateError
 from curate.pipeline import STAGES, describe, open_context, run_stage
 from curate.report import markdown
+from curate.shards import Context
+
+
+def worth_a_retry(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Not where the library itself says what is wrong: the same input fails the same way."""
+    return not isinstance(state.result(raise_on_failure=False), CurateError)
 
 
 @task(
@@ -35,6 +45,7 @@ from curate.report import markdown
     task_run_name="{stage}",
     retries=1,
     retry_delay_seconds=10,
+    retry_condition_fn=worth_a_retry,
     cache_policy=NO_CACHE,
 )
 def run_one_stage(stage: str, config: str) -> str:
@@ -42,10 +53,26 @@ def run_one_stage(stage: str, config: str) -> str:
     import tomllib
 
     context = open_context(load_config(tomllib.loads(config)))
-    ran = run_stage(stage, context)
+    try:
+        ran = run_stage(stage, context)
+    except GateError as error:
+        publish_gate(context, error)
+        raise
     summary = describe(stage, context, ran=ran)
     create_markdown_artifact(key=f"curate-{stage}", markdown=summary, description=stage)
     return summary
+
+
+def publish_gate(context: Context, error: GateError) -> None:
+    """The rows that the audit's gate forbids as a table, with what the gate said."""
+    gate = context.config.audit.gate
+    path = context.folder.file("audit/impact.parquet")
+    rows = forbidden_rows(pl.read_parquet(path), gate) if gate and path.exists() else None
+    create_table_artifact(
+        key="curate-audit-gate",
+        table=[] if rows is None else rows.to_dicts(),
+        description=str(error),
+    )
 
 
 @flow(name="curation", flow_run_name="{config}")

@@ -195,7 +195,8 @@ def edited(rng, *, a, b, n=1000):
 def test_steps_that_edit_are_audited_by_the_share_of_text_they_take():
     frame = edited(np.random.default_rng(1), a=0.3, b=0.1)
     losses = Losses(columns={"mask": "mask"}, weight="bytes")
-    table = impact(frame, steps=STEP, group="source", tokens="words", losses=losses)
+    call = {"steps": STEP, "group": "source", "tokens": "words", "strata": ("words",)}
+    table = impact(frame, losses=losses, **call)
     rows = table.filter(step="mask", group="a", population="marginal")
     documents, tokens = (rows.row(by_predicate=pl.col("weight") == w, named=True) for w in W)
     own = frame.filter(source="a")
@@ -209,7 +210,7 @@ def test_steps_that_edit_are_audited_by_the_share_of_text_they_take():
     assert documents["state"] == "flag"
     assert documents["adjusted_removal_ratio"] is None
     later = table.filter(step="s").drop("q")
-    alone = impact(frame, steps=STEP, group="source", tokens="words").drop("q")
+    alone = impact(frame, **call).drop("q")
     assert later.equals(alone)  # nothing has left when the rules begin
 
 

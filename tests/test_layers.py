@@ -23,6 +23,7 @@ LAYERS = [
     ("shards",),
     ("judgement",),
     ("measure", "scoring"),
+    ("audit_stages",),
     ("stages", "duplicate_stages", "run_quality"),
     ("pipeline",),
     ("ledger",),

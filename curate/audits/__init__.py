@@ -16,11 +16,21 @@ from curate.audits.amplification import (
 from curate.audits.association import association, distinctive_words, log_odds_z, npmi
 from curate.audits.counterfactual import SwapDesign, SwapTest, swap_test
 from curate.audits.difference import audit_difference
-from curate.audits.gate import STRATA, Audit, AuditConfig, Gate, audit, check_gate, explained
+from curate.audits.gate import (
+    STRATA,
+    Audit,
+    AuditConfig,
+    Gate,
+    audit,
+    check_gate,
+    explained,
+    forbidden_rows,
+)
 from curate.audits.impact import Losses, impact
 from curate.audits.lexicons import Entry, Lexicon, add_lexicon_groups, load_lexicon
 from curate.audits.remedies import reweigh, reweigh_alike
 from curate.audits.representation import Representation, representation
+from curate.audits.scores import group_scores
 from curate.audits.statements import responsible_ai_fields, tidy
 from curate.audits.swaps import Swaps, load_swaps, swap
 from curate.audits.topics import add_topics
@@ -51,7 +61,9 @@ __all__ = [
     "directional_amplification",
     "distinctive_words",
     "explained",
+    "forbidden_rows",
     "group_metrics",
+    "group_scores",
     "impact",
     "load_lexicon",
     "load_swaps",

@@ -141,6 +141,8 @@ def _dispersions(
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = squares - 2 * rates * products + rates**2 * weights
         found = spread / (rates * (1 - rates) * weights)
+    # A side without any loss has no spread to tell; the other side's stands in.
+    found = np.where(np.isfinite(found), found, found[::-1])
     return np.clip(np.where(np.isfinite(found), found, 1.0), 1e-9, 1.0)
 
 

@@ -52,11 +52,40 @@ class AuditConfig:
         gate: Harm that makes the run fail; `None` only reports.
         strata: Columns that may explain a difference; those that the documents lack are left
             out, and a group column is never its own stratum.
+        lexicons: Word lists whose groups are looked for in the original texts: packaged names
+            (`identity`, `dialect`) or TOML files.
+        topics: Number of topics to look for; 0 = none.
+        scores: Numeric columns of the verdicts (signals, `quality`, carried columns) whose means
+            are compared between groups, raw and curated.
     """
 
     groups: tuple[str, ...] = ("source",)
+    lexicons: tuple[str, ...] = ()
+    topics: int = 0
+    scores: tuple[str, ...] = ()
     strata: tuple[str, ...] = STRATA
     gate: Gate | None = None
+
+
+def forbidden_rows(table: pl.DataFrame, gate: Gate) -> pl.DataFrame:
+    """The tested rows that meet all three conditions of a gate, in the columns people read.
+
+    >>> table = pl.DataFrame({"q": [0.001, None], "removal_ratio": [3.0, 9.0],
+    ...                       "excess_removal": [0.1, 0.5], "group": ["a", "b"]})
+    >>> forbidden_rows(table, Gate())["group"].to_list()
+    ['a']
+    """
+    harmed = _harmed(table, gate)
+    return harmed.select([c for c in (*_SHOWN, "removed", "state") if c in harmed.columns])
+
+
+def _harmed(table: pl.DataFrame, gate: Gate) -> pl.DataFrame:
+    return table.filter(
+        pl.col("q").is_not_null()
+        & (pl.col("q") < gate.q)
+        & (pl.col("removal_ratio") >= gate.removal_ratio)
+        & (pl.col("excess_removal") >= gate.excess_removal)
+    )
 
 
 def check_gate(table: pl.DataFrame, gate: Gate) -> None:
@@ -80,11 +109,7 @@ def check_gate(table: pl.DataFrame, gate: Gate) -> None:
       a: source = 'forum' loses 15.0 % against 1.0 % of the rest (ratio 15.00, q = ...)
     """
     tested = table.filter(pl.col("q").is_not_null())
-    harmed = tested.filter(
-        (pl.col("q") < gate.q)
-        & (pl.col("removal_ratio") >= gate.removal_ratio)
-        & (pl.col("excess_removal") >= gate.excess_removal)
-    )
+    harmed = _harmed(tested, gate)
     if harmed.is_empty():
         return
     lines = [

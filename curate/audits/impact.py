@@ -262,7 +262,7 @@ def _with_adjusted(
     cluster: NDArray[np.int64],
 ) -> pl.DataFrame:
     """Adjusted ratios beside the crude ones of marginal rows weighted by documents."""
-    if not variables.width:
+    if not variables.width or not failed:
         empty = [pl.lit(None, dtype).alias(name) for name, dtype in SCHEMA.items()]
         return crude.with_columns(empty)
     alone = layout.clusters == layout.group.size
@@ -274,7 +274,7 @@ def _with_adjusted(
         cluster=None if alone else cluster,
     )
     keys = ["step", "population", "weight", "group_column", "group"]
-    tested = crude.filter(_TESTED).select(keys)
+    tested = crude.filter(_TESTED, pl.col("step").is_in(list(failed))).select(keys)
     return crude.join(tested.hstack(rows), on=keys, how="left", maintain_order="left")
 
 

@@ -1,5 +1,6 @@
 """Documents in and out: schema, readers, quarantine, fingerprints, the curated folder."""
 
+from curate.corpus.croissant import write_croissant
 from curate.corpus.curated import CuratedResult, write_curated
 from curate.corpus.decontamination import DecontaminationConfig, decontaminate
 from curate.corpus.fingerprints import fingerprint
@@ -50,5 +51,6 @@ __all__ = [
     "scan_corpus",
     "write_atomically",
     "write_bytes_atomically",
+    "write_croissant",
     "write_curated",
 ]

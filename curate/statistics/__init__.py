@@ -18,8 +18,10 @@ from curate.statistics.clustered import (
     RateComparison,
     Share,
     adjust_for_design,
+    cluster_influence,
     clustered_share,
     compare_rates,
+    difference_of_means,
 )
 from curate.statistics.corrections import benjamini_hochberg, holm, holm_levels
 from curate.statistics.grouped import blocks, jackknife, jackknife_interval
@@ -73,10 +75,12 @@ __all__ = [
     "binomial_band",
     "blocks",
     "breslow_day",
+    "cluster_influence",
     "clustered_ratio",
     "clustered_share",
     "common_odds",
     "compare_rates",
+    "difference_of_means",
     "equivalence_p",
     "half_corrected_ratio",
     "heterogeneity_p",

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from curate.statistics.intervals import Floats, floats, t_quantile
+from curate.statistics.intervals import (
+    Estimate,
+    Floats,
+    floats,
+    satterthwaite,
+    t_estimate,
+    t_quantile,
+)
 from curate.statistics.ratios import half_corrected_ratio, score_ratio_bounds
 
 
@@ -151,3 +158,53 @@ def _satterthwaite_rows(parts: Floats, dfs: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         df = parts.sum(0) ** 2 / (parts**2 / dfs).sum(0)
     return np.where((dfs > 0).all(0), np.where(parts.sum(0) > 0, df, np.inf), 0.0)
+
+
+def cluster_influence(sums: ArrayLike, sizes: ArrayLike) -> Floats:
+    """How far each cluster, left out, moves a mean: (y − m n) / (N − n), one number a cluster.
+
+    >>> cluster_influence([1.0, 0.0, 2.0], [10.0, 10.0, 10.0]).round(3).tolist()
+    [0.0, -0.05, 0.05]
+    """
+    y, n = floats(sums), floats(sizes)
+    total = n.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = (y - y.sum() / total * n) / (total - n)
+    return np.where(n > 0, moved, 0.0)
+
+
+def difference_of_means(
+    difference: float,
+    own: Floats,
+    rest: Floats,
+    clusters: tuple[int, int],
+    *,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Interval of a difference of two means from the influences of clusters on each.
+
+    Clusters that hold documents of both sides count once: their parts cancel where they move both
+    means alike. t with Satterthwaite's degrees of freedom of the two sides.
+
+    Args:
+        difference: The estimate.
+        own: Influence of every cluster on the one mean, 0 where it has no part in it.
+        rest: The same for the other mean.
+        clusters: How many clusters each mean has documents of; below two nothing is known.
+        confidence: Of the interval.
+
+    >>> one, two = np.array([0.1, -0.1, 0.0, 0.0]), np.array([0.0, 0.0, 0.2, -0.2])
+    >>> found = difference_of_means(1.0, one, two, (2, 2))
+    >>> round(found.standard_error, 3), round(found.degrees_of_freedom, 2)
+    (0.224, 1.47)
+    """
+    if min(clusters) < 2 or not np.isfinite(difference):
+        return t_estimate(difference, float("nan"), 0.0, confidence)
+    shrink = [(g - 1) / g for g in clusters]
+    parts = [s * float((z**2).sum()) for s, z in zip(shrink, (own, rest), strict=True)]
+    _, df = satterthwaite(parts, [g - 1.0 for g in clusters])
+    both = (own != 0) & (rest != 0)
+    together = float(np.sqrt(shrink[0] * shrink[1]) * 2 * (own * rest)[both].sum())
+    df = min(df, float(((own != 0) | (rest != 0)).sum()) - 1)
+    error = float(np.sqrt(max(sum(parts) - together, 0.0)))
+    return t_estimate(difference, error, max(df, 1.0), confidence)

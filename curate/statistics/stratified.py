@@ -175,10 +175,11 @@ def common_odds(strata: Strata, ratio: Floats) -> CommonOdds:
 def _expected_hits(strata: Strata, ratio: Floats) -> Floats:
     """Hits of the group that its margins and the odds ratio predict: a root of a quadratic."""
     own, hits = strata.hit + strata.missed, strata.hit + strata.hit_rest
-    a = 1 - ratio
-    b = strata.n - own - hits + ratio * (own + hits)
-    c = -ratio * own * hits
+    # A ratio of infinity predicts nothing (NaN): its strata are left out.
     with np.errstate(divide="ignore", invalid="ignore"):
+        a = 1 - ratio
+        b = strata.n - own - hits + ratio * (own + hits)
+        c = -ratio * own * hits
         root = np.sqrt(np.maximum(b * b - 4 * a * c, 0.0))
         return np.asarray(-2 * c / (b + root))
 

@@ -1,0 +1,150 @@
+"""The audit in a whole run: groups in texts, steps that edit, gate, card, flow."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import prose, vocabulary
+
+import curate
+from curate.config import load_config, to_toml
+from curate.errors import ConfigError, GateError
+from curate.runs import open_run
+
+ROOT = Path(__file__).parents[1]
+
+
+def spoken(rng, n=900):
+    """Forum posts, a third of them on Muslims; a word filter hits those and nobody else."""
+    words = vocabulary(rng, 400)
+    named = rng.random(n) < 1 / 3
+    texts = [
+        prose(rng, words, 60) + (" The Muslim families agreed." if own else "") for own in named
+    ]
+    rude = rng.random(n) < np.where(named, 0.3, 0.03)
+    long = rng.random(n)
+    mails = [" Write to ann.smith@site.org." if own else "" for own in named & (long < 0.5)]
+    return pl.DataFrame(
+        {
+            "id": [f"d{i:04d}" for i in range(n)],
+            "text": [a + b for a, b in zip(texts, mails, strict=True)],
+            "source": [f"site-{i % 5}" for i in range(n)],
+            "rude": rude.astype(float),
+            "noise": long,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """A run whose word filter hits an identity, with a gate."""
+    folder = tmp_path_factory.mktemp("biased")
+    spoken(np.random.default_rng(8)).write_parquet(folder / "raw.parquet")
+    return {
+        "input": {"path": str(folder / "raw.parquet")},
+        "clean": {"steps": ["mask_pii"]},
+        "rules": {"add": {"rude": {"signal": "rude", "max": 0.5}}},
+        "controls": {"share": 0.0},
+        "duplicates": {"near": False, "exact": False},
+        "audit": {"lexicons": ["identity"], "scores": ["noise"], "gate": {}},
+        "output": {"path": str(folder / "run")},
+    }
+
+
+@pytest.fixture(scope="module")
+def stopped(config):
+    """What the gate said, and the folder of the run that it stopped."""
+    with pytest.raises(GateError) as error:
+        curate.run(config)
+    return error.value, open_run(config["output"]["path"])
+
+
+def test_the_gate_stops_a_run_that_filters_an_identity(stopped):
+    error, run = stopped
+    table = run.folder.read("audit/impact.parquet")
+    strong = table.filter((pl.col("q") < 0.01) & (pl.col("state") == "flag"))
+
+    assert "own: religion: Muslims = 'named' loses" in str(error)
+    assert error.exit_code == 1
+    assert strong.select("step", "group_column", "group").rows() == [
+        ("own", "religion: Muslims", "named")
+    ]
+
+
+def test_the_audit_of_a_run_sees_what_cleaning_takes_and_what_scores_do(stopped):
+    folder = stopped[1].folder
+    mask = folder.read("audit/impact.parquet").filter(
+        step="mask_pii", group="named", group_column="religion: Muslims", population="marginal"
+    )
+    scores = folder.read("audit/scores.parquet")
+
+    assert mask.filter(weight="documents")["q"].item() < 1e-6
+    assert mask.filter(weight="documents")["excess_removal"].item() > 0
+    assert set(scores["score"]) == {"noise"}
+    assert set(scores["corpus"]) == {"raw", "curated", "change"}
+
+
+def test_the_card_and_croissant_say_what_the_audit_found(stopped):
+    home = Path(stopped[1].curated)
+    described = json.loads((home / "croissant.json").read_text("utf-8"))
+    card = (home / "README.md").read_text("utf-8")
+
+    assert "own removes" in described["rai:dataBiases"]
+    assert "religion: Muslims = 'named'" in described["rai:dataBiases"]
+    assert "curate-identity-en-1" in described["rai:dataLimitations"]
+    assert described["rai:dataBiases"] in card
+    assert {f["name"] for f in described["recordSet"][0]["field"]} >= {"id", "text", "source"}
+    assert len(described["distribution"][0]["sha256"]) == 64
+
+
+def test_an_unknown_word_list_ends_a_run_before_any_work(config, tmp_path):
+    changes = {"audit": {"lexicons": ["identty"]}, "output": {"path": str(tmp_path / "run")}}
+
+    with pytest.raises(ConfigError, match="did you mean 'identity'"):
+        curate.run(config | changes)
+    assert not (tmp_path / "run").exists()
+
+
+ASK = """
+import json, sys
+from prefect.artifacts import Artifact
+from prefect.testing.utilities import prefect_test_harness
+from flows.curation import curation
+
+with prefect_test_harness(server_startup_timeout=120):
+    state = curation(sys.argv[1], return_state=True)
+    found = Artifact.get("curate-audit-gate")
+    print(json.dumps([state.type.value, state.message, found.type, found.data, found.description]))
+"""
+
+
+@pytest.mark.flow
+@pytest.mark.slow
+def test_the_gate_fails_the_flow_and_leaves_its_table_as_an_artifact(config, tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(to_toml(load_config(config, overrides={"output.path": str(tmp_path / "run")})))
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, str(path)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path / "prefect")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    state, message, kind, data, description = json.loads(done.stdout.splitlines()[-1])
+    rows = json.loads(data) if isinstance(data, str) else data
+
+    assert state == "FAILED"
+    assert "religion: Muslims" in message
+    assert kind == "table"
+    assert [(row["step"], row["group"]) for row in rows] == [("own", "named")]
+    assert rows[0]["q"] < 0.01
+    assert "bias gate" in description
+    assert (tmp_path / "run" / "report.html").exists()
+    assert "Retry" not in done.stderr  # the same verdicts would fail the same gate
