@@ -6,6 +6,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from curate.errors import ConfigError, IntegrityError
 from curate.quality import (
@@ -14,8 +15,11 @@ from curate.quality import (
     evaluate_scores,
     fit_quality,
     load_quality,
+    training_documents,
 )
 from curate.quality._calibration import fit_calibration
+from curate.quality._features import counted
+from curate.quality._fitting import fit_linear
 from curate.quality._folds import make_folds
 from curate.statistics import auc_interval, binomial_band
 
@@ -351,3 +355,83 @@ def test_too_few_documents_are_named():
 def test_a_frame_without_text_is_named(model):
     with pytest.raises(ConfigError, match="no column 'text'"):
         model.score(pl.DataFrame({"txt": ["a"]}))
+
+
+# ── whole sources, near copies ───────────────────────────────────────────────────────────────
+
+
+def test_near_copies_of_the_reference_are_no_background_and_share_its_fold():
+    """A reference that is part of the corpus lends its clusters."""
+    reference = side(PLAIN, 60, seed=9, name="ref")
+    copies = reference.head(20).with_columns(
+        id=pl.col("id") + "copy", text=pl.col("text") + pl.lit(" usual1"), source=pl.lit("mirror")
+    )
+    own = side(NOISY, 60, seed=10, name="bg")
+    clusters = [f"c{i}" for i in range(20)]
+    corpus = pl.concat([reference.head(20), copies, own]).with_columns(
+        cluster_id=pl.Series(clusters + clusters + [None] * 60)
+    )
+    found = fit_quality(reference, corpus, config=SMALL)
+    frame = training_documents(reference, corpus, SMALL, seed=17)
+
+    assert found.evaluate()["documents"] == {"reference": 60, "background": 60}
+    assert set(found.out_of_fold["source"]) & {"mirror"} == set()
+    assert frame.filter("label")["cluster_id"].drop_nulls().to_list() == clusters
+
+
+def test_held_out_sources_are_never_split_and_the_plain_figure_may_be():
+    """Words of the source tell the side; quality has none: the strict figure must say so.
+
+    Half of each side comes from one source, which ordinary folds split.
+    """
+    rng = np.random.default_rng(21)
+
+    def one_side(name):
+        rows = []
+        for source in range(6):
+            for i in range(60 if source == 0 else 12):
+                words = [*rng.choice(COMMON, 20), *[f"{name}{source}"] * 5]
+                rows.append((f"{name}/{source}/{i}:1", " ".join(words), f"{name}{source}"))
+        return pl.DataFrame(rows, schema=["id", "text", "source"], orient="row")
+
+    config = QualityConfig(bits=12, folds=3)
+    found = fit_quality(one_side("r"), one_side("b"), config=config).evaluate()
+
+    assert found["held_out_sources"]["sources"] == {"reference": 6, "background": 6}
+    assert found["train_test"]["estimate"] > 0.99
+    assert found["held_out_sources"]["low"] < 0.5
+    assert found["held_out_sources"]["estimate"] < found["auc"]["estimate"] < 0.9
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("a text", "texts are a str; give a frame"),
+        ({"text": ["a"]}, "texts are a dict; give a frame"),
+        (b"a", "texts are a bytes"),
+        (7, "texts are a int"),
+        (["a", 7], "item 1 is a int, no text"),
+        (pl.Series([1, 2]), "texts are Int64"),
+        (pl.DataFrame({"text": [1]}), "texts are Int64"),
+    ],
+    ids=["str", "dict", "bytes", "int", "item", "series", "frame"],
+)
+def test_what_is_no_sequence_of_texts_is_named(model, texts, message):
+    with pytest.raises(ConfigError, match=message):
+        model.score(texts)
+    with pytest.raises(ConfigError, match=message):
+        fit_quality(texts, sentences(NOISY, 40, seed=1), config=SMALL)
+
+
+@pytest.mark.parametrize("rows", [30, 200])
+def test_columns_of_one_document_are_rotated_not_approximated(rows):
+    """The narrowed regression has the weights of the whole one."""
+    texts = pl.Series(sentences(PLAIN + NOISY, rows, seed=22, length=12))
+    own = pl.Series([f"{t} alone{i} other{i}" for i, t in enumerate(texts)])
+    label = np.arange(rows) % 3 == 0
+    features = counted(own, 14)
+    weights, intercept = fit_linear(features, label)
+    whole = LogisticRegression(C=10.0, class_weight="balanced", max_iter=500).fit(features, label)
+
+    assert np.abs(weights - whole.coef_[0]).max() < 1e-3 * np.abs(weights).max()
+    assert intercept == pytest.approx(whole.intercept_[0], abs=1e-3)

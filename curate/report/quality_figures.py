@@ -232,8 +232,8 @@ def terms_figure(terms: pl.DataFrame) -> Figure:
     ]
     caption = (
         f"n = {count(terms.height)} terms: the ten highest and ten lowest weights among those of "
-        "a sample that five documents hold. Terms are hashed to buckets: (+n) counts the other terms of the sample "
-        "that share a weight. Weights, no intervals."
+        "a sample that five documents hold. Terms are hashed to buckets: (+n) counts the other "
+        "terms of the sample that share a weight. Weights, no intervals."
     )
     return Figure(
         title=title,
