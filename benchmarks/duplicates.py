@@ -28,6 +28,8 @@ PEERS = {
     "datasketch": ["datasketch==2.0.0", "xxhash"],
     "datatrove": ["datatrove[io,processing]==0.10.1", "spacy"],
 }
+OTHERS = {"dolma": ["dolma==1.2.1"]}  # not about near-duplicates: see benchmarks.passages
+INSTALL_SECONDS = 300
 # datatrove needs half a minute for 20 MB: on `mixed` it gets every fifth document, and the
 # ratio is taken against our own run on the same documents.
 ROUNDS = {"planted_dups": 3, "mixed": 2, "mixed, every 5th": 1}
@@ -47,12 +49,15 @@ def environment(tool: str, folder: Path) -> str | None:
         return ready
     python = folder / tool / "bin/python"
     subprocess.run([sys.executable, "-m", "venv", str(folder / tool)], check=True)
-    wanted = [*PEERS[tool], "numpy", "polars"]
-    install = subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", *wanted], capture_output=True, check=False
-    )
-    if install.returncode:
-        print(f"{tool} could not be installed: {install.stderr.decode()[-300:]}")
+    wanted = OTHERS.get(tool) or [*PEERS[tool], "numpy", "polars"]
+    command = [str(python), "-m", "pip", "install", "--quiet", *wanted]
+    try:
+        subprocess.run(command, capture_output=True, check=True, timeout=INSTALL_SECONDS)
+    except subprocess.CalledProcessError as error:
+        print(f"{tool} could not be installed: {error.stderr.decode()[-300:]}")
+        return None
+    except subprocess.TimeoutExpired:
+        print(f"{tool} was not installed within {INSTALL_SECONDS} s")
         return None
     return str(python)
 
@@ -111,6 +116,7 @@ def score(result: dict) -> str:
 def measure(pythons: dict[str, str], folder: Path) -> tuple[list[str], list[str]]:
     """Rows of the table of speeds, and of the table of ratios."""
     rows, ratios = [], []
+    run_once(pythons["curate"], "curate", CORPORA / FILES["planted_dups"], folder)  # compiles
     for name, file, size in files(folder):
         results: dict[str, list[dict]] = {tool: [] for tool in tools_for(name, pythons)}
         for _ in range(ROUNDS[name]):
@@ -172,6 +178,8 @@ def save_section(heading: str, text: str) -> None:
     end = f"<!-- end: {heading.strip('# ')} -->"
     if heading in old:
         before, _, rest = old.partition(heading)
+        if end not in rest:
+            raise SystemExit(f"{path} has a section {heading!r} without its end; nothing was saved")
         old = before.rstrip() + "\n" + rest.partition(end)[2]
     path.write_text(f"{old.rstrip()}\n\n{heading}\n\n{text.rstrip()}\n\n{end}\n", "utf-8")
 

@@ -130,8 +130,14 @@ def curate(file: str, folder: Path) -> dict[str, object]:
     frame = pl.read_parquet(file, columns=["id", "text"]).cast({"id": pl.String})
     near = NearDuplicates(preset=PRESET)
     config = DuplicatesConfig(near=near)
-    small = frame.head(40).vstack(frame.head(2).with_columns(id="x" + pl.col("id")))
-    find_pairs(lambda: [small], config)  # loads the compiled code
+    copies = [
+        frame.head(9).with_columns(id=mark + pl.col("id"), text=pl.col("text") + tail)
+        for mark, tail in (("x", ""), ("y", " and one more"), ("z", " or two"))
+    ]
+    small = pl.concat([frame.head(40), *copies])  # loads all of the compiled code
+    folder.mkdir(parents=True, exist_ok=True)
+    small.write_parquet(folder / "small.parquet")
+    whole_job(str(folder / "small.parquet"), folder, config)
     start = process_time()
     sketch(frame["text"], permutations=near.permutations)
     signed = process_time()
