@@ -98,9 +98,12 @@ class DuplicatesConfig:
             raise ConfigError(unknown_name("survivor policy", self.survivor, SURVIVOR_POLICIES))
         if self.memory_mb is not None and self.memory_mb < 1:
             raise ConfigError(f"memory_mb = {self.memory_mb!r}; allowed: 1 or more, or nothing")
-        if "index" in self.kinds and self.near is None:
-            raise ConfigError("duplicates.against and duplicates.index need duplicates.near")
-        contained = self.near is not None and self.near.containment is not None
+        near = self.near
+        if "index" in self.kinds and (near is None or near.containment or not near.verify):
+            raise ConfigError(
+                "duplicates.against and duplicates.index need duplicates.near, verified by Jaccard"
+            )
+        contained = near is not None and near.containment is not None
         if contained and self.survivor != "longest":
             raise ConfigError(
                 f"near.containment needs survivor = 'longest'; with {self.survivor!r} the larger "
