@@ -4,14 +4,17 @@ One million documents × twelve steps × fifty groups, marginal and cumulative, 
 by tokens, with adjusted ratios. No peer audits steps, so there is none to compare with.
 """
 
+import os
 import resource
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from benchmarks.results import write_section
 from curate.audits import impact, weat
 
 N, STEPS, GROUPS = 1_000_000, 12, 50
@@ -31,34 +34,53 @@ def write_verdicts(path, *, n=N, seed=0):
     ).write_parquet(path)
 
 
-def main():
+def time_of(work):
+    """CPU and wall seconds of a call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def audit_rows():
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "verdicts.parquet"
-        write_verdicts(Path(folder) / "small.parquet", n=20_000)
+        path, warm = Path(folder) / "verdicts.parquet", Path(folder) / "small.parquet"
+        write_verdicts(warm, n=20_000)
         write_verdicts(path)
         steps = {f"s{i}": [f"s{i}.rule"] for i in range(STEPS)}
         call = {"steps": steps, "tokens": "words", "cluster": "source"}
         strata = ("words", "source", "language")
-        small = pl.scan_parquet(Path(folder) / "small.parquet")
-        impact(small, group="source", strata=strata, **call)  # compiles
-        print("| audit of 1 M documents × 12 steps × 50 groups | CPU s | wall s |")
-        print("|---|---|---|")
+        impact(pl.scan_parquet(warm), group="source", strata=strata, **call)  # compiles
         for group, errors in (("source", "duplicate clusters"), ("language", "sources")):
             for adjusted in ((), strata):
-                cpu, wall = time.process_time(), time.perf_counter()
-                impact(pl.scan_parquet(path), group=group, strata=adjusted, **call)
-                took = time.process_time() - cpu, time.perf_counter() - wall
+                verdicts = pl.scan_parquet(path)
+                work = partial(impact, verdicts, group=group, strata=adjusted, **call)
                 kind = "crude and adjusted" if adjusted else "crude"
-                print(f"| by {group}, errors by {errors}, {kind} | {took[0]:.1f} | {took[1]:.1f} |")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"| peak memory of the process, writing the verdicts included | {peak:.2f} GB | |")
+                yield f"by {group}, errors by {errors}, {kind}", *time_of(work)
+
+
+def exact_weat():
     rng = np.random.default_rng(1)
     sets = [rng.normal(size=(8, 300)) for _ in range(4)]
-    weat(sets[0], sets[1], (sets[2], sets[3]))
-    cpu, wall = time.process_time(), time.perf_counter()
-    tried = weat(sets[0], sets[1], (sets[2], sets[3])).partitions
-    took = time.process_time() - cpu, time.perf_counter() - wall
-    print(f"| exact WEAT, {tried:,} partitions | {took[0]:.3f} | {took[1]:.3f} |")
+    work = partial(weat, sets[0], sets[1], (sets[2], sets[3]))
+    return f"exact WEAT, {work().partitions:,} partitions", *time_of(work)
+
+
+def main():
+    rows = [f"| {name} | {cpu:.1f} | {wall:.1f} |" for name, cpu, wall in audit_rows()]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    name, cpu, wall = exact_weat()
+    text = [
+        f"`python -m benchmarks.audits` on {os.cpu_count()} cores; 1-minute load at the end"
+        f" {os.getloadavg()[0]:.1f}. Marginal and cumulative, by documents and by tokens.",
+        "",
+        f"| audit of 1 M documents × {STEPS} steps × {GROUPS} groups | CPU s | wall s |",
+        "|---|---|---|",
+        *rows,
+        f"| peak memory of the process, writing the verdicts included | {peak:.2f} GB | |",
+        f"| {name} | {cpu:.3f} | {wall:.3f} |",
+    ]
+    print("\n".join(text))
+    write_section("Audits", "\n".join(text))
 
 
 if __name__ == "__main__":

@@ -68,6 +68,14 @@ def audit(
     groups: Annotated[
         list[str] | None, typer.Option("--groups", help="Columns to audit in a file.")
     ] = None,
+    lexicons: Annotated[
+        list[str] | None,
+        typer.Option("--lexicons", help="Word lists that find groups in a file's texts."),
+    ] = None,
+    scores: Annotated[
+        list[str] | None, typer.Option("--scores", help="Numbers to compare between groups.")
+    ] = None,
+    topics: Annotated[int, typer.Option("--topics", help="Topics to look for; 0 = none.")] = 0,
     input: Input = None,
     output: Output = None,
     set: Assignments = None,
@@ -79,12 +87,20 @@ def audit(
         return
     from curate.file_audit import FileAudit, audit_file
 
-    found = audit_file(what, FileAudit(groups=tuple(groups or ["source"])))
+    config = FileAudit(
+        groups=tuple(groups or ["source"]),
+        lexicons=tuple(lexicons or ()),
+        scores=tuple(scores or ()),
+        topics=topics,
+    )
+    found = audit_file(what, config)
     print(found.sentence)
-    if not found.flagged.is_empty():
-        columns = ["step", "group", "n", "removal_ratio", "adjusted_removal_ratio", "q"]
-        with pl.Config(tbl_rows=-1, tbl_width_chars=100, tbl_hide_dataframe_shape=True):
-            print(found.flagged.select([c for c in columns if c in found.flagged.columns]))
+    columns = ["step", "group_column", "group", "n", "removal_ratio", "adjusted_removal_ratio", "q"]
+    tables = [found.flagged.select(columns)] + ([] if found.scores is None else [found.scores])
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=120, tbl_hide_dataframe_shape=True):
+        for table in tables:
+            if not table.is_empty():
+                print(table)
 
 
 @app.command()

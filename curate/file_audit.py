@@ -24,6 +24,7 @@ class FileAudit:
         rules: Rule sets that judge a file without verdicts.
         lexicons: Word lists whose groups are audited as well: packaged names or TOML files.
         topics: Number of topics to look for and audit; 0 = none.
+        scores: Numeric columns whose means are compared between groups, raw and curated.
         cluster: Column within which documents are alike.
         strata: Columns that may explain a difference.
         text: Column with the text.
@@ -33,6 +34,7 @@ class FileAudit:
     rules: tuple[str, ...] = ("gopher_quality", "gopher_repetition")
     lexicons: tuple[str, ...] = ()
     topics: int = 0
+    scores: tuple[str, ...] = ()
     cluster: str | None = "source"
     strata: tuple[str, ...] = STRATA
     text: str = "text"
@@ -73,7 +75,14 @@ def audit_file(path: str | Path | Sequence[str | Path], config: FileAudit | None
         frame = add_topics(frame, topics=config.topics) if config.topics else frame
         groups += [name for name in frame.columns if name not in before]
     tokens = "words" if "words" in frame.columns else None
-    return audit(frame, groups=groups, tokens=tokens, cluster=config.cluster, strata=config.strata)
+    return audit(
+        frame,
+        groups=groups,
+        tokens=tokens,
+        cluster=config.cluster,
+        strata=config.strata,
+        scores=config.scores,
+    )
 
 
 def _judged(path: str | Path | Sequence[str | Path], config: FileAudit) -> pl.DataFrame:

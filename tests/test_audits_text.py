@@ -26,6 +26,7 @@ from curate.audits import (
     npmi,
     resampled_weat,
     swap,
+    swap_table,
     swap_test,
     weat,
 )
@@ -238,6 +239,23 @@ def test_a_blind_scorer_is_equivalent():
     assert found.equivalent_p < 1e-6
     assert np.isnan(found.flips)
     assert found.swaps.startswith("curate-gender-swaps-en-1 ")
+
+
+def test_scorers_stand_side_by_side_with_their_equivalence():
+    texts = ["She wrote it.", "He wrote it."] * 30
+    rng = np.random.default_rng(13)
+    noise = dict(zip(texts * 2, rng.normal(scale=0.01, size=120), strict=True))
+    scorers = {
+        "blind": lambda found: [0.5 + noise[t] for t in found],
+        "biased": lambda found: [0.4 if t.startswith("She") else 0.6 for t in found],
+    }
+    design = SwapDesign(threshold=0.5, margin=0.05)
+    table = swap_table({n: swap_test(score, texts, design) for n, score in scorers.items()})
+    blind, biased = table.rows(named=True)
+
+    assert blind["equivalent_p"] < 0.05
+    assert biased["equivalent_p"] > 0.5
+    assert (biased["shift"], biased["flips"]) == (pytest.approx(-0.2), 1.0)
 
 
 def test_texts_without_the_groups_are_no_evidence():

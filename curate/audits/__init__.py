@@ -14,7 +14,7 @@ from curate.audits.amplification import (
     zhao_amplification,
 )
 from curate.audits.association import association, distinctive_words, log_odds_z, npmi
-from curate.audits.counterfactual import SwapDesign, SwapTest, swap_test
+from curate.audits.counterfactual import SwapDesign, SwapTest, swap_table, swap_test
 from curate.audits.difference import audit_difference
 from curate.audits.gate import (
     STRATA,
@@ -75,6 +75,7 @@ __all__ = [
     "reweigh",
     "reweigh_alike",
     "swap",
+    "swap_table",
     "swap_test",
     "tidy",
     "weat",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from curate.audits.impact import MIN_RATIO, impact
+from curate.audits.scores import group_scores
 from curate.errors import ConfigError, GateError
 
 POPULATION = (
@@ -149,9 +150,10 @@ def explained(rows: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the audit found; `table` is `impact`'s table."""
+    """What the audit found: `table` is `impact`'s, `scores` that of `group_scores` if asked for."""
 
     table: pl.DataFrame
+    scores: pl.DataFrame | None = None
 
     @property
     def flagged(self) -> pl.DataFrame:
@@ -176,16 +178,18 @@ class Audit:
 
     def _repr_html_(self) -> str:
         shown = self.flagged.select(_SHOWN)
-        return f"<p>{self.sentence}</p>{shown._repr_html_()}<p>{POPULATION}</p>"
+        scores = "" if self.scores is None else self.scores._repr_html_()
+        return f"<p>{self.sentence}</p>{shown._repr_html_()}{scores}<p>{POPULATION}</p>"
 
 
-def audit(
+def audit(  # noqa: PLR0913 - each names columns of one role
     judged: pl.DataFrame | pl.LazyFrame,
     *,
     groups: str | Sequence[str] = ("source",),
     tokens: str | None = None,
     cluster: str | None = "source",
     strata: Sequence[str] = STRATA,
+    scores: Sequence[str] = (),
 ) -> Audit:
     """Audit judged documents: which groups does each step take more from?
 
@@ -196,6 +200,7 @@ def audit(
         tokens: Numeric column that weighs documents, e.g. `text_chars`.
         cluster: Column within which documents are alike; ignored where it is missing.
         strata: Columns that may explain a difference; missing ones are ignored.
+        scores: Numeric columns whose means are compared between groups, raw and curated.
 
     Raises:
         ConfigError: A column is missing, or no document failed any rule.
@@ -211,7 +216,7 @@ def audit(
     known = judged.lazy().collect_schema().names()
     if "failed" not in known:
         raise ConfigError("no column 'failed': judge the documents before the audit")
-    wanted = (*named, tokens, cluster, *strata, "failed", "control", "cluster_id")
+    wanted = (*named, tokens, cluster, *strata, *scores, "failed", "control", "cluster_id")
     # One pass over what may be a long lazy plan, and never the texts.
     columns = [c for c in dict.fromkeys(wanted) if c in known]
     frame = judged.lazy().select(columns).collect()
@@ -229,4 +234,7 @@ def audit(
         cluster=within,
         strata=[name for name in strata if name in frame.columns],
     )
-    return Audit(table)
+    if not scores:
+        return Audit(table)
+    stays = frame.with_columns(kept=pl.col("failed").list.len() == 0)
+    return Audit(table, group_scores(stays, scores, groups=named, cluster=within))
