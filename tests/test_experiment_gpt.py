@@ -134,3 +134,19 @@ def test_an_experiment_that_was_interrupted_goes_on_with_the_same_numbers(
     assert resumed.losses.equals(whole.losses)
     assert resumed.multipliers.equals(whole.multipliers)
     assert resumed.plan == whole.plan
+
+
+def test_the_precision_is_written_down(inputs):
+    """What was asked for, or what "auto" came to on this machine."""
+    from curate.experiment.tuning import with_precision
+
+    family = Gpt(vocabulary=inputs.vocabulary)
+    for asked, possible in (
+        ("bfloat16", {"bfloat16"}),
+        ("float32", {"float32"}),
+        ("auto", {"float32", "bfloat16"}),
+    ):
+        planned = make_plan(inputs, replace(CONFIG, precision=asked), seed=1).families["gpt"]
+        found, taken = with_precision(family, planned)
+        assert taken["width32"] in possible
+        assert found.settings["width32"].precision == taken["width32"]

@@ -18,6 +18,7 @@ ARM_GROUPS = (
     "fixed_pool",
 )
 ARROW = " → "
+PRECISIONS = ("float32", "bfloat16", "auto")
 
 __all__ = ["ARM_GROUPS", "ARROW", "DEFAULT_ARMS", "MeasureConfig"]
 
@@ -55,6 +56,9 @@ class MeasureConfig:
             planted canaries, held-out gap, repeated readings.
         shapley: Whether to measure what each step adds over all orders of the steps: one arm for
             each coalition of steps, 14 of them for four.
+        precision: Of the transformers' training: "float32", "bfloat16", or "auto", which times both
+            for a second and takes what is faster at equal loss; then another run on another day
+            may give other digits. `plan.json` says what was taken.
         vocabulary: Token ids of the run's own byte-pair encoding.
         headline: The one contrast that is tested without correction.
 
@@ -83,6 +87,7 @@ class MeasureConfig:
     label: str | None = None
     memorisation: bool = False
     shapley: bool = False
+    precision: str = "float32"
     vocabulary: int = 1024
     headline: str = f"raw{ARROW}curated"
 
@@ -95,6 +100,8 @@ class MeasureConfig:
             for name in names:
                 if name not in known:
                     raise ConfigError(unknown_name(what, name, known))
+        if self.precision not in PRECISIONS:
+            raise ConfigError(unknown_name("measure.precision", self.precision, PRECISIONS))
         if not self.families:
             raise ConfigError("measure.families is empty; at least one proxy family is needed")
         self._check_amounts()

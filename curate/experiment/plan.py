@@ -66,6 +66,7 @@ class FamilyPlan:
         seconds: Planned, of all cores together.
         evaluation_limit: Tokens scored of each evaluation set; `None` = all of them.
         tuning_seconds: Of them, for choosing rates on draws of their own; 0 = nothing is chosen.
+        precision: As the config asks, "auto" included; of transformers only.
     """
 
     sizes: tuple[str, ...]
@@ -75,6 +76,7 @@ class FamilyPlan:
     seconds: float
     evaluation_limit: int | None = None
     tuning_seconds: float = 0.0
+    precision: str = "float32"
 
     @property
     def pool_tokens(self) -> int:
@@ -317,6 +319,7 @@ def _attempt(
         seconds=seconds * replicates + tuning,
         evaluation_limit=None if light else HEAVY_EVALUATION,
         tuning_seconds=tuning,
+        precision=config.precision,
     )
 
 

@@ -19,7 +19,7 @@ from curate.executors import Executor
 from curate.experiment.arms import Draws
 from curate.experiment.inputs import EvaluationSet, MeasureInputs, merged_evaluation
 from curate.experiment.plan import FamilyPlan, Plan
-from curate.experiment.tuning import low_rate_check, tune_rates
+from curate.experiment.tuning import low_rate_check, tune_rates, with_precision
 from curate.progress import Advance, Say, progress
 from curate.proxies import FAMILIES, Evaluation, Gpt, KneserNey, ProxyFamily
 
@@ -65,8 +65,8 @@ class Trained:
     Attributes:
         losses: `RUN_SCHEMA` and `document_bits` List(Float64); whole draws only.
         draws: Finished draws of each family; 0 = none.
-        tuning: By family, the rates tried and chosen before, and raw against curated text at a
-            tenth of the rate; see `curate.experiment.tuning`.
+        tuning: By family, the precision taken, the rates tried and chosen before, and raw against
+            curated text at a tenth of the rate; see `curate.experiment.tuning`.
     """
 
     losses: pl.DataFrame
@@ -112,13 +112,16 @@ def train(
             the first two draws of the first family.
     """
     jobs: list[_Job] = []
-    tuning = {}
+    tuning: dict[str, Any] = {}
     for name, planned in plan.families.items():
         family = _prepared(draws, planned, name)
         if isinstance(family, Gpt):
             family = replace(family, checkpoints=course.checkpoints)
+            family, precision = with_precision(family, planned)
+            tuning[name] = {"precision": precision}
             if planned.tuning_seconds > 0:
-                family, tuning[name] = _tuned(family, draws, planned, executor)
+                family, tried = _tuned(family, draws, planned, executor)
+                tuning[name] |= tried
         jobs += _jobs(draws, planned, family)
     results = _run(draws, jobs, executor, clock=_Clock(course.deadline), say=course.say)
     finished = {name: _whole_draws(name, jobs, results) for name in plan.families}

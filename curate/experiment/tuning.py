@@ -22,11 +22,12 @@ from curate.experiment.arms import Draws
 from curate.experiment.inputs import merged_evaluation
 from curate.experiment.plan import TUNING_FACTORS, TUNING_TOKENS, FamilyPlan
 from curate.proxies import Evaluation, Gpt
+from curate.proxies.gpt import Precision
 from curate.subsets import Tokens
 
 TUNING_DRAW = 1_000_003  # a replicate of its own, far from those of the verdicts
 
-__all__ = ["Trial", "choose_rate", "low_rate_check", "tune_rates"]
+__all__ = ["Trial", "choose_rate", "low_rate_check", "tune_rates", "with_precision"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +90,21 @@ def tune_rates(
         for t in trials
     ]
     return _with_rates(family, rates), table
+
+
+def with_precision(family: Gpt, planned: FamilyPlan) -> tuple[Gpt, dict[str, str]]:
+    """The family with the planned precision at every size, and what "auto" came to."""
+    from curate.proxies.precision import faster_precision
+
+    settings = dict(family.settings)
+    for size in planned.sizes:
+        each = settings[size]
+        precision: Precision = "bfloat16" if planned.precision == "bfloat16" else "float32"
+        if planned.precision == "auto":
+            precision = faster_precision(each, vocabulary=family.vocabulary)
+        settings[size] = replace(each, precision=precision)
+    taken = {size: settings[size].precision for size in planned.sizes}
+    return replace(family, settings=settings), dict(taken)
 
 
 def choose_rate(trials: Sequence[Trial]) -> float:

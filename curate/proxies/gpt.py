@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from curate.errors import ConfigError
 from curate.proxies.protocol import Evaluation, LadderPoint, check_ladder, check_tokens
 
+Precision = Literal["float32", "bfloat16"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GptSettings:
@@ -62,7 +64,7 @@ class GptSettings:
     weight_decay: float = 0.1
     clip_norm: float = 1.0
     second_moment: float = 0.99
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
