@@ -109,6 +109,9 @@ def measure(
     minutes: Annotated[
         float | None, typer.Option("--minutes", help="Time for it; what is not done then is left.")
     ] = None,
+    predict_larger: Annotated[
+        bool, typer.Option("--predict-larger", help="Predict a larger experiment, run it, score.")
+    ] = False,
     input: Input = None,
     reference: Reference = None,
     evaluation: Evaluation = None,
@@ -124,7 +127,7 @@ def measure(
 
         say = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
         line = partial(say.print, soft_wrap=True)
-        measure_run(what, overrides=overrides, workers=workers, say=line)
+        measure_run(what, overrides=overrides, workers=workers, say=line, predict=predict_larger)
     else:
         _execute(what, {"measure.families": ["kneser_ney"], **overrides}, workers)
 

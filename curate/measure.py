@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from curate.clean import apply_edits
-from curate.config import RunConfig
+from curate.config import RunConfig, config_values
 from curate.controls import inert_filler
 from curate.corpus import write_atomically
 from curate.errors import ConfigError, unknown_name
@@ -49,6 +49,7 @@ from curate.shards import (
 )
 from curate.subsets import id_hashes, pool_mask
 from curate.tokens import save_tokenizer
+from curate.tracking import track
 from curate.verdicts import Decision, decide
 
 POOL_BYTES = 256_000_000  # hash-drawn; far more than the budgets of a proxy model can read
@@ -93,7 +94,16 @@ def measure_arms(context: Context) -> Facts:
         write_atomically(_task(context, config.label), folder.file("proxies/labelled.parquet"))
     folder.write_json("scaling/verdicts.json", result.verdicts)
     shutil.rmtree(folder.file(CHECKPOINTS), ignore_errors=True)
-    return facts | {"proxy_runs": result.runs.height}
+    return facts | {"proxy_runs": result.runs.height} | _tracked(context)
+
+
+def _tracked(context: Context) -> Facts:
+    """Copies for trackers, where there are any; the tables are written already and stand."""
+    try:
+        written = track(context.folder.root, settings=config_values(context.config))
+    except Exception as error:
+        return {"tracking": f"failed: {error}"}
+    return {"tracked_by": ", ".join(written)} if written else {}
 
 
 def _task(context: Context, label: str) -> pl.DataFrame:

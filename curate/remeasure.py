@@ -9,14 +9,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from curate.config import RunConfig, load_config
+from curate.corpus import write_atomically
 from curate.errors import ConfigError, InputError
-from curate.experiment import MeasureConfig, done_sentences, plan_sentences
+from curate.experiment import (
+    MeasureConfig,
+    done_sentences,
+    plan_sentences,
+    predictions,
+    score_predictions,
+    transfer_said,
+)
 from curate.pipeline import open_context, run_stage
 from curate.progress import Say
 from curate.run_folder import Manifest, RunFolder
 from curate.shards import Context
 
+PREDICTIONS, SCORES = "transfer/predictions.parquet", "transfer/scores.parquet"
 TABLES = ("proxies/plan.json", "scaling/multipliers.parquet", "scaling/matrix.parquet")
 
 __all__ = ["measure_run"]
@@ -28,6 +39,7 @@ def measure_run(
     overrides: Mapping[str, Any] | None = None,
     workers: int | None = None,
     say: Say = print,
+    predict: bool = False,
 ) -> Context:
     """Measure in an existing run folder; its tables of the experiment and its report are replaced.
 
@@ -39,6 +51,8 @@ def measure_run(
         overrides: Dotted keys to set in the run's config, e.g. `{"measure.minutes": 5}`.
         workers: Threads; `None` = cores.
         say: Takes each line.
+        predict: Whether what stands there is taken as a small experiment: its predictions for
+            larger budgets and other families are written to `transfer/` first, and scored after.
 
     Raises:
         InputError: There are no verdicts in the folder.
@@ -55,7 +69,9 @@ def measure_run(
     if record is None or not record.done:
         raise InputError(f"no run with verdicts in {str(folder)!r}; make one with `curate run`")
     before = load_config(stored)
-    config = load_config(stored, overrides={**(overrides or {}), "output.path": str(root)})
+    larger = _larger(before) if predict else {}
+    changes = {**larger, **(overrides or {}), "output.path": str(root)}
+    config = load_config(stored, overrides=changes)
     if not (config.measure and config.measure.evaluation):
         raise ConfigError(
             "this run names no evaluation files; give text that neither side saw with --evaluation"
@@ -64,9 +80,13 @@ def measure_run(
     if _evaluation(before) != _evaluation(config) or not _has_evaluation(context):
         run_stage("evaluation", context)
         run_stage("contamination", context)
+    if predict:
+        _predict(context, say)
     if not run_stage("measure", context):
         say("Measured before with these settings; the tables are as they were.")
         say("\n".join(plan_sentences(context.folder.read_json("proxies/plan.json"))))
+    if predict:
+        _score(context)
     run_stage("report", context)
     _tell(context, say)
     return context
@@ -82,6 +102,34 @@ def _has_evaluation(context: Context) -> bool:
     return record is not None and record.done
 
 
+def _larger(config: RunConfig) -> dict[str, Any]:
+    """Four times the minutes, unless the caller says otherwise."""
+    return {"measure.minutes": 4 * config.measure.minutes} if config.measure else {}
+
+
+def _predict(context: Context, say: Say) -> None:
+    """What is measured now, and what it says of larger budgets, written before these are trained.
+
+    Raises:
+        InputError: Nothing was measured yet.
+    """
+    path = context.folder.file("scaling/multipliers.parquet")
+    small = predictions(pl.read_parquet(path)) if path.exists() else pl.DataFrame()
+    if small.is_empty():
+        raise InputError(
+            "nothing to predict from: measure first with few minutes, e.g. --minutes 1"
+        )
+    write_atomically(small, context.folder.file(PREDICTIONS))
+    say(f"Predictions of {small.height} contrasts written to {context.folder.file(PREDICTIONS)}")
+
+
+def _score(context: Context) -> None:
+    folder = context.folder
+    after = folder.read("scaling/multipliers.parquet")
+    scores = score_predictions(folder.read(PREDICTIONS), after)
+    write_atomically(scores, folder.file(SCORES))
+
+
 def _tell(context: Context, say: Say) -> None:
     folder = context.folder
     record = context.manifest.stages["measure"]
@@ -91,6 +139,12 @@ def _tell(context: Context, say: Say) -> None:
             say(f"    without the calibrator's gate: {verdict['sentence_without_gate']}")
         if verdict["headline"] and verdict["detail"]:
             say(f"    {verdict['detail']}")
+    if folder.file(SCORES).exists():
+        scores = folder.read(SCORES)
+        lines = transfer_said(scores) or [
+            "nothing larger was measured than what was predicted from"
+        ]
+        say("Carried over: " + "\n  ".join(lines))
     plan = folder.read_json("proxies/plan.json") or {}
     for line in done_sentences(plan, seconds=record.seconds):
         say(line)

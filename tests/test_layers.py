@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # Lowest first; rooms that share a line never import each other.
 LAYERS = [
     ("errors",),
-    ("statistics", "executors", "text", "progress", "_ngram_kernel", "energy"),
+    ("statistics", "executors", "text", "progress", "_ngram_kernel", "energy", "tracking"),
     ("ngram_model", "tokens", "defects"),
     ("corpus",),
     ("controls", "clean", "signals", "bounds"),
@@ -34,7 +34,7 @@ LAYERS = [
     ("__main__",),
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
-LAZY = {"torch", "datasets", "sklearn", "prefect"}
+LAZY = {"torch", "datasets", "sklearn", "prefect", "mlflow", "tensorboard", "codecarbon"}
 
 
 def room_of(path: Path) -> str:

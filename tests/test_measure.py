@@ -105,6 +105,23 @@ def test_a_finished_run_is_measured_again_with_its_plan_said_first(measured, tmp
     assert again[0].read_bytes() == again[1].read_bytes()
 
 
+def test_a_small_verdict_is_carried_to_a_larger_budget_and_scored(measured, tmp_path):
+    """Predictions are written before the larger budget is trained, by the tables of the small."""
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    told = []
+    larger = {"measure.budgets": [4_000, 12_000], "measure.replicates": 2}
+
+    measure_run(folder, overrides=larger, say=told.append, predict=True)
+
+    predicted = pl.read_parquet(folder / "transfer/predictions.parquet")
+    scores = pl.read_parquet(folder / "transfer/scores.parquet")
+    assert told[0].startswith("Predictions of ")
+    assert predicted["n_tokens"].max() <= 8_000
+    assert set(scores["n_tokens"]) == {12_000}
+    assert any(line.startswith("Carried over: kneser_ney order2") for line in told)
+
+
 def test_a_run_without_evaluation_files_asks_for_them(tmp_path, corpus):
     corpus.drop("kind").head(60).write_parquet(tmp_path / "raw.parquet")
     values = {

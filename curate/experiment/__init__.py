@@ -27,6 +27,7 @@ from curate.experiment.memorisation import MEMORY_SCHEMA, memorisation, memory_o
 from curate.experiment.plan import FamilyPlan, Plan, make_plan
 from curate.experiment.promises import done_sentences, plan_sentences
 from curate.experiment.training import KEYS, RUN_SCHEMA, Course, Trained, train
+from curate.experiment.transfer import predictions, score_predictions, transfer_said
 from curate.scaling import MULTIPLIER_SCHEMA, NO_EVALUATION, sentences
 
 NOTHING_LEFT = (
@@ -59,7 +60,10 @@ __all__ = [
     "memorisation",
     "memory_of_arms",
     "plan_sentences",
+    "predictions",
     "run_experiment",
+    "score_predictions",
+    "transfer_said",
     "unmeasured",
 ]
 
