@@ -150,3 +150,19 @@ def test_the_precision_is_written_down(inputs):
         found, taken = with_precision(family, planned)
         assert taken["width32"] in possible
         assert found.settings["width32"].precision == taken["width32"]
+
+
+def test_arms_and_seeds_trained_as_one_stack_give_the_same_losses(inputs, monkeypatch):
+    """What a graphics processor does, here: every loss as that of a ladder of its own."""
+    from curate.experiment import training
+
+    config = replace(CONFIG, arms=("raw", "curated"))
+    alone = run_experiment(inputs, config, seed=1, executor=serial)
+    monkeypatch.setattr(training, "on_graphics", lambda _: True)
+    monkeypatch.setattr(Gpt, "ladder", None)  # nothing climbs alone
+    together = run_experiment(inputs, config, seed=1, executor=serial)
+
+    assert together.runs.drop("loss").equals(alone.runs.drop("loss"))
+    assert together.runs["loss"].to_numpy() == pytest.approx(
+        alone.runs["loss"].to_numpy(), abs=1e-4
+    )

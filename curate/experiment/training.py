@@ -22,6 +22,7 @@ from curate.experiment.plan import FamilyPlan, Plan
 from curate.experiment.tuning import low_rate_check, tune_rates, with_precision
 from curate.progress import Advance, Say, progress
 from curate.proxies import FAMILIES, Evaluation, Gpt, KneserNey, ProxyFamily
+from curate.subsets import Tokens
 
 RUN_SCHEMA: Mapping[str, Any] = {
     "arm": pl.String,
@@ -256,8 +257,12 @@ def _run(
 ) -> list[Points | None]:
     """Results in the order of the jobs, whatever finishes first; `None` = there was no time."""
     first = jobs[0].family.name if jobs else ""
+    stacked: dict[int, Points] = {}
 
-    def work(job: _Job) -> Points | None:
+    def work(place: int) -> Points | None:
+        job = jobs[place]
+        if place in stacked:
+            return stacked[place]
         must = job.family.name == first and job.replicate < LEAST_DRAWS
         if not must and not clock.has_time_for(job):
             return None
@@ -269,17 +274,66 @@ def _run(
     total = sum(job.tokens for job in jobs) / 1e6
     until = clock.deadline
     with progress("measure", total=total, unit="Mtokens", say=say, until=until) as advance:
-        return executor(work, jobs)
+        if any(isinstance(job.family, Gpt) and on_graphics(job.family) for job in jobs):
+            stacked = _climb_stacked(draws, jobs, advance)
+        return executor(work, range(len(jobs)))
+
+
+def on_graphics(family: Gpt) -> bool:
+    """Whether its models are trained as one stack: there is a graphics processor."""
+    if not family.available():
+        return False
+    from curate.proxies import batched
+
+    return batched.device() == "cuda"
+
+
+def _climb_stacked(draws: Draws, jobs: Sequence[_Job], advance: Advance) -> dict[int, Points]:
+    """Points of all transformers' jobs by place: those of one size and ladder train as one."""
+    groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    sequences = {
+        place: _tokens(draws, job) for place, job in enumerate(jobs) if isinstance(job.family, Gpt)
+    }
+    for place, tokens in sequences.items():
+        for size, rungs in jobs[place].ladders.items():
+            budgets = tuple(rung for rung in rungs if rung <= len(tokens))
+            groups.setdefault((size, budgets), []).append(place)
+    found: dict[int, Points] = {place: [] for place in sequences}
+    for (size, budgets), places in groups.items():
+        family, evaluation = jobs[places[0]].family, jobs[places[0]].evaluation
+        assert isinstance(family, Gpt)
+        ladders = family.ladders(
+            [sequences[place] for place in places],
+            budgets=budgets,
+            size=size,
+            seeds=[_seed(draws, jobs[place]) for place in places],
+            evaluation=evaluation,
+        )
+        for place, points in zip(places, ladders, strict=True):
+            found[place] += [(size, point) for point in points]
+        advance(len(places) * budgets[-1] / 1e6)
+    return found
+
+
+def _tokens(draws: Draws, job: _Job) -> Tokens:
+    return draws.tokens(job.arm, job.replicate, max(rungs[-1] for rungs in job.ladders.values()))
+
+
+def _seed(draws: Draws, job: _Job) -> int:
+    return draws.seed * 1_000 + job.replicate
 
 
 def _climb(draws: Draws, job: _Job, advance: Advance) -> Points:
-    tokens = draws.tokens(job.arm, job.replicate, max(rungs[-1] for rungs in job.ladders.values()))
+    tokens = _tokens(draws, job)
     points: Points = []
     for size, rungs in job.ladders.items():
         budgets = [rung for rung in rungs if rung <= len(tokens)]
-        seed = draws.seed * 1_000 + job.replicate
         ladder = job.family.ladder(
-            tokens, budgets=budgets, size=size, seed=seed, evaluation=job.evaluation
+            tokens,
+            budgets=budgets,
+            size=size,
+            seed=_seed(draws, job),
+            evaluation=job.evaluation,
         )
         points += [(size, point) for point in ladder]
         advance(rungs[-1] / 1e6)

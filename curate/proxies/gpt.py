@@ -190,3 +190,42 @@ class Gpt:
             trunk.restore(ladder, path, digest)
             save = trunk.saver(path, digest, seconds=CHECKPOINT_SECONDS)
         yield from trunk.climb(course, ladder, save=save)
+
+    def ladders(
+        self,
+        sequences: Sequence[NDArray[np.uint16]],
+        *,
+        budgets: Sequence[int],
+        size: str,
+        seeds: Sequence[int],
+        evaluation: Evaluation,
+    ) -> list[list[LadderPoint]]:
+        """Several ladders of one size and the same budgets as one stack of models.
+
+        On a graphics processor where there is one, else here. Losses are those of `ladder` but for
+        rounding. In float32; no checkpoints are written.
+
+        Args:
+            sequences: Training tokens of each.
+            budgets: Of all of them.
+            size: Of all of them.
+            seeds: Of each.
+            evaluation: Documents to score.
+        """
+        from curate.proxies import batched, trunk
+
+        for tokens in sequences:
+            check_ladder(tokens, budgets=budgets, size=size, sizes=self.sizes)
+            check_tokens(tokens, vocabulary=self.vocabulary)
+        settings = self.settings[size]
+        courses = [
+            trunk.Course(
+                tokens=tokens,
+                budgets=budgets,
+                starts=trunk.window_starts(budgets, context=settings.context, seed=seed),
+                evaluation=evaluation,
+            )
+            for tokens, seed in zip(sequences, seeds, strict=True)
+        ]
+        climbed = batched.climb_together(courses, settings, vocabulary=self.vocabulary, seeds=seeds)
+        return [list(points) for points in zip(*climbed, strict=True)]
