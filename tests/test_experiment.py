@@ -202,6 +202,7 @@ def test_error_rates_of_the_checks_over_400_draws():
     for name in ("null_a → null_b", "raw → random"):
         assert found[name]["reached"] >= 0.97 * repetitions
         assert low <= found[name]["rejected"] <= high, name
+    assert found["raw → random"]["rejected"] <= 0.075 * repetitions
     calibrator = found["calibrator_diluted → calibrator_clean"]
     assert calibrator["admitted"] >= binomial_band(repetitions, 0.95)[0]
     assert found["raw → curated"]["rejected"] == repetitions

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from curate.experiment import MeasureConfig, run_experiment
+from curate.experiment.example import example_inputs
 from curate.experiment.power import DOCUMENT_ERROR, SPREADS, Design, power
-from curate.scaling import conclude, crossed_interval
+from curate.scaling import arm_curve, conclude, crossed_interval, multiplier_cells
 from curate.scaling.multiplier import MIN_REPLICATES
 from curate.statistics import binomial_band, t_quantile
 
@@ -64,3 +66,42 @@ def test_intervals_cover_and_promised_power_is_kept(design):
     if design.draws >= MIN_REPLICATES:
         assert covered <= high
     assert np.mean([w == "worth" for w in words]) == pytest.approx(power(1.15, design), abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """The noise of a real experiment: spread of ln m between draws, and the documents' error."""
+    config = MeasureConfig(
+        sizes=("order2",), arms=("calibrator",), budgets=(4_000, 8_000), replicates=24
+    )
+    result = run_experiment(example_inputs(1_500), config, seed=1)
+    keys = ["arm", "family", "size", "n_tokens", "replicate", "eval_set"]
+    losses = result.losses.join(result.runs.select(*keys, "loss"), on=keys)
+    a, b = (
+        arm_curve(losses, arm=arm, family="kneser_ney", size="order2", evaluation=result.evaluation)
+        for arm in ("raw", "curated")
+    )
+    cells = multiplier_cells(a, b, [8_000])
+    values = cells.log_m[:, :, 0]
+    whole = crossed_interval(values, [table[:, 0] for table in cells.influence])
+    spread = float(values.mean(axis=1).std(ddof=1))
+    documents = max(whole.standard_error**2 - spread**2 / len(values), (spread / 20) ** 2)
+    return {"spread": spread, "document_error": float(np.sqrt(documents))}
+
+
+@pytest.mark.parametrize("draws", [5, 8, 16])
+def test_promises_hold_under_the_noise_of_a_real_experiment(noise, draws):
+    """1,000 simulations from the noise that 24 paired draws of an experiment showed."""
+    design = Design(draws=draws, **noise)
+    truth = 3 * design.standard_error
+    repetitions = 1_000
+    found, estimates, errors, freedoms = simulated(
+        np.random.default_rng(31), log_m=truth, design=design, repetitions=repetitions
+    )
+    half = errors * np.array([float(t_quantile(0.95, df)) for df in freedoms])
+    low, high = binomial_band(repetitions, 0.95)
+    words = [conclude(f.estimate, f.standard_error, f.degrees_of_freedom) for f in found]
+
+    assert low <= int((np.abs(estimates - truth) <= half).sum()) <= high
+    promised = power(float(np.exp(truth)), design)
+    assert np.mean([w == "worth" for w in words]) == pytest.approx(promised, abs=0.05)
