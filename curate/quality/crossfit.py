@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
+from curate.corpus import write_atomically
 from curate.errors import ConfigError
 from curate.quality._features import Texts, as_texts, digests
 from curate.quality._folds import make_folds
@@ -56,9 +57,10 @@ class CrossFitted:
         return pl.Series(scored[0].name, found).fill_nan(None)
 
     def save(self, folder: Path | str) -> None:
-        """Write both models below the folder, and which documents each was fitted on."""
+        """Write both models as `half-0` and `half-1`, and `halves.parquet`: who is in which."""
         for place, model in enumerate(self.models):
             model.save(Path(folder) / f"half-{place}")
+        write_atomically(self.halves, Path(folder) / "halves.parquet")
 
     def _halves_of(self, documents: Texts, texts: pl.Series) -> np.ndarray[Any, Any]:
         known = pl.DataFrame({"digest": pl.Series(digests(texts), dtype=pl.UInt64)})

@@ -83,21 +83,15 @@ def top_terms(
     >>> top_terms(["good dog", "good cat"], weights, top=1).row(0)[:3]
     ('good', 3.0, 2)
     """
-    terms = term_table(documents, weights.size.bit_length() - 1)
+    bits = weights.size.bit_length() - 1
+    terms = term_table(documents, bits)
     most = int(terms["documents"].to_numpy().max(initial=0))
-    least = min(_MIN_DOCUMENTS, most)
-    named = terms.group_by("bucket", maintain_order=True).agg(
-        pl.col("term").first(),
-        pl.col("documents").first(),
-        shares_bucket_with=_others(least),
-        terms_in_bucket=pl.len().cast(pl.Int64),
+    named = _named_buckets(terms, min(_MIN_DOCUMENTS, most))
+    ranked = named.with_columns(weight=pl.Series(weights[named["bucket"].to_numpy()])).sort(
+        "weight", "term", descending=[True, False]
     )
-    named = named.filter(pl.col("documents") >= least).with_columns(
-        weight=pl.Series(weights[named.filter(pl.col("documents") >= least)["bucket"].to_numpy()])
-    )
-    ranked = named.sort("weight", "term", descending=[True, False])
-    chosen = ranked if ranked.height <= 2 * top else pl.concat([ranked.head(top), ranked.tail(top)])
-    return chosen.select("term", "weight", "documents", "shares_bucket_with", "terms_in_bucket")
+    columns = ("term", "weight", "documents", "shares_bucket_with", "terms_in_bucket")
+    return _both_ends(ranked, top).select(columns)
 
 
 def group_contributions(  # noqa: PLR0913 - all but two have defaults
@@ -141,18 +135,9 @@ def group_contributions(  # noqa: PLR0913 - all but two have defaults
     bits = weights.size.bit_length() - 1
     texts = as_texts(documents).str.slice(0, _SAMPLE_CHARS)
     features = counted(texts, bits, norm)
-    named = (
-        term_table(texts, bits)
-        .group_by("bucket", maintain_order=True)
-        .agg(
-            pl.col("term").first(),
-            pl.col("documents").first(),
-            shares_bucket_with=_others(least),
-        )
-        .filter(pl.col("documents") >= least)
-    )
-    tables = []
+    named = _named_buckets(term_table(texts, bits), least)
     sizes = documents[group].value_counts().sort("count", group, descending=[True, False])
+    tables = []
     for name in sorted(sizes[group].head(_MOST_GROUPS)):
         own = (documents[group] == name).to_numpy()
         gap = np.asarray(features[own].mean(0) - features[~own].mean(0)).ravel() * weights
@@ -161,11 +146,27 @@ def group_contributions(  # noqa: PLR0913 - all but two have defaults
             difference=pl.Series(gap[named["bucket"].to_numpy()]),
             mean_difference=pl.lit(float(gap.sum())),
         ).sort("difference", "term", descending=[True, False])
-        tables.append(
-            rows if rows.height <= 2 * top else pl.concat([rows.head(top), rows.tail(top)])
-        )
+        tables.append(_both_ends(rows, top))
     columns = ("group", "term", "difference", "mean_difference", "shares_bucket_with")
     return pl.concat(tables).select(columns)
+
+
+def _named_buckets(terms: pl.DataFrame, least: int) -> pl.DataFrame:
+    """Each bucket under its most frequent term, those that enough documents hold."""
+    return (
+        terms.group_by("bucket", maintain_order=True)
+        .agg(
+            pl.col("term").first(),
+            pl.col("documents").first(),
+            shares_bucket_with=_others(least),
+            terms_in_bucket=pl.len().cast(pl.Int64),
+        )
+        .filter(pl.col("documents") >= least)
+    )
+
+
+def _both_ends(rows: pl.DataFrame, top: int) -> pl.DataFrame:
+    return rows if rows.height <= 2 * top else pl.concat([rows.head(top), rows.tail(top)])
 
 
 def _others(least: int) -> pl.Expr:
