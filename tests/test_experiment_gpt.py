@@ -166,3 +166,18 @@ def test_arms_and_seeds_trained_as_one_stack_give_the_same_losses(inputs, monkey
     assert together.runs["loss"].to_numpy() == pytest.approx(
         alone.runs["loss"].to_numpy(), abs=1e-4
     )
+
+
+def test_few_minutes_take_a_size_before_they_take_the_budgets():
+    """A budget without steps has no vote at any size."""
+    many = example_inputs(6_000, sets=1)
+    config = replace(CONFIG, sizes=("width32", "width64"), budgets=None, replicates=5)
+
+    plans = {
+        minutes: make_plan(many, replace(config, minutes=minutes), seed=1).families["gpt"]
+        for minutes in (1.5, 30.0)
+    }
+    assert plans[1.5].sizes == ("width32",)
+    assert plans[30.0].sizes == ("width32", "width64")
+    assert plans[1.5].budgets[-1] > 0.65 * plans[30.0].budgets[-1]
+    assert all(plan.seconds <= minutes * 60 * 2 * 0.85 for minutes, plan in plans.items())

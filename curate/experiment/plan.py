@@ -39,6 +39,7 @@ HEAVY_REPLICATES = 5  # of three the gate's 90 % interval is 1.8 times as wide
 HEAVY_DOUBLINGS = 2
 HEAVY_TOP = 100_000  # tokens of the smaller arm, where the minutes allow
 HEAVY_LEAST = 40_000  # below it a transformer has too few steps to be limited by data
+SHRUNK = 0.7  # budgets shrink this far before a size is given up
 HEAVY_EVALUATION = 10_000  # tokens of each evaluation set: scoring is dear
 HEAVY_REACH = 1.5  # A's ladder beyond D / (1 − r): tokens are dear too
 TUNING_FACTORS = (0.5, 1.0, 2.0)  # of a size's stated rate
@@ -271,7 +272,9 @@ def _within_minutes(
     sizes = config.sizes_of(family)
     while True:
         plan = _attempt(draft, config, family, _budgets(top, doublings), sizes)
-        while plan.seconds > seconds and plan.budgets[-1] * 0.9 >= least:
+        # One size whose gate can open is worth more than two that cannot.
+        floor = least if len(sizes) == 1 or light else max(least, SHRUNK * top)
+        while plan.seconds > seconds and plan.budgets[-1] * 0.9 >= floor:
             smaller = _budgets(plan.budgets[-1] * 0.9, doublings)
             plan = _attempt(draft, config, family, smaller, sizes)
         if plan.seconds <= seconds or light:
@@ -279,7 +282,7 @@ def _within_minutes(
         if len(sizes) == 1:
             minutes = plan.seconds * len(config.families) / (60 * CORES * USED)
             return f"needs minutes = {minutes:.2g} or more"
-        sizes = sizes[:-1]  # one size whose gate can open is worth more than two that cannot
+        sizes = sizes[:-1]
 
 
 def _budgets(top: float, doublings: int = DOUBLINGS) -> tuple[int, ...]:
