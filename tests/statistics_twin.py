@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from curate.text._characters import SENTENCE_RANGES, SINGLE_RANGES, TERMINAL_CHARACTERS
@@ -26,36 +27,44 @@ CLITIC = re.compile(
 ENDS = [marks.partition("-") for marks in SENTENCE_RANGES.split()]
 
 
+@cache
 def ends_sentence(c):
     return any(int(first, 16) <= ord(c) <= int(last or first, 16) for first, _, last in ENDS)
 
 
+@cache
 def is_space(c):
     return c.isspace()
 
 
+@cache
 def is_control(c):
     return unicodedata.category(c) == "Cc" and not c.isspace()
 
 
+@cache
 def is_word(c):
     return unicodedata.category(c)[0] in "LN" or c == "_"
 
 
+@cache
 def is_extend(c):
     return (unicodedata.category(c)[0] == "M" or unicodedata.category(c) == "Cf") and not is_space(
         c
     )
 
 
+@cache
 def is_letter(c):
     return unicodedata.category(c)[0] == "L"
 
 
+@cache
 def is_digit(c):
     return unicodedata.category(c) == "Nd"
 
 
+@cache
 def is_single(c):
     return is_letter(c) and any(low <= ord(c) < high for low, high in SINGLE_RANGES)
 
@@ -82,16 +91,16 @@ def tokenize(text):
                 not is_word(c) and stays_inside_word(text, i)
             )
         elif kind == "symbol":
-            joins = c == next(s for s in tokens[-1][0] if not is_extend(s))
+            joins = c == tokens[-1][0][0]
         else:
             joins = False
         if joins:
-            tokens[-1] = (tokens[-1][0] + c, kind)
+            tokens[-1][0] += c
         elif is_space(c) or is_control(c):
             kind = None
         else:
             kind = "single" if is_single(c) else "word" if is_word(c) or is_extend(c) else "symbol"
-            tokens.append((c, kind))
+            tokens.append([c, kind])
     return tokens
 
 
@@ -293,10 +302,10 @@ def count_lines(text):
     }
 
 
-def abbreviation_stops(text):
+def abbreviation_stops(text, pairs):
     """Full stops right after a word that is written with one."""
     count, at, previous = 0, 0, None
-    for token, kind in tokenize(text):
+    for token, kind in pairs:
         start = text.index(token, at)
         if token == "." and previous and previous[1] == start and previous[0] == "word":
             word = text[previous[2] : start]
@@ -312,7 +321,7 @@ def standard_view(text):
     words = [token for token, kind in pairs if kind != "symbol"]
     own = {
         "clitics": sum(bool(CLITIC.search(token)) for token, kind in pairs if kind == "word"),
-        "abbreviation_stops": abbreviation_stops(text),
+        "abbreviation_stops": abbreviation_stops(text, pairs),
     }
     return count_words(words, tokens) | own | count_ngrams(tokens, every_way=False)
 

@@ -14,7 +14,7 @@ from curate.signals.table import TEXT_SIGNALS, Signal
 from curate.signals.views import VIEW_SIGNALS
 from curate.text.boilerplate import frame_line_fraction
 from curate.text.c4 import c4_counts
-from curate.text.markup import markup_chars
+from curate.text.markup import mark_counts
 from curate.text.personal_data import KINDS, find_personal_data
 from curate.text.statistics import text_statistics
 
@@ -133,9 +133,7 @@ _SOURCES: Mapping[str, Callable[[pl.Series], pl.DataFrame]] = {
     "text": lambda text: pl.DataFrame({"text": text}),
     "frame_lines": lambda text: pl.DataFrame({"fraction": frame_line_fraction(text)}),
     "compression": _compressed_bytes,
-    "markup": lambda text: pl.DataFrame(
-        {"markup": markup_chars(text), "chars": text.str.len_chars()}
-    ),
+    "marks": mark_counts,
     "personal_data": _personal_data_counts,
     "c4": c4_counts,
 } | DIALECT_SOURCES

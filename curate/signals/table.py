@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from curate.text.mojibake import mojibake_chars
 from curate.text.personal_data import KINDS
 
 c = pl.col
@@ -185,12 +184,11 @@ _CONTENT = {
         expression=ratio("compressed", "raw"),
         source="compression",
     ),
-    "mojibake_fraction": Signal(
-        meaning="characters of UTF-8 sequences read as Windows-1252 or Latin-1 / characters",
-        expression=pl.when(c("text") == "")
-        .then(0.0)
-        .otherwise(mojibake_chars(c("text")) / c("text").str.len_chars()),
-        source="text",
+    "mojibake_fraction": fraction(
+        "mojibake",
+        "chars",
+        "characters of UTF-8 sequences read as Windows-1252 or Latin-1 / characters",
+        "marks",
     ),
     "damped_latin_1_fraction": fraction(
         "latin_1_chars",
@@ -198,10 +196,8 @@ _CONTENT = {
         "characters U+0080 to U+00FF / (characters + 100); at most 0.22 in any language, more in "
         "text of other scripts that was read as Latin-1 or Windows-1252",
     ),
-    "markup_fraction": Signal(
-        meaning="characters of tags, comments, scripts and styles / characters",
-        expression=ratio("markup", "chars").clip(0.0, 1.0),
-        source="markup",
+    "markup_fraction": fraction(
+        "markup", "chars", "characters of tags, comments, scripts and styles / characters", "marks"
     ),
     "url_count": Signal(
         meaning="web addresses that begin with http://, https:// or www.",

@@ -62,6 +62,22 @@ def _opens_account(address: int, size: int, at: int) -> bool:
     return at == 2 or not _is_word(load8(address, at - 3))
 
 
+@inlined
+def _opens_domain(address: int, size: int, at: int) -> bool:
+    """Whether a sign stands before a domain with a dot, or an address in brackets."""
+    if at == 0 or at + 1 >= size:
+        return False
+    before = load8(address, at - 1)
+    if before <= 32 or before == 46 or before >= 127:
+        return False
+    if load8(address, at + 1) == 91:
+        return True
+    i = at + 1
+    while i < size and (_is_word(load8(address, i)) or load8(address, i) == 45):
+        i += 1
+    return at + 1 < i < size and load8(address, i) == 46
+
+
 @compiled
 def candidates(address: NDArray[np.uint64], length: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows of (document, kind, start, end), in the order of the text."""
@@ -87,8 +103,9 @@ def candidates(address: NDArray[np.uint64], length: NDArray[np.int64]) -> NDArra
                 if trailing_zeros(at_bits) < trailing_zeros(digit_bits):
                     at = block + trailing_zeros(at_bits)
                     at_bits &= at_bits - U64(1)
-                    found[count] = (d, AT, at, at + 1)
-                    count += 1
+                    if _opens_domain(base, size, at):
+                        found[count] = (d, AT, at, at + 1)
+                        count += 1
                     continue
                 first = trailing_zeros(digit_bits)
                 run = trailing_zeros(~(digit_bits >> U64(first)))

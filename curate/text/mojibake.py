@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 
-import polars as pl
-
 _MAX_ROUNDS = 3  # text that was spoilt twice is repaired twice
 
 
@@ -24,25 +22,17 @@ def _windows_1252(byte: int) -> str:
 _BYTE_OF = {ord(_windows_1252(b)): b for b in range(0x80, 0x100)} | {
     b: b for b in range(0x80, 0x100)
 }
-_TAIL = "".join(
+TAIL = "".join(
     sorted({_windows_1252(b) for b in range(0x80, 0xC0)} | set(map(chr, range(0x80, 0xC0))))
 )
-MOJIBAKE = f"(?:[Â-ß][{_TAIL}]|[à-ï][{_TAIL}]{{2}}|[ð-ô][{_TAIL}]{{3}})"
+"""The characters that stand for the bytes 80 to BF."""
+MOJIBAKE = f"(?:[Â-ß][{TAIL}]|[à-ï][{TAIL}]{{2}}|[ð-ô][{TAIL}]{{3}})"
 """Pattern of one spoilt character; the same for Python and for Polars."""
 
 # After one repair only sequences as Latin letters and typographic marks give them are taken for
 # a second spoiling: any other rare pair is more likely the text itself.
-_AGAIN = re.compile(f"(?:[ÂÃ][{_TAIL}]|â[{_TAIL}]{{2}})+")
+_AGAIN = re.compile(f"(?:[ÂÃ][{TAIL}]|â[{TAIL}]{{2}})+")
 _NON_ASCII = re.compile(rb"[\x80-\xff]+")
-
-
-def mojibake_chars(text: pl.Expr) -> pl.Expr:
-    """Characters that belong to spoilt sequences, UInt32.
-
-    >>> pl.select(mojibake_chars(pl.lit("donâ€™t, cafÃ©, café"))).item()
-    5
-    """
-    return text.str.len_chars() - text.str.replace_all(MOJIBAKE, "").str.len_chars()
 
 
 def repairs(text: bytes) -> list[tuple[int, int, str]]:

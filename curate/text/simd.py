@@ -175,6 +175,24 @@ def _one_of(builder: Llvm, block: Llvm, characters: str) -> Llvm:
 
 
 @intrinsic
+def mark_masks(_context: Llvm, source: Llvm) -> _Codegen:
+    """Of the 64 bytes at `source`: `<`, the lead byte of `À` to `ÿ`, and bytes 0x80-0xBF."""
+    result = types.UniTuple(types.uint64, 3)
+
+    def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        masks = (
+            _equals(builder, block, "<"),
+            builder.icmp_unsigned("==", block, _all(0xC3)),
+            builder.icmp_signed("<", block, _all(-64)),
+        )
+        bits = [builder.bitcast(mask, _I64) for mask in masks]
+        return context.make_tuple(builder, result, bits)
+
+    return result(types.uint64), codegen
+
+
+@intrinsic
 def copy_block(_context: Llvm, source: Llvm, target: Llvm) -> _Codegen:
     """Copy 64 bytes; returns a bit mask of the bytes >= 0x80."""
 
