@@ -58,7 +58,7 @@ def state_bytes(documents: int) -> float:
     def parts(count: int) -> Iterator[pl.DataFrame]:
         for start in range(0, count, 10_000):
             row = pl.int_range(start, min(start + 10_000, count), eager=True)
-            words = [(row.hash(seed=k) % 50_000).cast(pl.String) for k in range(30)]
+            words = {str(k): (row.hash(seed=k) % 50_000).cast(pl.String) for k in range(30)}
             ids = pl.select(pl.lit("https://example.org/") + row.cast(pl.String).str.zfill(20))
             text = pl.DataFrame(words).select(pl.concat_str(pl.all(), separator=" "))
             yield pl.DataFrame({"id": ids.to_series(), "text": text.to_series()})

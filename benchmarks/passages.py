@@ -23,7 +23,7 @@ import polars as pl
 
 from benchmarks.duplicates import CORPORA, FILES, environment, megabytes, save_section
 
-ROUNDS = 3
+ROUNDS = 2
 MARK = "## Repeated passages and lines"
 KINDS = {
     "passages": "passages of 50 words",

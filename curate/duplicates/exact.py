@@ -23,9 +23,12 @@ def first_of_class(words_hash: NDArray[np.uint64]) -> NDArray[np.int64]:
     """
     documents = len(words_hash)
     order = np.lexsort((words_hash[:, 1], words_hash[:, 0]))  # stable: document order in a run
-    ordered = words_hash[order]
-    begins = np.ones(documents, np.bool_)
-    begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    begins = np.zeros(documents, np.bool_)
+    begins[:1] = True
+    for half in words_hash.T:  # one after the other: this is where memory is at its peak
+        ordered = half[order]
+        begins[1:] |= ordered[1:] != ordered[:-1]
+    del ordered
     first = np.empty(documents, np.int64)
     first[order] = order[begins][np.cumsum(begins) - 1]
     return first

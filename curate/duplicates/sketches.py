@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,8 @@ from curate.duplicates.settings import NearDuplicates
 from curate.duplicates.survivors import SURVIVOR_POLICIES, preference
 from curate.errors import InputError
 from curate.text import sketch
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,25 +66,32 @@ def sketch_parts(
     near_or_none = near or NearDuplicates()
     width = near.permutations if near else 0
     store = _Signatures(width, folder)
-    ids, order = [pl.Series("id", [], pl.String)], [np.empty(0)]
-    n_shingles, words_hash = [np.empty(0, np.int64)], [np.empty((0, 2), np.uint64)]
+    ids, order = [pl.Series("id", [], pl.String)], np.empty(0)
+    n_shingles, words_hash = np.empty(0, np.int64), np.empty((0, 2), np.uint64)
     for part in parts:
         piece = sketch(
             part["text"], permutations=width, seed=near_or_none.seed, scheme=near_or_none.scheme
         )
         store.append(piece.signature)
         ids.append(part["id"].alias("id"))
-        n_shingles.append(piece.n_shingles)
-        words_hash.append(piece.words_hash)
+        _grow(n_shingles, piece.n_shingles)
+        _grow(words_hash, piece.words_hash)
         if survivor != "earliest":
-            order.append(_preference(part, survivor, sources))
+            _grow(order, _preference(part, survivor, sources))
     return CorpusSketch(
         ids=_unique(pl.concat(ids)),
         signature=store.finish(),
-        n_shingles=np.concatenate(n_shingles),
-        words_hash=np.concatenate(words_hash),
-        preference=np.concatenate(order) if survivor != "earliest" else None,
+        n_shingles=n_shingles,
+        words_hash=words_hash,
+        preference=order if survivor != "earliest" else None,
     )
+
+
+def _grow(values: NDArray[T], piece: NDArray[T]) -> None:
+    """Append in place: joining a list of arrays at the end would hold all of it twice."""
+    rows = len(values)
+    values.resize((rows + len(piece), *values.shape[1:]), refcheck=False)
+    values[rows:] = piece
 
 
 class _Signatures:
@@ -97,10 +106,7 @@ class _Signatures:
         if self.file:
             piece.tofile(self.file)
             return
-        # Grown in place: joining a list of arrays at the end would hold all of it twice.
-        rows = len(self.values)
-        self.values.resize((rows + len(piece), self.values.shape[1]), refcheck=False)
-        self.values[rows:] = piece
+        _grow(self.values, piece)
 
     def finish(self) -> NDArray[np.uint32]:
         if not self.file or not self.path:
@@ -121,7 +127,9 @@ def _preference(part: pl.DataFrame, survivor: str, sources: tuple[str, ...]) -> 
 
 
 def _unique(ids: pl.Series) -> pl.Series:
-    if ids.n_unique() < len(ids):
+    """The ids; equal hashes, 8 bytes a document, decide whether a closer look is needed."""
+    hashes = np.sort(ids.hash(seed=1).to_numpy())
+    if (hashes[1:] == hashes[:-1]).any() and ids.n_unique() < len(ids):
         repeated = ids.filter(ids.is_duplicated())[0]
         raise InputError(f"id {repeated!r} occurs more than once, but ids must be unique")
     return ids
