@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from curate.audits.association import _pair as associated
+from curate.audits.impact import _odds_columns as odds_columns
 from curate.statistics import (
     Strata,
     adjust_for_design,
@@ -114,3 +116,68 @@ def test_tests_of_lost_text_hold_their_level(sizes, correlation):
 
     assert rejected <= binomial_band(N, 0.05)[1]
     assert rejected >= binomial_band(N, 0.015)[0]
+
+
+def clustered_chances(rng, shape, rate, correlation):
+    """Chances of clusters with this intraclass correlation."""
+    if not correlation:
+        return np.full(shape, rate)
+    k = 1 / correlation - 1
+    return rng.beta(rate * k, (1 - rate) * k, shape)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
+def test_crude_odds_ratios_cover(correlation):
+    """Woolf's interval on effective counts: 1,000 against 1,000 documents in clusters of 25."""
+    rng, size = np.random.default_rng(8), 25
+    shares = []
+    for _ in range(2):
+        chance = clustered_chances(rng, (N, 40), 0.1, correlation)
+        shares.append(clustered_share(rng.binomial(size, chance), np.full(chance.shape, size)))
+    own, rest = adjust_for_design(*shares)
+    found = odds_columns(own, rest, compare_rates(own, rest).df)
+    inside = int(((found["odds_ratio_low"] <= 1) & (found["odds_ratio_high"] >= 1)).sum())
+    print("crude odds ratio", correlation, inside / N)
+
+    assert binomial_band(N, 0.95)[0] <= inside <= binomial_band(N, 0.985)[1]
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
+def test_ratios_weighted_by_tokens_cover(correlation):
+    """40 clusters of 10 documents a side, lengths log-normal (σ = 1): the ratio estimator."""
+    rng, shares = np.random.default_rng(9), []
+    for _ in range(2):
+        words = rng.lognormal(5, 1, (N, 40, 10))
+        chance = clustered_chances(rng, (N, 40, 1), 0.2, correlation)
+        hit = rng.random(words.shape) < chance
+        found = clustered_share((words * hit).sum(-1), words.sum(-1))
+        squares = (words**2).sum((1, 2))
+        size = words.sum((1, 2)) ** 2 / squares
+        typical = (words.sum(-1) ** 2).sum(-1) / squares
+        shares.append(replace(found, size=size, cluster_size=typical))
+    found = compare_rates(*adjust_for_design(*shares))
+    inside = int(((found.low <= 1) & (found.high >= 1)).sum())
+    print("by tokens", correlation, inside / N)
+
+    assert binomial_band(N, 0.94)[0] <= inside <= binomial_band(N, 0.985)[1]
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
+def test_associations_hold_their_level(correlation):
+    """40 sources of 25 documents, a group and an attribute that know nothing of each other.
+
+    Conservative, and the more so the more sources differ: what is common to both sides of a
+    source is not subtracted.
+    """
+    rng, rejected, inside = np.random.default_rng(10), 0, 0
+    source = np.repeat(np.arange(40), 25)
+    for _ in range(N):
+        chance = clustered_chances(rng, 40, 0.2, correlation)[source]
+        row = associated(rng.random(1000) < 0.3, rng.random(1000) < chance, source)
+        rejected += row["p"] < 0.05
+        inside += row["low"] <= 0 <= row["high"]
+    print("association", correlation, rejected / N, inside / N)
+
+    assert rejected <= binomial_band(N, 0.05)[1]
+    assert binomial_band(N, 0.95)[0] <= inside
