@@ -139,7 +139,7 @@ def word_sequences(text: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64
     (b'hello\x00world\x00?', [0, 11, 13])
     """
     view = text_view(text)
-    flat = np.empty(2 * int(view.length.sum()) + len(view), np.uint8)
+    flat = np.empty(2 * int(view.length.sum()) + len(view) + 1, np.uint8)
     offsets = np.zeros(len(view) + 1, np.int64)
     _all_sequences(view.address, view.length, character_table(), (flat, offsets))
     return flat[: offsets[-1]], offsets
@@ -366,13 +366,13 @@ def _all_sequences(
     for d in range(length.shape[0]):
         size = lower(address[d], length[d], table, low)
         start = at = offsets[d]
-        for i in range(size):
-            if low[i] != 0:
-                if at > start and low[i - 1] == 0:
-                    flat[at] = 0
-                    at += 1
-                flat[at] = low[i]
-                at += 1
+        before = np.uint8(0)
+        for i in range(size):  # no branch: the first zero behind a word is kept, and no other
+            flat[at] = low[i]
+            at += np.int64((low[i] | before) != 0)
+            before = low[i]
+        if at > start and before == 0:
+            at -= 1
         if at == start:
             flat[at] = 0
             for i in range(length[d]):
