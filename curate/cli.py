@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from curate.errors import ConfigError, CurateError
+from curate.errors import ConfigError, CurateError, InputError
 
 app = typer.Typer(
     add_completion=False,
@@ -146,7 +146,14 @@ def explain(folder: RunPath, id: Annotated[str, typer.Argument(help="Document id
     """Say why one document left or stays, with the margin to each bound."""
     from curate.runs import open_run
 
-    print(open_run(folder).explain(id))
+    run = open_run(folder)
+    print(run.explain(id))
+    try:
+        words = run.quality.explain(id, top=8)
+    except (ConfigError, InputError):
+        return  # a planted control, or no classifier
+    said = [f"{term} {value:+.2f}" for term, value in words["term", "contribution"].rows()]
+    print(f"  words that moved its quality most: {', '.join(said) or 'none'}")
 
 
 @app.command("what-if")

@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 from datasets import Dataset
+from typer.testing import CliRunner
 
 import curate
+from curate.cli import app
 from curate.config import load_config, to_toml
 from curate.errors import ConfigError, InputError
 from curate.measure import arm_masks
@@ -128,6 +130,14 @@ def test_what_a_run_knows_of_its_score_is_at_hand(compared):
         quality.explain("x")
     with pytest.raises(InputError, match="no column 'domain'"):
         quality.words("domain")
+
+
+def test_the_command_line_says_which_words_moved_a_document(compared):
+    told = CliRunner().invoke(app, ["explain", str(compared.folder.root), "d40"]).output
+
+    assert "d40 (shop" in told
+    assert "words that moved its quality most: " in told
+    assert compared.quality.explain("d40")["term"][0] in told.rpartition("most: ")[2]
 
 
 def test_the_report_says_which_words_cost_each_group_its_keep_rate(compared):

@@ -253,6 +253,8 @@ def digests(texts: pl.Series) -> NDArray[np.uint64]:
 
 def hashed(names: Sequence[str], *, seed: int) -> NDArray[np.uint64]:
     """Seeded 64-bit hash of each string, the same on every machine and in every run."""
+    if not isinstance(seed, int):
+        raise ConfigError(f"seed is {seed!r} ({type(seed).__name__}); allowed: a whole number")
     salt = seed.to_bytes(16, "little", signed=True)
     parts = [hashlib.blake2b(n.encode(), digest_size=8, salt=salt).digest() for n in names]
     return np.frombuffer(b"".join(parts), dtype="<u8").astype(np.uint64)

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError
+from curate.quality._arguments import checked_frame
 from curate.quality.confounds import rank_correlation
 
 
@@ -34,6 +35,7 @@ def mean_of_ranks(
     >>> mean_of_ranks(scores, falling=["bits"]).to_list()
     [0.25, 0.75, 0.5]
     """
+    checked_frame(scores, "scores", numbers=getattr(scores, "columns", ()))
     unknown = [name for name in falling if name not in scores.columns]
     if unknown or not scores.columns:
         raise ConfigError(f"scores {scores.columns} do not hold the falling ones {unknown}")
@@ -68,8 +70,12 @@ def agreement(scores: pl.DataFrame, *, top: float = 0.2) -> pl.DataFrame:
     >>> agreement(scores, top=0.5).select(pl.col("spearman").round(3), "top_overlap").row(0)
     (0.8, 1.0)
     """
+    checked_frame(scores, "scores", numbers=getattr(scores, "columns", ()))
     if not 0 < top <= 1:
         raise ConfigError(f"top is {top}; allowed: above 0, up to 1")
+    missing = sum(scores[name].null_count() for name in scores.columns)
+    if missing:
+        raise ConfigError(f"{missing} scores are missing; agreement compares documents with all")
     k = max(1, round(top * scores.height))
     chosen = {
         name: set(np.argsort(-scores[name].to_numpy(), kind="stable")[:k].tolist())

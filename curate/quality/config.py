@@ -8,6 +8,7 @@ from typing import Any
 
 from curate.corpus import InputConfig
 from curate.errors import ConfigError, unknown_name
+from curate.quality._arguments import check_numbers
 from curate.quality._features import NORMS
 from curate.quality.selection import SelectionConfig
 
@@ -24,6 +25,7 @@ COMBINATIONS = ("mean_of_ranks",)
 _FITTED = ("min", "bits", "folds", "max_documents", "max_chars", "norm", "checks")
 
 Texts = str | tuple[str, ...] | InputConfig
+_TEXTS: tuple[type, ...] = (str, tuple, InputConfig)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +89,13 @@ class QualityConfig:
     checks: bool = True
 
     def __post_init__(self) -> None:
+        numbers = ("at_least", "min", "bits", "folds", "max_documents", "max_chars")
+        check_numbers(self, "quality", numbers)
+        sides = [(name, _TEXTS) for name in ("reference", "background")]
+        for name, kinds in (("select", (SelectionConfig,)), *sides):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kinds):
+                raise ConfigError(f"quality.{name} is {value!r} ({type(value).__name__})")
         self._check_scores()
         self._check_sources()
         self._check_sizes()

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from curate.clean import apply_edits, clean
+from curate.quality._arguments import checked_frame
 from curate.quality._features import hashed
 from curate.quality.explanation import group_contributions
 from curate.quality.model import QualityModel
@@ -29,6 +30,7 @@ def source_scores(scored: pl.DataFrame, *, group: str = "source") -> pl.DataFram
     >>> source_scores(scored).select("group", "documents", "median").rows()
     [('b', 1, 0.9), ('a', 2, 0.3)]
     """
+    checked_frame(scored, "scores", columns=[group], numbers=["quality"])
     score = pl.col("quality").cast(pl.Float64)
     return (
         scored.filter(pl.col("quality").is_not_null())
@@ -61,6 +63,7 @@ def decile_examples(
     >>> decile_examples(scored, each=1)["decile"].to_list()
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     """
+    checked_frame(scored, "scores", columns=["id", "source", "text"], numbers=["quality"])
     known = scored.filter(pl.col("quality").is_not_null()).sort("quality", "id")
     place = (pl.int_range(pl.len()) * 10 // pl.max_horizontal(pl.len(), 1)).cast(pl.Int64) + 1
     draw = pl.Series("draw", hashed(known["id"].to_list(), seed=seed), dtype=pl.UInt64)

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError
+from curate.quality._arguments import checked_frame
 from curate.quality._calibration_error import calibration_bins, calibration_error
 from curate.quality._figures import (
     average_precision_interval,
@@ -62,6 +63,10 @@ def evaluate_scores(
     >>> found["auc"]["estimate"], found["f1"]["estimate"], round(found["brier"]["estimate"], 4)
     (1.0, 1.0, 0.0375)
     """
+    checked_frame(scored, "scored documents", columns=["unit"], numbers=["score", "text_chars"])
+    checked_frame(scored, "scored documents", columns=["label"])
+    if scored["label"].dtype != pl.Boolean:
+        raise ConfigError(f"column 'label' is {scored['label'].dtype}, but it must be Boolean")
     label = scored["label"].to_numpy()
     score = scored["score"].cast(pl.Float64).to_numpy()
     _check(label, score, probabilities)

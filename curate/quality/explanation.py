@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError
+from curate.quality._arguments import checked_frame
 from curate.quality._features import SHARE_SCALE, as_texts, buckets, counted
 from curate.text import split_words, word_ngrams
 
@@ -130,6 +131,9 @@ def group_contributions(  # noqa: PLR0913 - all but two have defaults
     >>> found.filter(pl.col("difference").abs() > 0).select("group", "term").rows()
     [('a', 'bad'), ('b', 'bad')]
     """
+    checked_frame(documents, "documents", columns=["text"])
+    if group in documents.columns and documents[group].null_count():
+        raise ConfigError(f"column {group!r} has {documents[group].null_count()} nulls: no group")
     if group not in documents.columns or documents[group].n_unique() < 2:
         raise ConfigError(f"contributions per {group!r} need that column with two groups or more")
     bits = weights.size.bit_length() - 1

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from curate.corpus import file_digest, write_bytes_atomically
 from curate.errors import ConfigError, IntegrityError
+from curate.quality._arguments import read_card
 from curate.quality._features import (
     Texts,
     as_texts,
@@ -32,6 +33,7 @@ Floats = NDArray[np.float64]
 
 BITS = 14  # 16,384 buckets; the paper has 10,000
 _SMOOTHING = 1.0
+_MOST_BITS = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +79,7 @@ def load_importance(folder: Path | str) -> ImportanceModel:
     True
     """
     folder = Path(folder)
-    card = json.loads((folder / "importance.json").read_text(encoding="utf-8"))
+    card = read_card(folder, "importance.json", "importance weights")
     if file_digest(folder / "importance.npz") != card["sha256"]:
         raise IntegrityError(f"{str(folder / 'importance.npz')!r} is not the file that was saved")
     with np.load(folder / "importance.npz", allow_pickle=False) as arrays:
@@ -102,6 +104,8 @@ def fit_importance(
     >>> model.score(["good", "bad", "…"]).sign().to_list()
     [1.0, -1.0, 0.0]
     """
+    if not 1 <= bits <= _MOST_BITS:
+        raise ConfigError(f"bits is {bits}; allowed: 1 to {_MOST_BITS}")
     sides = [as_texts(reference), as_texts(background)]
     known = np.isin(digests(sides[1]), digests(sides[0]))
     sides[1] = sides[1].filter(pl.Series(~known))
@@ -131,6 +135,8 @@ def gumbel_top_k(log_weights: pl.Series, ids: pl.Series, k: int, *, seed: int) -
     >>> gumbel_top_k(pl.Series([0.0, 99.0]), pl.Series(["a", "b"]), 1, seed=1).to_list()
     [False, True]
     """
+    if log_weights.len() != ids.len():
+        raise ConfigError(f"{log_weights.len()} weights for {ids.len()} ids")
     if not 0 <= k <= log_weights.len():
         raise ConfigError(f"cannot draw {k} of {log_weights.len()} documents")
     keys = log_weights.to_numpy() + gumbel(uniforms(ids.to_list(), seed=seed))

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from curate.corpus import file_digest, write_atomically, write_bytes_atomically
 from curate.errors import ConfigError, IntegrityError
+from curate.quality._arguments import read_card
 from curate.quality._calibration import Calibration, fit_calibration
 from curate.quality._features import Texts, as_texts, counted, decisions, digests, hashed
 from curate.quality._fitting import checks, fit_linear, held_out_decisions, held_out_scores
@@ -139,10 +140,7 @@ def load_quality(folder: Path | str) -> QualityModel:
     True
     """
     folder = Path(folder)
-    try:
-        card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no quality model in {str(folder)!r}: model.json is missing") from None
+    card = read_card(folder, "model.json", "quality model")
     if card.get("features") != _FEATURES:
         raise ConfigError(f"the model in {str(folder)!r} counts terms in an older way: fit it anew")
     for name, digest in card["sha256"].items():
@@ -189,6 +187,8 @@ def fit_quality(
     True
     """
     config = config or QualityConfig()
+    if not isinstance(config, QualityConfig):
+        raise ConfigError(f"config is a {type(config).__name__}; give a QualityConfig")
     documents = training_documents(reference, background, config, seed=seed)
     texts = documents["text"].str.slice(0, config.max_chars)
     features = counted(texts, config.bits, config.norm)

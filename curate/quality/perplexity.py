@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from curate.corpus import file_digest, write_bytes_atomically
 from curate.errors import ConfigError, IntegrityError
 from curate.ngram_model import NgramCounts, discounts_from
+from curate.quality._arguments import read_card
 from curate.quality._features import Texts, as_texts, digests
 from curate.tokens import Tokenizer, encode, load_tokenizer, save_tokenizer, train_tokenizer
 
@@ -72,7 +73,7 @@ def load_perplexity(folder: Path | str) -> PerplexityModel:
         IntegrityError: A file is not the one that was saved.
     """
     folder = Path(folder)
-    card = json.loads((folder / "perplexity.json").read_text(encoding="utf-8"))
+    card = read_card(folder, "perplexity.json", "perplexity model")
     for name, digest in card["sha256"].items():
         if file_digest(folder / name) != digest:
             raise IntegrityError(f"{str(folder / name)!r} is not the file that was saved")
@@ -122,6 +123,8 @@ def percentile_buckets(
     """
     if not 0 <= edges[0] <= edges[1] <= 100:
         raise ConfigError(f"percentiles {edges} must rise within 0 to 100")
+    if not isinstance(bits_per_byte, pl.Series) or not bits_per_byte.dtype.is_numeric():
+        raise ConfigError("bits per byte must be a numeric Polars Series")
     own = bits_per_byte if native is None else bits_per_byte.filter(native)
     known = own.drop_nulls().to_numpy()
     if known.size == 0:

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError, unknown_name
+from curate.quality._arguments import check_numbers, checked_frame
 from curate.quality._features import uniforms
 
 Floats = NDArray[np.float64]
@@ -48,6 +49,7 @@ class SelectionConfig:
     inverse: bool = False
 
     def __post_init__(self) -> None:
+        check_numbers(self, "quality.select", ("share", "temperature"))
         if not 0 < self.share <= 1:
             raise ConfigError(f"quality.select.share is {self.share}; allowed: above 0, up to 1")
         if self.mode not in MODES:
@@ -83,10 +85,8 @@ def selection_ranks(
     [0.25, 1.0, 0.5, 0.75]
     """
     config = config or SelectionConfig()
-    wanted = ["id", config.score, *([config.within] if config.within else [])]
-    missing = [name for name in wanted if name not in documents.columns]
-    if missing:
-        raise ConfigError(f"a selection needs the columns {wanted}; missing: {missing}")
+    groups = [config.within] if config.within else []
+    checked_frame(documents, "scores to select by", columns=["id", *groups], numbers=[config.score])
     native = np.ones(documents.height, dtype=bool)
     if "control" in documents.columns:
         native = documents["control"].is_null().to_numpy()

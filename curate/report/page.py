@@ -121,6 +121,8 @@ def facts(run: RunTables) -> dict[str, Any]:
         "audit": flags_said(run.impact),
         "flags": flags,
         "quality": _plain(run.quality),
+        "quality_scores": _plain(list(run.quality_scores)) or None,
+        "quality_agreement": _rows(run.quality_tables.get("agreement")),
         "rules": _rows(run.rules),
         "duplicates": duplicate_facts(run),
         **frames,
