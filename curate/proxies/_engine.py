@@ -38,6 +38,7 @@ class Room:
         turned: Cosines and sines of the positions.
         attended: By layer, queries, keys and values, and what attention made of them: kept from
             the forward to the backward pass of a step.
+        kept: Buffers as operands of products, rounded where these are made in bfloat16.
     """
 
     settings: GptSettings
@@ -46,6 +47,7 @@ class Room:
     buffers: dict[str, Tensor]
     turned: tuple[NDArray[np.float32], NDArray[np.float32]]
     attended: dict[int, tuple[Sequence[Tensor], Tensor]] = field(default_factory=dict)
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
     def array(self, name: str) -> NDArray[np.float32]:
         """A buffer as a compiled pass takes it."""
@@ -111,12 +113,12 @@ def forward(
         _attend(room, weights, layer, training)
         _normalise(room, weights, f"{layer}.forward")
         positive, squares = f"{layer}.positive", f"{layer}.squares"
-        inner = buffers[f"{layer}.forward"]
+        inner = _kept(room, f"{layer}.forward")
         _product(room, buffers[positive], inner, weights[f"{layer}.forward_in"].t())
         kernels.square_positive(room.array(positive), room.array(squares))
-        _add_product(room, stream, buffers[squares], weights[f"{layer}.forward_out"].t())
+        _add_product(room, stream, _kept(room, squares), weights[f"{layer}.forward_out"].t())
     _normalise(room, weights, "last")
-    _product(room, buffers["scores"], buffers["last"], embedding.t())
+    _product(room, buffers["scores"], _kept(room, "last"), embedding.t())
     return buffers["scores"]
 
 
@@ -128,7 +130,7 @@ def _attend(room: Room, weights: Weights, layer: int, training: bool) -> None:
     _normalise(room, weights, f"{layer}.attention")
     joint, mixed = f"{layer}.joint", buffers[f"{layer}.mixed"]
     into = weights[f"{layer}.attention_in"].t()
-    _product(room, buffers[joint], buffers[f"{layer}.attention"], into)
+    _product(room, buffers[joint], _kept(room, f"{layer}.attention"), into)
     kernels.turn(room.heads(joint).numpy(), *room.turned)
     parts = [part.transpose(1, 2) for part in room.heads(joint).unbind(2)]
     with torch.set_grad_enabled(training):
@@ -137,6 +139,7 @@ def _attend(room: Room, weights: Weights, layer: int, training: bool) -> None:
     if training:
         room.attended[layer] = leaves, found
     mixed.view(*room.shape, room.settings.heads, -1).copy_(found.detach().transpose(1, 2))
+    mixed = _kept(room, f"{layer}.mixed")
     _add_product(room, buffers["stream"], mixed, weights[f"{layer}.attention_out"].t())
 
 
@@ -155,8 +158,8 @@ def backward(
     embedding = weights["embedding"]
     losses, weight = room.array("losses"), np.float32(1 / len(targets))
     kernels.cross_entropy(room.array("scores"), targets, losses, weight)
-    scores = buffers["scores"].bfloat16() if room.low else buffers["scores"]
-    _product(room, gradients["embedding"], scores.t(), buffers["last"])
+    scores = _lowered(room, buffers["scores"])
+    _product(room, gradients["embedding"], scores.t(), room.kept["last"])
     _product(room, buffers["normed_gradient"], scores, embedding)
     stream.zero_()
     _normalise_backward(room, weights, gradients, "last")
@@ -174,30 +177,32 @@ def backward(
 
 
 def _feed_backward(room: Room, weights: Weights, gradients: Weights, layer: int) -> None:
-    buffers, stream = room.buffers, room.buffers["stream_gradient"]
+    buffers, stream = room.buffers, _lowered(room, room.buffers["stream_gradient"])
     squares = buffers[f"{layer}.squares"]
     out, into = f"{layer}.forward_out", f"{layer}.forward_in"
-    _product(room, gradients[out], stream.t(), squares)
+    _product(room, gradients[out], stream.t(), room.kept[f"{layer}.squares"])
     _product(room, squares, stream, weights[out])  # what it held is not needed again
     kernels.square_positive_backward(room.array(f"{layer}.positive"), squares.numpy())
-    _product(room, gradients[into], squares.t(), buffers[f"{layer}.forward"])
-    _product(room, buffers["normed_gradient"], squares, weights[into])
+    given = _lowered(room, squares)
+    _product(room, gradients[into], given.t(), room.kept[f"{layer}.forward"])
+    _product(room, buffers["normed_gradient"], given, weights[into])
     _normalise_backward(room, weights, gradients, f"{layer}.forward")
 
 
 def _attend_backward(room: Room, weights: Weights, gradients: Weights, layer: int) -> None:
     import torch
 
-    buffers, stream = room.buffers, room.buffers["stream_gradient"]
+    buffers, stream = room.buffers, _lowered(room, room.buffers["stream_gradient"])
     out, into = f"{layer}.attention_out", f"{layer}.attention_in"
-    normed, joint = buffers["normed_gradient"], buffers["joint_gradient"]
-    _product(room, gradients[out], stream.t(), buffers[f"{layer}.mixed"])
+    normed = buffers["normed_gradient"]
+    _product(room, gradients[out], stream.t(), room.kept[f"{layer}.mixed"])
     _product(room, normed, stream, weights[out])
     given = normed.view(*room.shape, room.settings.heads, -1).transpose(1, 2)
     leaves, found = room.attended.pop(layer)
     parts = [part.contiguous().numpy() for part in torch.autograd.grad(found, leaves, given)]
     kernels.turn_back(tuple(parts), *room.turned, room.heads("joint_gradient").numpy())
-    _product(room, gradients[into], joint.t(), buffers[f"{layer}.attention"])
+    joint = _lowered(room, buffers["joint_gradient"])
+    _product(room, gradients[into], joint.t(), room.kept[f"{layer}.attention"])
     _product(room, normed, joint, weights[into])
     _normalise_backward(room, weights, gradients, f"{layer}.attention")
 
@@ -221,6 +226,17 @@ def _normalise_backward(room: Room, weights: Weights, gradients: Weights, name: 
         room.array("stream_gradient"),
         gradients[f"{name}_gain"].numpy(),
     )
+
+
+def _lowered(room: Room, x: Tensor) -> Tensor:
+    """An operand as products take it: rounded once where it is used twice."""
+    return x.bfloat16() if room.low else x
+
+
+def _kept(room: Room, name: str) -> Tensor:
+    """A buffer's numbers as an operand, for the backward pass too."""
+    room.kept[name] = _lowered(room, room.buffers[name])
+    return room.kept[name]
 
 
 def _product(room: Room, out: Tensor, one: Tensor, other: Tensor) -> None:
