@@ -220,6 +220,8 @@ def count_words(words, tokens):
         "ellipsis_words": sum(token in ELLIPSIS_WORDS for token in tokens),
         "hash_words": 0,
         "marked_words": 0,
+        "long_words": sum(len(word) > 6 for word in words),
+        "sentence_marks": 0,
     }
 
 
@@ -276,6 +278,10 @@ def count_characters(text):
         "ascii_letters": len(ascii_letters),
         "ascii_vowels": sum(c in "aeiouyAEIOUY" for c in ascii_letters),
         "consonant_run_letters": consonant_run_letters(text),
+        "vowel_runs": len(re.findall("[aeiouyAEIOUY]+", text)),
+        "silent_es": len(
+            re.findall("(?=[A-Za-z]{2}[b-df-hj-np-tv-xzB-DF-HJ-NP-TV-XZ][eE](?![A-Za-z]))", text)
+        ),
     }
 
 
@@ -322,6 +328,9 @@ def standard_view(text):
     own = {
         "clitics": sum(bool(CLITIC.search(token)) for token, kind in pairs if kind == "word"),
         "abbreviation_stops": abbreviation_stops(text, pairs),
+        "sentence_marks": sum(
+            kind == "symbol" and ends_sentence(token[0]) for token, kind in pairs
+        ),
     }
     return count_words(words, tokens) | own | count_ngrams(tokens, every_way=False)
 

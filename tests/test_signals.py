@@ -18,7 +18,7 @@ from curate.text.personal_data import find_personal_data
 
 PHRASES = Path(__file__).parents[1] / "curate" / "presets" / "boilerplate.toml"
 UNIT = re.compile(
-    r".*_(chars|bytes|count|fraction|per_\w+|ratio|bits)$|mean_.*|words|tokens|lines|paragraphs"
+    r".*_(chars|bytes|count|fraction|per_\w+|ratio|bits|score)$|mean_.*|words|tokens|lines|paragraphs"
 )
 NASTY = [
     "",
@@ -101,6 +101,23 @@ def test_fractions_lie_between_0_and_1(texts):
         ("curly_bracket_count", "{}{", 3),
         ("url_count", "see http://a.b/c, www.site.org and HTTPS://x.y", 3),
         ("mojibake_fraction", "Ã©ab", 0.5),
+        ("median_word_chars", "a bbb ccccc ddddddd", 4),
+        ("sentence_count", "Mr. X. came. Did he? 3.14! No", 3),
+        ("long_word_fraction", "sevenly letter", 0.5),
+        # 10 words, 1 sentence, 2 long words; 8 words, 2 sentences, 10 syllables
+        ("lix_score", "a a a a a a a a sentence lengthy.", 10 + 20),
+        (
+            "flesch_score",
+            "The cat made noise. My brother came home.",
+            206.835 - 4.06 - 84.6 * 9 / 8,
+        ),
+        ("lorem_ipsum_count", "Lorem ipsum dolor, LOREM  IPSUM", 2),
+        ("whitespace_word_count", "It's a test, is n't it?", 6),
+        ("median_whitespace_word_chars", "This is a test.", 3),
+        ("whitespace_top_2gram_bare_chars_fraction", "This is a test.", 6 / 12),
+        ("mark_whitespace_word_fraction", "mixed bag ... #", 0.5),
+        ("whitespace_later_5gram_chars_fraction", "a b c d e a b c d e", 9 / 19),
+        ("shingle_word_count", "It's a test_1", 4),
         ("boilerplate_line_fraction", "Log in\nA line of text.", 0.5),
         ("pii_email_count", "a@site.org, b@site.org", 2),
         ("pii_ip_count", "8.8.8.8 and 10.0.0.1", 1),

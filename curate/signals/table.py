@@ -126,6 +126,31 @@ _TOKENS = {
     "ellipses_per_token": mean("ellipses", "tokens", "`...` and `…` / tokens"),
     "newlines_per_token": mean("newlines", "tokens", "newlines / tokens"),
 }
+_SENTENCES = pl.max_horizontal(c("sentence_marks") - c("abbreviation_stops"), pl.lit(1))
+_SYLLABLES = pl.max_horizontal(c("vowel_runs") - c("silent_es"), "words")
+_READABILITY = {
+    "sentence_count": count(
+        pl.when(c("words") > 0).then(_SENTENCES).otherwise(0),
+        "marks that end sentences, without the full stops of abbreviations; at least 1 with words",
+    ),
+    "long_word_fraction": fraction(
+        "long_words", "words", "words of more than 6 characters / words"
+    ),
+    "lix_score": Signal(
+        meaning="LIX (Björnsson 1968): words per sentence plus the percentage of long words; below "
+        "30 easy, above 60 hard; 0 without words",
+        expression=ratio("words", _SENTENCES) + 100 * ratio("long_words", "words"),
+    ),
+    "flesch_score": Signal(
+        meaning="Flesch reading ease of English (Flesch 1948), 206.835 - 1.015 words per sentence "
+        "- 84.6 syllables per word, cut at 0 and 121; syllables are runs of vowels without silent "
+        "e, at least one a word; 0 without words",
+        expression=pl.when(c("words") > 0)
+        .then(206.835 - 1.015 * ratio("words", _SENTENCES) - 84.6 * ratio(_SYLLABLES, "words"))
+        .otherwise(0.0)
+        .clip(0.0, 121.0),
+    ),
+}
 _LINES = {
     "bullet_line_fraction": fraction("bullet_lines", "lines", "lines that begin with • or -"),
     "ellipsis_line_fraction": fraction("ellipsis_lines", "lines", "lines that end in an ellipsis"),
@@ -199,6 +224,12 @@ _CONTENT = {
     "markup_fraction": fraction(
         "markup", "chars", "characters of tags, comments, scripts and styles / characters", "marks"
     ),
+    "lorem_ipsum_count": Signal(
+        meaning="places that say lorem ipsum, in any case",
+        expression=c("text").str.count_matches("(?i)lorem[ \u00a0]+ipsum"),
+        source="text",
+        dtype=pl.Int64,
+    ),
     "url_count": Signal(
         meaning="web addresses that begin with http://, https:// or www.",
         expression=c("text").str.count_matches(_URL),
@@ -222,5 +253,5 @@ _C4 = {
     }.items()
 }
 
-TEXT_SIGNALS = _SIZES | _CHARACTERS | _TOKENS | _LINES | _NGRAMS | _CONTENT | _C4
+TEXT_SIGNALS = _SIZES | _CHARACTERS | _TOKENS | _READABILITY | _LINES | _NGRAMS | _CONTENT | _C4
 """Every signal but those of further token views, by name."""

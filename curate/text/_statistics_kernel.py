@@ -56,6 +56,7 @@ TEXT_COUNTS = tuple(
     sentence_lines short_lines
     duplicate_nonblank_line_chars split_lines duplicate_lines duplicate_line_chars
     paragraphs duplicate_paragraphs duplicate_paragraph_chars
+    vowel_runs silent_es
     """.split()  # noqa: SIM905 - a table of names reads better than forty quoted ones
 )
 STANDARD_COUNTS = (*WORD_COUNTS, *NGRAM_COUNTS)
@@ -67,8 +68,8 @@ _LATIN_1, _NEWLINES, _HASHES, _ELLIPSES, _CURLY, _ASCII_LETTERS, _ASCII_VOWELS =
 _CONSONANT_RUNS, _LINES, _BULLETS, _ELLIPSIS_LINES, _NONBLANK, _TERMINALS = range(15, 21)
 _SENTENCES, _SHORT, _DUP_NONBLANK_CHARS, _SPLIT_LINES, _DUP_LINES = range(21, 26)
 _DUP_LINE_CHARS, _PARAGRAPHS, _DUP_PARAGRAPHS, _DUP_PARAGRAPH_CHARS = range(26, 30)
-_TEXT, _WORD = len(TEXT_COUNTS), len(WORD_COUNTS)
-_STANDARD, _VIEW = len(STANDARD_COUNTS), len(VIEW_COUNTS)
+_VOWEL_RUNS, _SILENT_ES = range(30, 32)
+_WORD = len(WORD_COUNTS)
 
 SHORT_LINE_CHARS = 30  # FineWeb: a short line has at most 30 characters
 _RUN_STARTS = 60  # of 64 bits those at which a run of five lies inside the 64
@@ -107,9 +108,8 @@ def _count_characters(base: Scalar, size: Scalar, out: I64) -> None:
     for at in range(0, size, _RUN_STARTS):
         masks = character_masks(base + np.uint64(at))
         own = (_ONE << np.uint64(_RUN_STARTS)) - _ONE
-        letter, upper, vowel, digit, space, punctuation, dot, newline, continued, sign, curly = (
-            masks
-        )
+        letter, upper, vowel, digit, space, punctuation, dot, newline, continued = masks[:9]
+        sign, curly, e = masks[9:]
         out[_ASCII_LETTERS] += count_ones(letter & own)
         out[_UPPERS] += count_ones(upper & own)
         out[_ASCII_VOWELS] += count_ones(vowel & own)
@@ -120,6 +120,10 @@ def _count_characters(base: Scalar, size: Scalar, out: I64) -> None:
         out[_CHARS] -= count_ones(continued & own)
         out[_HASHES] += count_ones(sign & own)
         out[_CURLY] += count_ones(curly & own)
+        out[_VOWEL_RUNS] += count_ones(vowel & ~(vowel >> _ONE) & own)
+        silent = letter & (letter >> _ONE) & ((letter & ~vowel) >> np.uint64(2))
+        silent &= (e >> np.uint64(3)) & (~letter >> np.uint64(4))
+        out[_SILENT_ES] += count_ones(silent & own)
         run = letter & ~vowel
         run &= run >> _ONE
         run &= run >> np.uint64(2)

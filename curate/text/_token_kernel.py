@@ -19,6 +19,7 @@ from curate.text._characters import (
     INNER,
     LETTER,
     NUMERIC_INNER,
+    SENTENCE_END,
     SINGLE,
     SPACE,
     WORD,
@@ -136,7 +137,8 @@ def find_tokens(
     """Hash each token and note its characters; returns their number.
 
     `sizes` holds the characters times 16, plus 8 if the token ends in an English clitic or is the
-    full stop of an abbreviation, plus 4 if it has a letter, plus the kind. Each round starts at the
+    full stop of an abbreviation, plus 4 if it has a letter or, for symbols, ends a sentence, plus
+    the kind. Each round starts at the
     edge of a token and takes the tokens whose ends 64 bytes tell for sure; where they tell none,
     one token is read by the rules.
     """
@@ -156,8 +158,8 @@ def find_tokens(
         ends = (~words & (words << _ONE)) | ((symbols << _ONE) & ~same)
         known = trailing_zeros(high)  # what ends before an unknown character may end beyond it
         if known > 0:
-            mark = ((inner | numeric) >> np.uint64(known - 1)) & _ONE
-            sure = max(known - np.int64(mark), 1)  # bit 0 ends nothing
+            unsure = ((inner | numeric) >> np.uint64(known - 1)) & _ONE
+            sure = max(known - np.int64(unsure), 1)  # bit 0 ends nothing
             ends &= (_ONE << np.uint64(sure - 1)) * np.uint64(2) - _ONE
             for _ in range(count_ones(ends)):
                 start, end = trailing_zeros(starts), trailing_zeros(ends)
@@ -172,9 +174,12 @@ def find_tokens(
                     if quotes & own & words and _ends_in_clitic(base, i + start, i + end):
                         entry |= 8
                     word_end = i + end
-                elif (i + start == word_end) & (entry >> 4 == 1) and load8(base, i + start) == 46:
-                    short = _is_short(sizes[count - 1], hashes[count - 1], shorts)
-                    entry |= np.int64(short) << 3
+                else:
+                    mark = load8(base, i + start)
+                    entry |= np.int64((mark == 46) | (mark == 33) | (mark == 63)) << 2
+                    if mark == 46 and (i + start == word_end) & (chars == 1):
+                        short = _is_short(sizes[count - 1], hashes[count - 1], shorts)
+                        entry |= np.int64(short) << 3
                 hashes[count] = hash_
                 sizes[count] = entry
                 count += 1
@@ -187,6 +192,8 @@ def find_tokens(
             i += width
             continue
         end, chars, kind, has_letter = _slow_token(base, size, i, flags)
+        if kind == SYMBOL_KIND:
+            has_letter = (flags[code] & SENTENCE_END) != 0
         clitic = np.int64(kind == WORD_KIND and _ends_in_clitic(base, i, end))
         hashes[count] = hash_word(base, i, end - i)
         sizes[count] = chars << 4 | clitic << 3 | np.int64(has_letter) << 2 | kind

@@ -19,12 +19,14 @@ WORD_COUNTS = tuple(
     """
     tokens words word_chars longest_word_chars twice_median_word_chars alphabetic_tokens
     stop_words any_case_stop_words distinct_stop_words clitics abbreviation_stops
-    ellipsis_words hash_words marked_words
+    ellipsis_words hash_words marked_words long_words sentence_marks
     """.split()  # noqa: SIM905 - a table of names
 )
 """What `count_words` and `find_words` fill in, in order."""
 _TOKENS, _WORDS, _CHARS, _LONGEST, _MEDIAN, _ALPHABETIC, _STOPS, _ANY_CASE = range(8)
 _DISTINCT, _CLITICS, _ABBREVIATIONS, _ELLIPSES, _HASHES, _MARKED = range(8, 14)
+_LONG, _SENTENCE_MARKS = range(14, 16)
+SHORT_WORD_CHARS = 6  # Björnsson 1968: longer words are long
 
 STOP, ANY_CASE, ELLIPSIS, FIRST_OF_DISTINCT = 1, 2, 4, 8  # marks of a known word
 KNOWN_BITS = 10  # slots of the table of known words, as a power of two
@@ -51,7 +53,7 @@ def count_words(
         lengths[size] = 0
     # Local sums: the compiler keeps them in registers, where `out` might overlap the arrays.
     found, words, characters, longest = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-    alphabetic, clitics = np.int64(0), np.int64(0)
+    alphabetic, clitics, marks_of_sentences = np.int64(0), np.int64(0), np.int64(0)
     stops, any_case, ellipses = np.int64(0), np.int64(0), np.int64(0)
     for t in range(np.uint64(tokens)):
         entry = np.int64(sizes[t])
@@ -60,7 +62,8 @@ def count_words(
         words += word
         characters += chars
         longest = max(longest, chars)
-        alphabetic += (entry >> 2) & 1
+        alphabetic += (entry >> 2) & word
+        marks_of_sentences += (entry >> 2) & (1 - word)
         clitics += ((entry >> 3) & 1) << (32 * (1 - word))  # full stops in the upper half
         last = chars >= LENGTHS - 1
         lengths[np.uint64(LENGTHS - 1 if last else chars)] += np.int32(word)
@@ -72,7 +75,9 @@ def count_words(
             any_case += (mark & ANY_CASE) != 0
             ellipses += (mark & ELLIPSIS) != 0
     out[_TOKENS], out[_WORDS], out[_CHARS], out[_LONGEST] = tokens, words, characters, longest
-    out[_ALPHABETIC] = alphabetic
+    out[_ALPHABETIC], out[_SENTENCE_MARKS] = alphabetic, marks_of_sentences
+    for size in range(SHORT_WORD_CHARS + 1, LENGTHS):
+        out[_LONG] += lengths[size]
     out[_CLITICS], out[_ABBREVIATIONS] = clitics & 0xFFFFFFFF, clitics >> 32
     out[_STOPS], out[_ANY_CASE], out[_ELLIPSES] = stops, any_case, ellipses
     out[_DISTINCT] = count_ones(np.uint64(found // FIRST_OF_DISTINCT))

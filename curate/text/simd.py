@@ -265,12 +265,12 @@ def gap_masks(_context: Llvm, source: Llvm) -> _Codegen:
 
 @intrinsic
 def character_masks(_context: Llvm, source: Llvm) -> _Codegen:
-    r"""Of the 64 bytes at `source`, eleven bit masks.
+    r"""Of the 64 bytes at `source`, twelve bit masks.
 
     In order: ASCII letters, capitals, vowels, digits, white space, punctuation and symbols, full
-    stops, newlines, the bytes that continue a character (0x80-0xBF), `#`, and `{` with `}`.
+    stops, newlines, the bytes that continue a character (0x80-0xBF), `#`, `{` with `}`, and `e`.
     """
-    result = types.UniTuple(types.uint64, 11)
+    result = types.UniTuple(types.uint64, 12)
 
     def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
         block = _load_block(builder, args[0])
@@ -292,6 +292,7 @@ def character_masks(_context: Llvm, source: Llvm) -> _Codegen:
             builder.icmp_signed("<", block, _all(-64)),
             _equals(builder, block, "#"),
             _one_of(builder, block, "{}"),
+            _equals(builder, low, "e"),
         )
         bits = [builder.bitcast(mask, _I64) for mask in masks]
         return context.make_tuple(builder, result, bits)
