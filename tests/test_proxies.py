@@ -340,10 +340,10 @@ def test_the_calibrator_admits_kneser_ney(calibrator, size):
 @needs_torch
 @pytest.mark.slow
 def test_the_calibrator_refuses_a_huge_batch(calibrator):
-    """With 32 windows a step a budget has a dozen steps: the model is short of steps, filler
-    buys some, and it seems to cost little. With one window a step it costs what it should."""
+    """With 128 windows a step a budget has a dozen steps: the model is short of steps, filler
+    buys some, and it seems to cost little. With four windows a step it costs what it should."""
     settings = FAMILIES["gpt"].settings["width32"]
-    huge = replace(settings, batch_sequences=32, peak_rate=4e-3)
+    huge = replace(settings, batch_sequences=128, peak_rate=4e-3)
     sizes = {"small_batch": settings, "huge_batch": huge}
     family = Gpt(settings=sizes)
 

@@ -88,8 +88,8 @@ CHECKPOINT_SECONDS = 10.0
 # (docs/decisions/0018). Rates at which inert filler at one half cost a factor of two in trials; an
 # experiment tries again around them, and its calibrator decides whether a cell has a say.
 DEFAULT_SETTINGS: Mapping[str, GptSettings] = {
-    "width32": GptSettings(width=32, heads=2, peak_rate=3e-3),
-    "width64": GptSettings(width=64, heads=4, peak_rate=1.4e-3),
+    "width32": GptSettings(width=32, heads=2, peak_rate=4e-3),
+    "width64": GptSettings(width=64, heads=4, peak_rate=2e-3),
 }
 
 
