@@ -22,9 +22,10 @@ from curate.experiment import (
     score_predictions,
     transfer_said,
 )
-from curate.pipeline import open_context, run_stage
+from curate.pipeline import BY_NAME, STAGES, open_context, run_stage
 from curate.progress import Say
 from curate.run_folder import Manifest, RunFolder
+from curate.scaling import agreement
 from curate.shards import Context
 
 PREDICTIONS, SCORES = "transfer/predictions.parquet", "transfer/scores.parquet"
@@ -77,9 +78,7 @@ def measure_run(
             "this run names no evaluation files; give text that neither side saw with --evaluation"
         )
     context = open_context(config, workers=workers, say=say)
-    if _evaluation(before) != _evaluation(config) or not _has_evaluation(context):
-        run_stage("evaluation", context)
-        run_stage("contamination", context)
+    _complete(context, anew=_evaluation(before) != _evaluation(config))
     if predict:
         _predict(context, say)
     if not run_stage("measure", context):
@@ -97,9 +96,17 @@ def _evaluation(config: RunConfig) -> tuple[object, ...]:
     return measure.evaluation, measure.evaluation_column
 
 
-def _has_evaluation(context: Context) -> bool:
-    record = context.manifest.stages.get("evaluation")
-    return record is not None and record.done
+def _complete(context: Context, *, anew: bool) -> None:
+    """Run what the experiment and the report read and the folder lacks, e.g. an older run's.
+
+    With other evaluation files, these are read and overlaps with them looked for again.
+    """
+    needed = {*BY_NAME["measure"].after, *BY_NAME["report"].after} - {"measure"}
+    for stage in STAGES:
+        record = context.manifest.stages.get(stage.name)
+        lacks = stage.name in needed and (record is None or not record.done)
+        if lacks or (anew and stage.name in ("evaluation", "contamination")):
+            run_stage(stage.name, context)
 
 
 def _larger(config: RunConfig) -> dict[str, Any]:
@@ -139,6 +146,11 @@ def _tell(context: Context, say: Say) -> None:
             say(f"    without the calibrator's gate: {verdict['sentence_without_gate']}")
         if verdict["headline"] and verdict["detail"]:
             say(f"    {verdict['detail']}")
+    for row in agreement(folder.read("scaling/multipliers.parquet")).iter_rows(named=True):
+        say(
+            f"Agreement of {row['first']} and {row['second']}: the same side in {row['same_sign']} "
+            f"of {row['contrasts']} contrasts [{row['low']:.2f}, {row['high']:.2f}]"
+        )
     if folder.file(SCORES).exists():
         scores = folder.read(SCORES)
         lines = transfer_said(scores) or [

@@ -70,8 +70,7 @@ def labelled_task(
         the mean; `spread` the standard deviation between draws.
 
     Raises:
-        ConfigError: A column is missing, labels are not Boolean, or fewer than 40 documents of a
-            label in an arm.
+        ConfigError: A column is missing, labels are not Boolean, or an arm has under 40 of one.
 
     >>> frame = pl.DataFrame({"id": [str(i) for i in range(200)], "label": [True, False] * 100,
     ...     "text": [f"{('good', 'poor')[i % 2]} text {i}" for i in range(200)],
@@ -90,12 +89,11 @@ def labelled_task(
     rows = []
     for arm in arms:
         mask = _mask(documents, arm)
+        drawn = [_drawn(documents, mask, seed, replicate) for replicate in range(replicates)]
         for budget in budgets:
             scores = [
-                _out_of_fold(
-                    features, label, fold=fold, train=_drawn(documents, mask, seed, r), size=budget
-                )
-                for r in range(replicates)
+                _out_of_fold(features, label, fold=fold, train=train, size=budget)
+                for train in drawn
             ]
             for name, inside in _evaluations(documents):
                 rows += [
