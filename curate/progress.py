@@ -97,10 +97,13 @@ class _Lines:
                 return
             self.said = now
             left = (now - self.started) * (self.total / self.done - 1)
-            if self.until is not None:
-                left = max(0.0, min(left, self.until - now))
+            words = f"about {spelled(left)} left"
+            if self.until is not None and left > self.until - now:
+                words = f"stops in {spelled(self.until - now)}"
+            if self.until is not None and now >= self.until:
+                words = "the time is over; what was begun is finished"
             share = self.done / self.total
-        self.say(f"{self.label}: {share:.0%} done, about {spelled(left)} left".replace("%", " %"))
+        self.say(f"{self.label}: {100 * share:.0f} % done, {words}")
 
 
 def spelled(seconds: float) -> str:
