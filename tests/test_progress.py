@@ -1,4 +1,4 @@
-"""Progress for people who read lines: how far, how long still, and never past the end in silence."""
+"""Progress for people who read lines: how far, how long still, and never past the end unsaid."""
 
 import pytest
 
