@@ -223,3 +223,59 @@ def test_a_run_measures_what_its_dialect_reads_and_names_rules_that_never_fire(t
     assert dict(rules.select("name", "idle").rows())["gopher_quality.word_count"] is False
     assert rules.filter("idle").height == rules.height - 1
     assert "Warning: no document failed gopher_quality.mean_word_length" in printed.getvalue()
+
+
+GERMAN = "Der Hund und die Katze liefen in den Garten, als das Kind mit dem Ball kam."
+FRENCH = "L'eau de la rivière est froide ; d'ailleurs les enfants et le chien n'y vont pas."
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "least", "most"),
+    [
+        ("deu", GERMAN, 8, 10),
+        ("deu", FRENCH, 0, 2),
+        ("fra", FRENCH, 6, 8),
+        ("fra", GERMAN, 0, 0),
+        ("fra", "l'eau", 1, 1),
+        ("fra", "animal' la-bas", 1, 1),
+        ("rus", "Он был в школе, а не на реке.", 5, 5),
+        ("rus", "внук", 0, 0),
+    ],
+)
+def test_stop_words_of_a_language(language, text, least, most):
+    signal = f"distinct_{language}_stop_word_count"
+
+    assert least <= measure_signals(pl.DataFrame({"text": [text]}), [signal])[signal][0] <= most
+
+
+@pytest.mark.parametrize(
+    ("line", "goes"),
+    [
+        ("WE SHOUT ALL DAY", True),
+        ("We shout now AND THEN", False),
+        ("2 024", True),
+        ("12 likes", True),
+        ("1.2K followers", True),
+        ("(3 comments)", True),
+        ("He likes 3 dogs", False),
+        ("Home", True),
+        ("Two words", False),
+    ],
+)
+def test_line_corrections_of_refinedweb(line, goes):
+    signal = "line_correction_word_fraction"
+    words = len(line.split())
+    text = f"{line}\n\nThis line of prose stays."
+    found = measure_signals(pl.DataFrame({"text": [text]}), [signal])[signal][0]
+
+    assert found == pytest.approx(words / (words + 5) if goes else 0.0)
+
+
+def test_refinedweb_is_massivetext_with_line_corrections():
+    reads = [
+        [(r.signal, r.min, r.max) for r in rules_of("datatrove", (name,))]
+        for name in ("massivetext", "refinedweb")
+    ]
+
+    assert reads[1][: len(reads[0])] == reads[0]
+    assert reads[1][len(reads[0]) :] == [("line_correction_word_fraction", None, 0.05)]

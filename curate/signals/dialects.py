@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import polars as pl
 
+from curate.signals.languages import LANGUAGE_SIGNALS
 from curate.signals.table import Signal, count, fraction, mean, ratio
 from curate.text.dialect_lines import LINE_FRACTIONS, line_fractions
+from curate.text.line_corrections import line_correction_fraction
 from curate.text.statistics import text_statistics
 
 c = pl.col
@@ -145,11 +147,24 @@ def _covered(source: str) -> dict[str, Signal]:
     }
 
 
-DIALECT_SIGNALS = _lines() | _redpajama() | _dclm()
-"""The signals of single implementations, by name."""
+_REFINEDWEB = Signal(
+    meaning="words in lines that RefinedWeb's corrections take out (shouted, numeric, counters, "
+    "single words) / words",
+    expression=c("fraction"),
+    source="line_corrections",
+)
+DIALECT_SIGNALS = {
+    **_lines(),
+    **_redpajama(),
+    **_dclm(),
+    "line_correction_word_fraction": _REFINEDWEB,
+    **LANGUAGE_SIGNALS,
+}
+"""The signals of single implementations, papers and languages, by name."""
 DIALECT_SOURCES = {
     "dialect_lines": line_fractions,
     "redpajama": redpajama_counts,
     "dclm": dclm_counts,
+    "line_corrections": lambda text: pl.DataFrame({"fraction": line_correction_fraction(text)}),
 }
 """The tables that they are read from."""
