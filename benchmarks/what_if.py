@@ -101,7 +101,7 @@ def synthetic_columns(documents: int) -> pl.DataFrame:
     for rule in decision.rules:
         whole = SIGNALS[rule.signal].dtype is pl.Int64
         columns[rule.signal] = _around(rng, rule.min, rule.max, documents, whole=whole)
-    columns["clitic_word_count"] = words
+    columns[next(r.signal for r in decision.rules if r.name == RULE)] = words
     return pl.DataFrame(columns)
 
 

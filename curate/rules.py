@@ -21,7 +21,7 @@ import polars as pl
 
 from curate.bounds import Bound
 from curate.errors import ConfigError, unknown_name
-from curate.signals import DEFAULT_SIGNALS, SIGNALS
+from curate.signals import DEFAULT_SIGNALS, SIGNALS, measure_signals
 
 __all__ = [
     "DIALECTS",
@@ -169,7 +169,8 @@ def judge(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
     """Add every failed rule of each document, and whether it is kept.
 
     Args:
-        frame: The columns that the rules read; rows keep their order.
+        frame: The columns that the rules read; rows keep their order. Signals that are not
+            measured by default are measured here where there is a column `text`.
         rules: Rules, or names or paths of rule sets.
 
     Returns:
@@ -182,7 +183,7 @@ def judge(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
     >>> judge(frame, [Rule(name="a.words", signal="words", min=50)])["failed"].to_list()
     [['a.words'], [], ['a.words']]
     """
-    resolved = _resolved(frame, rules)
+    frame, resolved = _resolved(frame, rules)
     groups = [resolved[i : i + _BITS] for i in range(0, len(resolved), _BITS)] or [[]]
     lists = [_failed_names(group) for group in groups]
     failed = reduce(lambda a, b: a.list.concat(b), lists)
@@ -196,7 +197,8 @@ def failing(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
     >>> failing(frame, [Rule(name="a.words", signal="words", min=50)])["a.words"].to_list()
     [True, False]
     """
-    return frame.select(_violation(rule).alias(rule.name) for rule in _resolved(frame, rules))
+    frame, resolved = _resolved(frame, rules)
+    return frame.select(_violation(rule).alias(rule.name) for rule in resolved)
 
 
 _BITS = 60  # rules whose verdicts fit into one integer
@@ -230,17 +232,27 @@ def _violation(rule: Rule) -> pl.Expr:
     return reduce(lambda a, b: a & b, inside).not_().fill_null(True)
 
 
-def _resolved(frame: pl.DataFrame | pl.LazyFrame, rules: Sequence[str | Rule]) -> list[Rule]:
+def _resolved(frame: Frame, rules: Sequence[str | Rule]) -> tuple[Frame, list[Rule]]:
+    """The frame with signals that only these rules read, and the rules."""
     columns = frame.collect_schema().names()
-    resolved = []
+    resolved: list[Rule] = []
     for rule in rules:
         resolved += [rule] if isinstance(rule, Rule) else _load_set(frame, rule, columns)
+    extra = [name for name in required_columns(resolved) if _is_extra(name, columns)]
+    if extra and "text" in columns:
+        frame = measure_signals(frame, extra)
+        columns += extra
     for rule in resolved:
         if rule.signal not in columns:
             message = unknown_name("column", rule.signal, columns)
             hint = "; run measure_signals first" if rule.signal in SIGNALS else ""
             raise ConfigError(f"rule {rule.name!r} reads an {message}{hint}")
-    return resolved
+    return frame, resolved
+
+
+def _is_extra(name: str, columns: Sequence[str]) -> bool:
+    """Whether a column is a signal that is measured on request only, and is not there."""
+    return name in SIGNALS and name not in DEFAULT_SIGNALS and name not in columns
 
 
 def _load_set(frame: pl.DataFrame | pl.LazyFrame, name: str, columns: list[str]) -> list[Rule]:

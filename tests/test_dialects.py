@@ -4,6 +4,8 @@ import io
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 import curate
@@ -11,6 +13,7 @@ from curate.errors import ConfigError
 from curate.report import summary
 from curate.rules import DIALECTS, RulesConfig, extra_signals, judge, load_rules, required_columns
 from curate.signals import SIGNALS, measure_signals
+from curate.text.english_tokens import english_token_counts, english_tokens
 
 A = "red fish blue fish\nred fish blue fish\none fish two fish\n"
 B = "alpha beta gamma delta epsilon."
@@ -279,3 +282,36 @@ def test_refinedweb_is_massivetext_with_line_corrections():
 
     assert reads[1][: len(reads[0])] == reads[0]
     assert reads[1][len(reads[0]) :] == [("line_correction_word_fraction", None, 0.05)]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        (
+            "the cat's end-of-line e.g. 3.14 don't @you #tag --- ... ok",
+            "the|cat|'s|end|-|of|-|line|e.g.|3.14|do|n't|@you|#|tag|---|...|ok",
+        ),
+        ("see https://a.site.org/x?y=1, now", "see|https://a.site.org/x?y=1|,|now"),
+        ('said--"It is', 'said--"It|is'),
+        ("word--word", "word|--|word"),
+        ("covid-19 2020-07", "covid-19|2020|-|07"),
+        ("Mr. Ames (of the U.S.) left...", "Mr.|Ames|(|of|the|U.S.|)|left|..."),
+        ("and/or either/or", "and/or|either|/|or"),
+        ("I'd've said she can't; cannot", "I|'d|'ve|said|she|ca|n't|;|can|not"),
+        ("$3.50 10km 6pm !!!", "$|3.50|10|km|6|pm|!|!|!"),
+        ("one.Two a,b", "one|.|Two|a|,|b"),
+    ],
+)
+def test_english_tokens_as_datatrove_counts_them(text, tokens):
+    assert english_tokens(text) == tokens.split("|")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=60))
+def test_english_tokens_lose_no_character_and_are_counted_as_listed(text):
+    tokens = english_tokens(text)
+    counted = english_token_counts(pl.Series([text])).row(0)
+
+    assert "".join(tokens) == "".join(text.split())
+    assert counted[0] == len(tokens)
+    assert counted[1] == sum(any(map(str.isalpha, t)) for t in tokens)

@@ -5,6 +5,7 @@ They are measured where a rule of the run reads them, not in every run:
 - `dolma_…`, `nemo_…`, `dclm_…`, `redpajama_…` lines and paragraphs: `curate.text.dialect_lines`;
 - `redpajama` words: lower case, without ASCII punctuation, decomposed (NFD), between white space;
   its symbols and letters are counted over raw words (`\w+|[^\w\s]+`);
+- `english` tokens: `curate.text.english_tokens`, for datatrove's word counts;
 - `dclm` words: Unicode's word boundaries (UAX 29) where the word begins with a letter or a digit.
 """
 
@@ -15,6 +16,7 @@ import polars as pl
 from curate.signals.languages import LANGUAGE_SIGNALS
 from curate.signals.table import Signal, count, fraction, mean, ratio
 from curate.text.dialect_lines import LINE_FRACTIONS, line_fractions
+from curate.text.english_tokens import english_token_counts
 from curate.text.line_corrections import line_correction_fraction
 from curate.text.statistics import text_statistics
 
@@ -147,6 +149,19 @@ def _covered(source: str) -> dict[str, Signal]:
     }
 
 
+def _english() -> dict[str, Signal]:
+    source = "english_tokens"
+    return {
+        "english_word_count": count(
+            "words", "English tokens by spaCy's rules that are not all marks", source
+        ),
+        "mean_english_word_chars": mean("word_chars", "words", "their mean length", source),
+        "alphabetic_english_token_fraction": fraction(
+            "alphabetic", "tokens", "such tokens with a letter / all, marks included", source
+        ),
+    }
+
+
 _REFINEDWEB = Signal(
     meaning="words in lines that RefinedWeb's corrections take out (shouted, numeric, counters, "
     "single words) / words",
@@ -157,6 +172,7 @@ DIALECT_SIGNALS = {
     **_lines(),
     **_redpajama(),
     **_dclm(),
+    **_english(),
     "line_correction_word_fraction": _REFINEDWEB,
     **LANGUAGE_SIGNALS,
 }
@@ -165,6 +181,7 @@ DIALECT_SOURCES = {
     "dialect_lines": line_fractions,
     "redpajama": redpajama_counts,
     "dclm": dclm_counts,
+    "english_tokens": english_token_counts,
     "line_corrections": lambda text: pl.DataFrame({"fraction": line_correction_fraction(text)}),
 }
 """The tables that they are read from."""

@@ -82,8 +82,8 @@ def signals_page() -> str:
         "A fraction of nothing is 0; fractions lie in [0, 1].\n\n"
         "Names with `whitespace` or `shingle` count the words of another token view and repeat "
         "the ways of counting of other rule sets: `curate/signals/views.py`. Names with `dolma`, "
-        "`nemo`, `dclm`, `redpajama`, `line_correction` or the code of a language are measured "
-        "only where a rule reads them: `curate/signals/dialects.py`.\n\n"
+        "`nemo`, `dclm`, `redpajama`, `english`, `line_correction` or the code of a language are "
+        "measured only where a rule reads them: `curate/signals/dialects.py`.\n\n"
         "| signal | type | meaning |\n|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"
