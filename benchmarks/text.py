@@ -2,7 +2,6 @@
 
     python -m benchmarks.text                              # writes its section of RESULTS.md
     python -m benchmarks.text RAW.parquet                  # of other texts, printed only
-    python -m benchmarks.text conformance RAW.parquet      # writes docs/conformance.md
 
 Samples of ten megabytes, seeded, of the mixed crawl and of the demo's corpus. datatrove goes
 into a virtual environment of its own in a temporary folder (`--peer PYTHON` uses one that is
@@ -28,26 +27,15 @@ import polars as pl
 from benchmarks.memory import memory_table
 from benchmarks.results import write_section
 from curate.demo import build_demo_corpus
-from curate.rules import RulesConfig, judge, load_rules, required_columns
-from curate.signals import SIGNALS, measure_signals
+from curate.signals import DEFAULT_SIGNALS, SIGNALS, measure_signals
 
 ROOT = Path(__file__).parents[1]
 MIXED = ROOT.parent / "shared" / "corpora" / "mixed" / "raw.parquet"
 PACKAGES = ("datatrove[processing]==0.10.1", "xxhash<4", "spacy", "pyarrow")
 SETS = ("gopher_quality", "gopher_repetition", "fineweb")
 APART = ("compression", "language")  # groups that are no part of the total
-OF_DIALECTS = ("dialect_lines", "redpajama", "dclm")  # what one implementation alone counts
 PIECES = 3
 SAMPLE_BYTES = 10_000_000
-CAUSES = {
-    "alphabetic_words": "spaCy keeps web addresses and some bracketed code as one token, "
-    "so that it counts fewer symbols",
-    "word_count": "tokens at the edge of 50",
-    "mean_word_length": "web addresses are one long word for spaCy",
-    "duplicate_5grams": "code and tables: other tokens, other n-grams",
-    "sentences": "sentences are counted by their final marks, not by a sentence splitter",
-    "top_4gram": "code and tables: other tokens, other n-grams",
-}
 
 
 def sample(path: str) -> pl.DataFrame:
@@ -104,7 +92,7 @@ def groups() -> dict[str, list[str]]:
 def group_rows(frame: pl.DataFrame, size: float) -> list[str]:
     """The table of speeds: each group, and the totals."""
     every = [name for name, signal in SIGNALS.items() if signal.source not in APART]
-    own = [name for name in every if SIGNALS[name].source not in OF_DIALECTS]
+    own = [name for name in every if name in DEFAULT_SIGNALS]
     total = seconds(frame, every)
     rows = ["| signals | MB/s a core | share |", "|---|---|---|"]
     for group, names in groups().items():
@@ -114,7 +102,7 @@ def group_rows(frame: pl.DataFrame, size: float) -> list[str]:
     rows.append(f"| all but {', '.join(APART)} ({len(every)}) | {size / total:.1f} | 100% |")
     taken = seconds(frame, own)
     rows.append(
-        f"| all but those and the lines and words of single dialects ({len(own)}) "
+        f"| all but those and what is measured on request only ({len(own)}) "
         f"| **{size / taken:.1f}** | {taken / total:.0%} |"
     )
     return rows
@@ -193,52 +181,9 @@ def speed(sources: dict[str, str]) -> str:
     return "\n\n".join(parts)
 
 
-def conformance(path: str) -> None:
-    """Write docs/conformance.md."""
-    frame = pl.read_parquet(path, columns=["id", "text"])
-    sets = (*SETS, "c4")
-    rules = load_rules(RulesConfig(sets=sets))
-    measured = measure_signals(frame, required_columns(rules))
-    theirs, _ = peer(frame, sets, peer_python())
-    lines, details = [], []
-    for name in sets:
-        own = judge(measured, [rule for rule in rules if rule.name.startswith(f"{name}.")])
-        both = own.join(theirs.select("id", other=pl.col(name)), on="id", maintain_order="left")
-        lines.append(_row(name, both))
-        details += _differences(name, both)
-    page = (ROOT / "docs" / "conformance.md.in").read_text(encoding="utf-8")
-    page = page.replace("{documents}", f"{frame.height:,}")
-    page = page.replace("{table}", "\n".join(lines)).replace("{differences}", "\n".join(details))
-    (ROOT / "docs" / "conformance.md").write_text(page, encoding="utf-8")
-
-
-def _row(name: str, both: pl.DataFrame) -> str:
-    drop_ours, drop_theirs = ~both["kept"], both["other"] != ""
-    agree = (drop_ours == drop_theirs).mean()
-    p, q = drop_ours.mean(), drop_theirs.mean()
-    by_chance = p * q + (1 - p) * (1 - q)
-    kappa = (agree - by_chance) / (1 - by_chance)
-    return f"| {name} | {agree:.2%} | {kappa:.3f} | {p:.1%} | {q:.1%} |"
-
-
-def _differences(name: str, both: pl.DataFrame) -> list[str]:
-    differ = both.filter(pl.col("kept") == (pl.col("other") != ""))
-    first = differ.with_columns(first=pl.col("failed").list.first())
-    counts = first.group_by("first", "other").len().sort("len", "first", "other", descending=True)
-    rows = []
-    for rule, other, n in counts.iter_rows():
-        rows.append(
-            f"| {name} | {rule or 'kept'} | {other or 'kept'} | {n} | "
-            f"{CAUSES.get(str(rule).partition('.')[2], 'other tokens')} |"
-        )
-    return rows
-
-
 def main() -> None:
     paths = [word for word in sys.argv[1:] if word.endswith(".parquet")]
-    if "conformance" in sys.argv:
-        conformance(paths[0] if paths else str(MIXED))
-    elif paths:
+    if paths:
         print(speed({"these texts": paths[0]}))
     else:
         text = speed({"mixed": str(MIXED), "demo corpus": demo_corpus()})
