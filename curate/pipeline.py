@@ -17,17 +17,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from curate import audit_stages, duplicate_stages, stages
-from curate.audits import load_lexicon
+from curate import audit_stages, duplicate_stages, outside, stages
 from curate.config import RunConfig, config_values, load_config, to_toml
 from curate.corpus import InputConfig, fingerprint, keys_named, write_bytes_atomically
-from curate.duplicates import index_state
 from curate.energy import metered
 from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
 from curate.progress import Say
-from curate.quality import scorer_file
 from curate.rules import extra_signals, load_rules
 from curate.run_folder import Manifest, RunFolder
 from curate.scoring import score_quality
@@ -60,49 +57,6 @@ class Stage:
     state: Callable[[RunConfig], Any] = lambda config: None
 
 
-def _evaluation_files(config: RunConfig) -> dict[str, InputConfig]:
-    paths = config.measure.evaluation if config.measure else ()
-    return {"measure.evaluation": InputConfig(path=tuple(paths))} if paths else {}
-
-
-def _quality_files(config: RunConfig) -> dict[str, InputConfig]:
-    quality = config.quality
-    given = {"quality.reference": quality.reference, "quality.background": quality.background}
-    files = {
-        name: texts if isinstance(texts, InputConfig) else InputConfig(path=texts)
-        for name, texts in given.items()
-        if texts is not None
-    }
-    # Another source of a scorer is another score.
-    source = None if quality.scorer is None else scorer_file(quality.scorer)
-    own = {} if source is None else {"quality.scorer": InputConfig(path=str(source), format="text")}
-    return files | own
-
-
-def _further_sets(config: RunConfig) -> dict[str, InputConfig]:
-    asked = config.decontamination
-    further = asked.evaluation if asked else ()
-    return {"decontamination.evaluation": InputConfig(path=further)} if further else {}
-
-
-def _lexicons(config: RunConfig) -> list[str]:
-    return [load_lexicon(name).sha256 for name in config.audit.lexicons]
-
-
-def _truth_file(config: RunConfig) -> dict[str, InputConfig]:
-    return {"truth": InputConfig(path=config.truth)} if config.truth else {}
-
-
-def _indexes(config: RunConfig) -> list[list[str]]:
-    """Batches of the indexes that a run compares with; its own batch is none of them."""
-    root, duplicates = Path(config.output.path), config.duplicates
-    paths = [*duplicates.against, *([duplicates.index] if duplicates.index else [])]
-    return [
-        index_state(Path(path), batch=duplicate_stages.batch_name(root, Path(path)))
-        for path in paths
-    ]
-
-
 STAGES = (
     Stage(
         name="documents",
@@ -118,7 +72,7 @@ STAGES = (
         homes=("evaluation",),
         sections=("measure",),
         modules=("corpus",),
-        inputs=_evaluation_files,
+        inputs=outside.evaluation_files,
     ),
     Stage(
         name="contamination",
@@ -127,7 +81,7 @@ STAGES = (
         after=("documents", "evaluation"),
         sections=("decontamination",),
         modules=("corpus", "text"),
-        inputs=_further_sets,
+        inputs=outside.further_sets,
     ),
     Stage(
         name="controls",
@@ -160,7 +114,7 @@ STAGES = (
         after=("documents", "controls", "clean"),
         sections=("duplicates",),
         modules=("clean", "duplicates", "duplicate_stages", "text"),
-        state=_indexes,
+        state=outside.index_batches,
     ),
     Stage(
         name="quality",
@@ -169,7 +123,7 @@ STAGES = (
         after=("documents", "controls", "clean", "duplicates"),
         sections=("seed", "quality"),
         modules=("clean", "corpus", "ngram_model", "quality", "scoring", "text", "tokens"),
-        inputs=_quality_files,
+        inputs=outside.quality_files,
     ),
     Stage(
         name="verdicts",
@@ -193,7 +147,7 @@ STAGES = (
         ),
         sections=("rules", "duplicates", "decontamination", "quality", "audit", "truth"),
         modules=("rules", "bounds", "rulesets", "duplicates", "verdicts", "judgement", "controls"),
-        inputs=_truth_file,
+        inputs=outside.truth_file,
     ),
     Stage(
         name="evidence",
@@ -227,7 +181,7 @@ STAGES = (
         after=("documents", "clean", "quality", "verdicts", "passages"),
         sections=("seed", "audit"),
         modules=("audits", "audit_stages", "quality", "scoring", "statistics"),
-        state=_lexicons,
+        state=outside.lexicon_digests,
     ),
     Stage(
         name="curated",
@@ -251,7 +205,7 @@ STAGES = (
             "passages",
         ),
         sections=("seed", "measure", "truth"),
-        inputs=_truth_file,
+        inputs=outside.truth_file,
         modules=(
             "measure",
             "experiment",
@@ -290,7 +244,7 @@ STAGES = (
         after=("documents", "clean", "verdicts", "report"),
         sections=("duplicates",),
         modules=("clean", "duplicates", "duplicate_stages", "text"),
-        state=_indexes,
+        state=outside.index_batches,
     ),
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
@@ -307,7 +261,7 @@ def open_context(
     load_rules(
         replace(config.rules, sets=(*config.rules.sets, *config.rules.shown), add={}, override={})
     )
-    _lexicons(config)
+    outside.lexicon_digests(config)
     folder = RunFolder(Path(config.output.path))
     folder.root.mkdir(parents=True, exist_ok=True)
     write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))

@@ -25,6 +25,7 @@ LAYERS = [
     ("measure", "scoring"),
     ("audit_stages",),
     ("stages", "duplicate_stages", "run_quality"),
+    ("outside",),
     ("pipeline",),
     ("ledger",),
     ("runs", "remeasure", "config_reference"),

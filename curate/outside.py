@@ -1,0 +1,102 @@
+"""What stages read from outside their run folder: a stage runs again where this has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from curate.audits import load_lexicon
+from curate.config import RunConfig
+from curate.corpus import InputConfig
+from curate.duplicate_stages import batch_name
+from curate.duplicates import index_state
+from curate.quality import scorer_file
+
+Files = dict[str, InputConfig]
+
+__all__ = [
+    "evaluation_files",
+    "further_sets",
+    "index_batches",
+    "lexicon_digests",
+    "quality_files",
+    "truth_file",
+]
+
+
+def evaluation_files(config: RunConfig) -> Files:
+    """Evaluation sets of the experiment.
+
+    >>> from curate.config import load_config
+    >>> evaluation_files(load_config({"input": {"path": "a"}, "output": {"path": "b"}}))
+    {}
+    """
+    paths = config.measure.evaluation if config.measure else ()
+    return {"measure.evaluation": InputConfig(path=tuple(paths))} if paths else {}
+
+
+def quality_files(config: RunConfig) -> Files:
+    """Texts that a quality model is fitted on, and the source of a scorer of one's own.
+
+    >>> from curate.config import load_config
+    >>> values = {"input": {"path": "a"}, "output": {"path": "b"}}
+    >>> list(quality_files(load_config(values | {"quality": {"reference": "c"}})))
+    ['quality.reference']
+    """
+    quality = config.quality
+    given = {"quality.reference": quality.reference, "quality.background": quality.background}
+    files = {
+        name: texts if isinstance(texts, InputConfig) else InputConfig(path=texts)
+        for name, texts in given.items()
+        if texts is not None
+    }
+    # Another source of a scorer is another score.
+    source = None if quality.scorer is None else scorer_file(quality.scorer)
+    own = {} if source is None else {"quality.scorer": InputConfig(path=str(source), format="text")}
+    return files | own
+
+
+def further_sets(config: RunConfig) -> Files:
+    """Evaluation sets that only overlaps are looked for with.
+
+    >>> from curate.config import load_config
+    >>> values = {"input": {"path": "a"}, "output": {"path": "b"}}
+    >>> list(further_sets(load_config(values | {"decontamination": {"evaluation": ["c"]}})))
+    ['decontamination.evaluation']
+    """
+    asked = config.decontamination
+    further = asked.evaluation if asked else ()
+    return {"decontamination.evaluation": InputConfig(path=further)} if further else {}
+
+
+def lexicon_digests(config: RunConfig) -> list[str]:
+    """Digests of the word lists of the audit.
+
+    >>> from curate.config import load_config
+    >>> lexicon_digests(load_config({"input": {"path": "a"}, "output": {"path": "b"}}))
+    []
+    """
+    return [load_lexicon(name).sha256 for name in config.audit.lexicons]
+
+
+def truth_file(config: RunConfig) -> Files:
+    """The noise that the input itself declares.
+
+    >>> from curate.config import load_config
+    >>> values = {"input": {"path": "a"}, "output": {"path": "b"}, "truth": "c.parquet"}
+    >>> list(truth_file(load_config(values)))
+    ['truth']
+    """
+    return {"truth": InputConfig(path=config.truth)} if config.truth else {}
+
+
+def index_batches(config: RunConfig) -> list[list[str]]:
+    """Batches of the indexes that a run compares with; its own batch is none of them.
+
+    >>> from curate.config import load_config
+    >>> values = {"input": {"path": "a"}, "output": {"path": "b"}, "duplicates": {"index": "new"}}
+    >>> index_batches(load_config(values))
+    [[]]
+    """
+    root, duplicates = Path(config.output.path), config.duplicates
+    paths = [*duplicates.against, *([duplicates.index] if duplicates.index else [])]
+    return [index_state(Path(path), batch=batch_name(root, Path(path))) for path in paths]
