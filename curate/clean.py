@@ -20,6 +20,7 @@ from curate.text.c4 import CITATION, c4_lines
 from curate.text.mojibake import MOJIBAKE, repairs
 from curate.text.personal_data import find_personal_data
 from curate.text.spans import Span, add_disjoint
+from curate.text.urls import URL
 
 __all__ = ["CLEANERS", "EDIT_SCHEMA", "CleanConfig", "apply_edits", "clean"]
 
@@ -209,11 +210,28 @@ def strip_citations(documents: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def strip_urls(documents: pl.DataFrame) -> pl.DataFrame:
+    """Take out web addresses, as the signal `url_count` counts them; their surroundings stay.
+
+    >>> strip_urls(pl.DataFrame({"text": ["See http://a.org/b?c=d now."]})).row(0)
+    (0, 4, 22, '')
+    """
+    rows: list[tuple[int, int, int, str]] = []
+    for document in documents["text"].str.contains(URL).arg_true().to_list():
+        text = documents["text"][document]
+        for match in re.finditer(URL, text):
+            start = len(text[: match.start()].encode())
+            rows.append((document, start, start + len(match[0].encode()), ""))
+    schema = {"document": pl.UInt32, "start": pl.Int64, "end": pl.Int64, "replacement": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 CLEANERS: Mapping[str, Cleaner] = {
     "repair_encoding": repair_encoding,
     "drop_boilerplate_lines": drop_boilerplate_lines,
     "keep_c4_lines": keep_c4_lines,
     "strip_citations": strip_citations,
+    "strip_urls": strip_urls,
     "mask_pii": mask_pii,
 }
 """Every cleaning step by name."""

@@ -42,7 +42,7 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 # Whose reading of the published rules; what a set says without a dialect is datatrove's.
 DIALECTS = ("datatrove", "dolma", "nemo", "dclm", "redpajama")
 _SCORES = ("quality", "quality_rank", "bits_per_byte", "importance", "mean_rank")
-OTHER_COLUMNS = (*_SCORES, "language_score")  # made by later stages, not by a signal
+OTHER_COLUMNS = _SCORES  # made by later stages, not by a signal
 OWN_SET = "own"  # the set of the rules that a config adds
 _FOLDER = Path(__file__).with_name("rulesets")
 RULE_SETS = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))  # come with the library

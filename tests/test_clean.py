@@ -20,6 +20,8 @@ PIECES = [
     "中é😀",
     "Home | About | Login",
     "We use cookies on this site.",
+    "https://é.org/a?b",
+    "www.site.org",
     "Plain words.",
     "\n",
     "\r\n",
@@ -161,3 +163,9 @@ def test_many_edits_in_one_document_take_no_quadratic_time():
     text = "ann@site.org\n" * 20_000
 
     assert cleaned(text, "mask_pii") == "<EMAIL>\n" * 20_000
+
+
+def test_web_addresses_are_taken_out_and_nothing_else():
+    text = "É see http://a.org/é?x=1#y, <www.site.org> or HTTPS://B.com; not http: or www."
+
+    assert cleaned(text, "strip_urls") == "É see  <> or ; not http: or www."

@@ -1,6 +1,7 @@
 """Every signal: unit in its name, bounds, and the values of small texts."""
 
 import re
+import sys
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from curate.errors import ConfigError, InputError
 from curate.signals import SIGNALS, measure_signals, signals_page
+from curate.text import language
 from curate.text.boilerplate import _FRAME, _NOTICE, frame_line_fraction, frame_lines
+from curate.text.language import languages
 from curate.text.mojibake import repairs
 from curate.text.personal_data import find_personal_data
 
@@ -38,6 +41,13 @@ NASTY = [
 ]
 
 
+def installed(name):
+    """Skip what needs an extra that is not there."""
+    if SIGNALS[name].source == "language":
+        pytest.importorskip("py3langid", reason="needs the extra `language`: skipped")
+    return name
+
+
 def value(signal, text):
     return measure_signals(pl.DataFrame({"text": [text]}), [signal])[signal].item()
 
@@ -50,7 +60,7 @@ def test_names_carry_their_unit(name):
 
 @pytest.mark.parametrize("name", SIGNALS)
 def test_values_have_their_type_and_are_never_null(name):
-    values = measure_signals(pl.DataFrame({"text": NASTY}), [name])[name]
+    values = measure_signals(pl.DataFrame({"text": NASTY}), [installed(name)])[name]
 
     assert values.dtype == SIGNALS[name].dtype
     assert values.null_count() == 0
@@ -125,6 +135,22 @@ def test_fractions_lie_between_0_and_1(texts):
 )
 def test_values(signal, text, expected):
     assert value(signal, text) == pytest.approx(expected)
+
+
+def test_the_language_is_told_from_the_text():
+    pytest.importorskip("py3langid", reason="needs the extra `language`: skipped")
+    found = languages(pl.Series(["The house stands on the hill.", "Das Haus steht auf dem Berg."]))
+
+    assert found["language"].to_list() == ["en", "de"]
+    assert found["language_score"].is_between(0.5, 1).all()
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "py3langid.langid", None)
+    language._identifier.cache_clear()
+
+    with pytest.raises(ConfigError, match=r"pip install 'curate-corpus\[language\]'"):
+        measure_signals(pl.DataFrame({"text": ["a"]}), ["language_score"])
 
 
 def test_overlapping_ngrams_do_not_pass_one():

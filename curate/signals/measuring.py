@@ -10,10 +10,11 @@ import polars as pl
 
 from curate.errors import ConfigError, InputError, unknown_name
 from curate.signals.dialects import DIALECT_SIGNALS, DIALECT_SOURCES
-from curate.signals.table import TEXT_SIGNALS, Signal
+from curate.signals.table import LANGUAGE_SIGNALS, TEXT_SIGNALS, Signal
 from curate.signals.views import VIEW_SIGNALS
 from curate.text.boilerplate import frame_line_fraction
 from curate.text.c4 import c4_counts
+from curate.text.language import languages
 from curate.text.markup import mark_counts
 from curate.text.personal_data import KINDS, find_personal_data
 from curate.text.statistics import text_statistics
@@ -136,10 +137,12 @@ _SOURCES: Mapping[str, Callable[[pl.Series], pl.DataFrame]] = {
     "marks": mark_counts,
     "personal_data": _personal_data_counts,
     "c4": c4_counts,
+    "language": languages,
 } | DIALECT_SOURCES
 
 
-SIGNALS: Mapping[str, Signal] = TEXT_SIGNALS | VIEW_SIGNALS | DIALECT_SIGNALS
+_WHERE_READ = VIEW_SIGNALS | DIALECT_SIGNALS | LANGUAGE_SIGNALS
+SIGNALS: Mapping[str, Signal] = TEXT_SIGNALS | _WHERE_READ
 """Every signal by name."""
-DEFAULT_SIGNALS = tuple(name for name in SIGNALS if name not in DIALECT_SIGNALS)
+DEFAULT_SIGNALS = tuple(name for name in SIGNALS if name not in _WHERE_READ)
 """Those that every run measures; the others where a rule reads them."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from curate.text.personal_data import KINDS
+from curate.text.urls import URL
 
 c = pl.col
 
@@ -58,8 +59,6 @@ def count(figure: Figure, meaning: str, source: str = "statistics") -> Signal:
     expression = c(figure) if isinstance(figure, str) else figure
     return Signal(meaning=meaning, expression=expression, dtype=pl.Int64, source=source)
 
-
-_URL = r"(?i)\bhttps?://[^\s<>\"'`;]+|\bwww\.[a-z0-9-]+\.[a-z]{2,}"
 
 _SIZES = {
     "text_bytes": count("text_bytes", "bytes of the UTF-8 text"),
@@ -232,7 +231,7 @@ _CONTENT = {
     ),
     "url_count": Signal(
         meaning="web addresses that begin with http://, https:// or www.",
-        expression=c("text").str.count_matches(_URL),
+        expression=c("text").str.count_matches(URL),
         source="text",
         dtype=pl.Int64,
     ),
@@ -252,6 +251,16 @@ _C4 = {
         "c4_lorem_ipsum_line_count": "lines with `lorem ipsum` that end as a sentence does",
     }.items()
 }
+
+LANGUAGE_SIGNALS = {
+    "language_score": Signal(
+        meaning="probability of the likeliest language by py3langid (extra `language`), from the "
+        "first 10,000 characters; measured only where a rule reads it",
+        expression=c("language_score"),
+        source="language",
+    )
+}
+"""What needs an extra, by name."""
 
 TEXT_SIGNALS = _SIZES | _CHARACTERS | _TOKENS | _READABILITY | _LINES | _NGRAMS | _CONTENT | _C4
 """Every signal but those of further token views, by name."""
