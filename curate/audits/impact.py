@@ -135,14 +135,13 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         at least 1.25 and the excess at least .02, otherwise `"no flag"`, which means: no such
         harm was found, and `smallest_detectable_ratio` says which one would have been (80 %
         power, level .05).
-        `odds_ratio` = odds of removal against the rest's, crude, with Woolf's interval on
-        effective counts. With `strata`, marginal rows by documents also carry the
-        Mantel–Haenszel `adjusted_removal_ratio` and `adjusted_odds_ratio` with 95 % intervals,
-        `heterogeneity_p` (Breslow–Day: do the strata share one odds ratio?), `adjusted_for`
-        (the variables that were used), the number of `strata` and `informative_documents`
-        (those in strata where both sides and both fates occur). Strata are refined until the
-        log odds ratio moves by less than .02 or fewer than 1,000 documents are informative;
-        null = there is nothing left to compare.
+        `odds_ratio`: crude, with Woolf's interval on effective counts. With `strata`, marginal
+        rows by documents also carry Mantel–Haenszel `adjusted_removal_ratio` and
+        `adjusted_odds_ratio` with 95 % intervals, `heterogeneity_p` (Breslow–Day),
+        `adjusted_for` (the variables that were used), the number of `strata` and
+        `informative_documents` (in strata where both sides and both fates occur). Strata are
+        refined until the log odds ratio moves by less than .02 or fewer than 1,000 documents
+        are informative; null = there is nothing left to compare.
 
     Raises:
         ConfigError: A column is missing, no step is given, or no native document.
@@ -164,16 +163,8 @@ def impact(  # noqa: PLR0913 - each names columns of one role
     if frame.is_empty():
         raise ConfigError("the verdicts hold no native document: nothing to audit")
     failed = _failed_by_step(frame, steps)
-    work = [
-        *((step, _numbers(frame, name), True) for step, name in losses.columns.items()),
-        *((step, hit.astype(np.float64), False) for step, hit in failed.items()),
-    ]
-    weights = {"documents": (np.ones(frame.height),) * 2}
-    if tokens is not None:
-        sizes = _numbers(frame, tokens)
-        weights["tokens"] = (sizes, _numbers(frame, losses.weight) if losses.weight else sizes)
-    variables = list(dict.fromkeys(strata))
-    tables = []
+    work, weights = _work(frame, losses, failed), _weights(frame, tokens, losses)
+    variables, tables = list(dict.fromkeys(strata)), []
     for column in columns:
         labels = frame[column].cast(pl.String).fill_null(MISSING_GROUP)
         names, codes = labels.unique().sort(), _cluster_codes(frame, column, cluster)
@@ -186,6 +177,26 @@ def impact(  # noqa: PLR0913 - each names columns of one role
 
 def _numbers(frame: pl.DataFrame, column: str) -> Floats:
     return frame[column].cast(pl.Float64).fill_null(0.0).to_numpy()
+
+
+def _work(
+    frame: pl.DataFrame, losses: Losses, failed: Mapping[str, NDArray[np.bool_]]
+) -> list[tuple[str, Floats, bool]]:
+    """Steps in order: what each takes of every document, and whether that can be a part."""
+    edits = [(step, _numbers(frame, name), True) for step, name in losses.columns.items()]
+    return edits + [(step, hit.astype(np.float64), False) for step, hit in failed.items()]
+
+
+def _weights(
+    frame: pl.DataFrame, tokens: str | None, losses: Losses
+) -> dict[str, tuple[Floats, Floats]]:
+    """Weights of the documents: for steps that remove, and for steps that edit."""
+    alike = np.ones(frame.height)
+    if tokens is None:
+        return {"documents": (alike, alike)}
+    sizes = _numbers(frame, tokens)
+    original = _numbers(frame, losses.weight) if losses.weight else sizes
+    return {"documents": (alike, alike), "tokens": (sizes, original)}
 
 
 def _native(
