@@ -152,6 +152,7 @@ def test_the_precision_is_written_down(inputs):
         assert found.settings["width32"].precision == taken["width32"]
 
 
+@pytest.mark.slow
 def test_arms_and_seeds_trained_as_one_stack_give_the_same_losses(inputs, monkeypatch):
     """What a graphics processor does, here: every loss as that of a ladder of its own."""
     from curate.experiment import training
