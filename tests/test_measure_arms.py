@@ -52,7 +52,7 @@ def config_for(folder, **measure):
         "arms": ARMS,
         "sizes": ["order2"],
         "budgets": [4_000, 8_000],
-        "replicates": 3,
+        "replicates": 2,
         "shapley": True,
         "memorisation": True,
         "label": "flag",

@@ -203,7 +203,8 @@ def _figures(
                     "unit": unit[inside],
                     "text_chars": chosen["text"].str.len_chars().cast(pl.Int64),
                 }
-            )
+            ),
+            probabilities=False,  # its calibration is not asked for
         )
         for score in scores
     ]
