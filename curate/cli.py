@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from curate.errors import ConfigError, CurateError, InputError
+from curate.errors import ConfigError, CurateError, GateError, InputError
 
 app = typer.Typer(
     add_completion=False,
@@ -349,9 +349,11 @@ def _execute(config: Any, overrides: dict[str, Any], workers: int | None) -> Non
     context = open_context(load_config(config, overrides=overrides), workers=workers, say=say)
     try:
         run_stages(context)
-    finally:
+    except GateError:  # the tables stand and say why; after other errors they would be old ones
         if context.folder.file("report.json").exists():
             _print_summary(context.folder.root)
+        raise
+    _print_summary(context.folder.root)
 
 
 def _print_summary(folder: Path) -> None:

@@ -163,14 +163,17 @@ def scoreboard(
 ) -> pl.DataFrame:
     """What a run did to documents whose right treatment is known.
 
-    Caught means: not kept. Further, personal data that `mask_pii` edited and mojibake that
-    `repair_encoding` edited are caught; and a copy is caught when it and its origin are not both
-    kept, since of two equal documents it does not matter which one stays. (Boilerplate whose
-    whole text was dropped is an empty document, which the length rules remove.)
+    Caught means: not kept. Personal data that `mask_pii` edited and mojibake that
+    `repair_encoding` edited are caught too; and a copy is caught when it and its origin are not
+    both kept, since of two equal documents it does not matter which one stays. (Boilerplate whose
+    whole text was dropped is an empty document, which the length rules remove.) Of near copies
+    that must stay, only those count as lost that went as duplicates: what other rules do to a
+    copy they do to the text of its origin as well.
 
     Args:
         truth: `id`, `kind` (null = not scored), `origin`, `similarity`.
-        verdicts: `id`, `kept`; further columns are not read.
+        verdicts: `id`, `kept`, optionally `failed` (without it every removal of a near copy counts
+            as one for its likeness).
         edits: `id`, `step`, one row an edit.
         jaccard: Near copies are scored in two rows, from this similarity on and below it; only
             the first must be caught.
@@ -191,6 +194,8 @@ def scoreboard(
     """
     scored = truth.filter(pl.col("kind").is_not_null())
     joined = _with_verdicts(scored, verdicts, edits)
+    spared = _expected(jaccard) == "kept"
+    joined = joined.with_columns(caught=pl.when(spared).then("lost").otherwise("caught"))
     label = _row_label(jaccard)
     counted = (
         joined.group_by(label.alias("kind"), _expected(jaccard).alias("expected"))
@@ -293,7 +298,10 @@ def _similarity(made: pl.DataFrame) -> pl.Series:
 def _with_verdicts(
     scored: pl.DataFrame, verdicts: pl.DataFrame, edits: pl.DataFrame
 ) -> pl.DataFrame:
-    kept = verdicts.select(pl.col("id").cast(pl.String), "kept")
+    copied = pl.lit(True)
+    if "failed" in verdicts.columns:
+        copied = pl.col("failed").list.eval(pl.element().str.starts_with("duplicates.")).list.any()
+    kept = verdicts.select(pl.col("id").cast(pl.String), "kept", as_copy=~pl.col("kept") & copied)
     joined = scored.join(kept, on="id", how="left", maintain_order="left").join(
         kept.select(pl.col("id").alias("origin"), pl.col("kept").alias("origin_kept")),
         on="origin",
@@ -315,7 +323,8 @@ def _with_verdicts(
             | (kind.is_in(COPIES) & ~pl.col("origin_kept").fill_null(True))
             | ((kind == "personal_data") & edited["mask_pii"])
             | ((kind == "mojibake") & edited["repair_encoding"])
-        ).alias("caught")
+        ).alias("caught"),
+        pl.when(kind.is_in(COPIES)).then("as_copy").otherwise(~pl.col("kept")).alias("lost"),
     )
 
 

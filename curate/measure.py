@@ -44,8 +44,8 @@ from curate.shards import (
     Facts,
     all_edits,
     comparison_in,
-    evaluation_documents,
     native_parts,
+    unseen_evaluation,
 )
 from curate.subsets import id_hashes, pool_mask
 from curate.tokens import save_tokenizer
@@ -70,8 +70,9 @@ def measure_arms(context: Context) -> Facts:
         return {"arms": 0}
     folder = context.folder
     ends = time.monotonic() + config.minutes * 60 if config.stop else None
-    evaluation = evaluation_documents(folder, context.config)
+    evaluation, seen = unseen_evaluation(folder, context.config)
     pool, facts = _pool(context, config)
+    facts |= {"evaluation_seen_by_score": seen.height} if seen.height else {}
     inputs = _inputs(context, config, pool, evaluation)
     result = unmeasured(config, NOTHING_LEFT)
     if inputs is not None:

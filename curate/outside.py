@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from curate.audits import load_lexicon
 from curate.config import RunConfig
-from curate.corpus import InputConfig
+from curate.corpus import InputConfig, find_files, keys_named
 from curate.duplicate_stages import batch_name
 from curate.duplicates import index_state
+from curate.errors import ConfigError
 from curate.quality import scorer_file
 
 Files = dict[str, InputConfig]
 
 __all__ = [
+    "check_files",
+    "check_survivor",
     "evaluation_files",
     "further_sets",
     "index_batches",
@@ -100,3 +104,45 @@ def index_batches(config: RunConfig) -> list[list[str]]:
     root, duplicates = Path(config.output.path), config.duplicates
     paths = [*duplicates.against, *([duplicates.index] if duplicates.index else [])]
     return [index_state(Path(path), batch=batch_name(root, Path(path))) for path in paths]
+
+
+def check_files(config: RunConfig) -> None:
+    """Find every file that a config names, before any work; and no text on both sides.
+
+    Raises:
+        ConfigError: An evaluation file is also a reference or background of the quality score.
+        InputError: A file is not there.
+
+    >>> from curate.config import load_config
+    >>> check_files(load_config({"input": {"path": "no/such"}, "output": {"path": "b"}}))
+    Traceback (most recent call last):
+    curate.errors.InputError: ...'no/such': no such file or folder...
+    """
+    named: Files = {"input": config.input}
+    for read in (quality_files, evaluation_files, further_sets, truth_file):
+        named |= read(config)
+    found: dict[str, set[Path]] = {}
+    for name, files in named.items():
+        if files.dataset is None:
+            with keys_named(name) if name != "input" else nullcontext():
+                found[name] = {file.path.resolve() for file in find_files(files)}
+    for side in ("quality.reference", "quality.background"):
+        both = found.get(side, set()) & found.get("measure.evaluation", set())
+        if both:
+            raise ConfigError(
+                f"{min(both).name!r} is named by {side} and by measure.evaluation: a verdict needs "
+                "text that no filter was fitted on; hold some of it out in a file of its own"
+            )
+
+
+def check_survivor(config: RunConfig) -> None:
+    """Whether the column that the survivor policy reads will be there.
+
+    Raises:
+        ConfigError: `best_quality` without a quality score.
+    """
+    if config.duplicates.survivor == "best_quality" and not config.quality.columns:
+        raise ConfigError(
+            'duplicates.survivor = "best_quality" needs a quality score: set quality.reference, '
+            "label, column or scorer"
+        )

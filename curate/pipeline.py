@@ -201,6 +201,7 @@ STAGES = (
             "clean",
             "annotate",
             "duplicates",
+            "quality",
             "verdicts",
             "passages",
         ),
@@ -258,17 +259,28 @@ def open_context(
     Raises:
         ConfigError: A rule set or a word list is not known; found here, before any work.
     """
-    load_rules(
-        replace(config.rules, sets=(*config.rules.sets, *config.rules.shown), add={}, override={})
-    )
+    rules = config.rules
+    published = {k: v for k, v in rules.override.items() if not k.startswith("own.")}
+    load_rules(replace(rules, sets=(*rules.sets, *rules.shown), add={}, override=published))
     outside.lexicon_digests(config)
+    outside.check_survivor(config)
+    outside.check_files(config)
     folder = RunFolder(Path(config.output.path))
-    folder.root.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder.root)
     write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))
     manifest = Manifest(folder)
     manifest.header = {"versions": {name: _version(name) for name in (*LIBRARIES, "datasets")}}
     executor = threads(workers or os.cpu_count() or 1)
     return Context(config, folder, manifest, executor, say)
+
+
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"output.path {str(root)!r} is no folder that can be written: {error.strerror}"
+        ) from error
 
 
 def run_stages(context: Context, *, until: str | None = None) -> None:

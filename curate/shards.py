@@ -11,7 +11,10 @@ import polars as pl
 
 from curate.clean import apply_edits
 from curate.config import RunConfig
+from curate.corpus import decontaminate
+from curate.corpus.decontamination import NGRAM_WORDS
 from curate.duplicates import Compare, comparison
+from curate.errors import ConfigError
 from curate.executors import Executor
 from curate.progress import Say, progress
 from curate.run_folder import Manifest, RunFolder
@@ -60,6 +63,9 @@ def comparison_in(folder: RunFolder, config: RunConfig) -> Compare | None:
     return comparison(lambda: cleaned_parts(folder), config.duplicates.near)
 
 
+_SEEN = 0.5  # share of a text's 13-grams from which on a score fitted on them has seen the text
+
+
 def evaluation_documents(folder: RunFolder, config: RunConfig) -> pl.DataFrame | None:
     """All evaluation texts: `id`, `text`, `source` (= name of the evaluation set)."""
     measure = config.measure
@@ -72,6 +78,42 @@ def evaluation_documents(folder: RunFolder, config: RunConfig) -> pl.DataFrame |
         source = pl.col("source") if by_column else pl.lit(name)
         frames.append(frame.select(unique.alias("id"), "text", source.alias("source")))
     return pl.concat(frames) if frames else None
+
+
+def unseen_evaluation(
+    folder: RunFolder, config: RunConfig
+) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+    """Evaluation texts that the quality score was not fitted on, and those that it was.
+
+    A text counts as seen where at least half of its word 13-grams stand in `quality.reference` or
+    `quality.background`: a headline on it would be the filter's own wish. The second frame has
+    `id`, `source`.
+
+    Raises:
+        ConfigError: The score was fitted on every evaluation text.
+    """
+    evaluation = evaluation_documents(folder, config)
+    nothing = pl.DataFrame(schema={"id": pl.String, "source": pl.String})
+    fitted = [
+        part
+        for side in ("reference", "background")
+        for part in sorted(folder.file(f"quality/{side}/documents").glob("part-*.parquet"))
+    ]
+    if evaluation is None or not fitted:
+        return evaluation, nothing
+    texts = pl.concat([pl.read_parquet(part, columns=["text"]) for part in fitted])
+    shared = decontaminate(evaluation, texts).select("id", "shared_ngrams")
+    grams = (pl.col("text").str.count_matches(r"\w+") - (NGRAM_WORDS - 1)).clip(1)
+    marked = evaluation.join(shared, on="id", how="left", maintain_order="left").with_columns(
+        seen=pl.col("shared_ngrams").fill_null(0) >= grams * _SEEN
+    )
+    unseen = marked.filter(~pl.col("seen")).select(evaluation.columns)
+    if unseen.is_empty():
+        raise ConfigError(
+            "every text of measure.evaluation is also in quality.reference (or background): a "
+            "verdict needs text that no filter was fitted on"
+        )
+    return unseen, marked.filter("seen").select("id", "source")
 
 
 def signal_columns(folder: RunFolder) -> pl.DataFrame:

@@ -346,3 +346,24 @@ def test_filler_is_inert_where_boilerplate_is_not(size, encoded):
 
     assert abs(lost["inert"]) < 0.2 * a_doubling
     assert lost["boilerplate"] > 2 * abs(lost["inert"])
+
+
+def test_a_distant_copy_is_lost_only_where_it_went_as_a_duplicate():
+    truth = pl.DataFrame(
+        {
+            "id": ["c1", "c2", "c3"],
+            "kind": ["near_copy_5"] * 3,
+            "origin": ["o1", "o2", "o3"],
+            "similarity": [0.5] * 3,
+        }
+    )
+    verdicts = pl.DataFrame(
+        {
+            "id": ["c1", "c2", "c3", "o1", "o2", "o3"],
+            "kept": [True, False, False, False, True, True],
+            "failed": [[], ["a.words"], ["duplicates.near"], ["duplicates.exact"], [], []],
+        }
+    )
+    row = scoreboard(truth, verdicts, pl.DataFrame({"id": [], "step": []})).row(0, named=True)
+
+    assert (row["planted"], row["caught"], row["expected"]) == (3, 1, "kept")
