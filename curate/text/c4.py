@@ -52,25 +52,36 @@ def c4_lines(text: pl.Series) -> pl.DataFrame:
         .with_columns(end=(c("size") + 1).cum_sum().over("document") - 1)
         .with_columns(start=c("end") - c("size"), line=c("line").str.strip_chars())
     )
-    lines = lines.with_columns(line=c("line").str.replace_all(CITATION, ""), whole=c("line"))
-    judged = lines.with_columns(candidate=_is_sentence()).with_columns(
-        lorem_ipsum=c("candidate") & c("line").str.contains("(?i)lorem ipsum"),
-        unwanted=c("line").str.contains_any(_UNWANTED, ascii_case_insensitive=True),
-    )
-    kept = c("candidate") & ~c("unwanted")
-    ends = c("line").str.count_matches(_SENTENCE_END).cast(pl.Int64)
-    sentences = (ends - c("line").str.count_matches(_ABBREVIATION).cast(pl.Int64)).clip(1)
-    return judged.select(
-        "document",
-        "start",
-        "end",
-        "lorem_ipsum",
-        kept=kept,
-        curly_bracket=c("candidate")
-        & c("line").str.contains("{", literal=True)
-        & ~c("line").str.contains("(?i)javascript"),
-        sentences=pl.when(kept).then(sentences).otherwise(0),
-    )
+    # Most lines are no candidates: what costs more is asked of the others alone.
+    marks = lines["line"].str.contains("[", literal=True).arg_true()
+    plain = lines["line"].gather(marks).str.replace_all(CITATION, "")
+    whole = lines["line"]
+    lines = lines.with_columns(line=whole.clone().scatter(marks, plain) if len(marks) else whole)
+    rows = lines.select(_is_sentence(whole)).to_series().arg_true()
+    judged = lines[rows].select(_of_candidates())
+    columns = ["document", "start", "end"]
+    for name in ("lorem_ipsum", "kept", "curly_bracket", "sentences"):
+        none = pl.repeat(0, lines.height, dtype=judged.schema[name], eager=True)
+        values = none.scatter(rows, judged[name]) if len(rows) else none
+        lines = lines.with_columns(values.alias(name))
+        columns.append(name)
+    return lines.select(columns)
+
+
+def _of_candidates() -> list[pl.Expr]:
+    """What the rules say of lines that end as a sentence does."""
+    line = c("line").str
+    kept = ~line.contains_any(_UNWANTED, ascii_case_insensitive=True)
+    ends = line.count_matches(_SENTENCE_END).cast(pl.Int64)
+    sentences = (ends - line.count_matches(_ABBREVIATION).cast(pl.Int64)).clip(1)
+    return [
+        kept.alias("kept"),
+        line.contains("(?i)lorem ipsum").alias("lorem_ipsum"),
+        (line.contains("{", literal=True) & ~line.contains("(?i)javascript")).alias(
+            "curly_bracket"
+        ),
+        pl.when(kept).then(sentences).otherwise(0).alias("sentences"),
+    ]
 
 
 def c4_counts(text: pl.Series) -> pl.DataFrame:
@@ -96,14 +107,19 @@ def c4_counts(text: pl.Series) -> pl.DataFrame:
     return counts.drop("document").cast(pl.Int64)
 
 
-def _is_sentence() -> pl.Expr:
-    """Whether a line has words of natural length and ends as a sentence does."""
-    longest = c("whole").str.extract_all(r"\S+").list.eval(pl.element().str.len_chars()).list.max()
-    too_long = (
-        pl.when(c("whole").str.len_chars() > LONGEST_WORD_CHARS)
-        .then(longest > LONGEST_WORD_CHARS)
-        .otherwise(False)
-    )
+def _is_sentence(whole: pl.Series) -> pl.Expr:
+    """Whether a line has words of natural length and ends as a sentence does.
+
+    Args:
+        whole: The lines before citation marks were taken out.
+    """
+    long = (whole.str.len_chars() > LONGEST_WORD_CHARS).arg_true()
+    longest = whole.gather(long).str.extract_all(r"\S+").list.eval(pl.element().str.len_chars())
+    too_long = pl.repeat(False, len(whole), dtype=pl.Boolean, eager=True)
+    if len(long):
+        too_long = too_long.scatter(
+            long, (longest.list.max() > LONGEST_WORD_CHARS).fill_null(False)
+        )
     ends = c("line").str.contains(r"""[.?!"']$""") & ~c("line").str.ends_with("...")
-    words = c("whole").str.count_matches(r"\S+")
-    return ends & (words >= FEWEST_WORDS) & ~too_long.fill_null(False)
+    words = whole.str.contains(rf"\S(?:\s+\S+){{{FEWEST_WORDS - 1}}}")
+    return ends & words & ~too_long

@@ -1,4 +1,4 @@
-r"""Counts of one document, all of them from one compiled pass over its UTF-8 bytes.
+r"""Counts of one document, by compiled passes over its UTF-8 bytes where they lie.
 
 Every rule set reads these counts through the signals in `curate.signals`; no text is read twice.
 
@@ -11,6 +11,9 @@ Every rule set reads these counts through the signals in `curate.signals`; no te
 4. Marks and format characters (categories M and Cf) belong to the token before them; without
    one they begin a word.
 5. Every other character is a symbol; a run of one and the same symbol is one token (`---`).
+
+The *whitespace* view has the words of `str.split`, the *shingle* view those of
+docs/tokenisation.md; both count them as `curate.signals.views` says.
 
 **Lines** end at `\n` alone; a final newline opens no further line. A carriage return is white
 space. A line is blank if it holds only white space. `split_lines` are the pieces between runs
