@@ -24,13 +24,15 @@ def swarm(copies, *, words=300, seed=9):
     return pl.DataFrame({"id": ids, "text": texts, "source": [f"s{i % 3}" for i in range(copies)]})
 
 
-@pytest.mark.parametrize("survivor", ["longest", "earliest", "source_priority"])
-def test_a_cluster_of_thousands_costs_a_multiple_of_its_size(survivor):
+@pytest.mark.parametrize(
+    ("survivor", "most"), [("longest", 5000), ("earliest", 2500), ("source_priority", 2500)]
+)
+def test_a_cluster_of_thousands_costs_a_multiple_of_its_size(survivor, most):
     """Whoever is eligible one stays; stored pairs and pairs verified afresh grow with n alone."""
     near, sources = NearDuplicates(), ("s1", "s2")
     config = DuplicatesConfig(near=near, survivor=survivor, sources=sources)
     costs = {}
-    for copies in (1000, 5000):
+    for copies in (most // 5, most):
         documents = swarm(copies)
         started = time.process_time()
         pairs = find_pairs(lambda documents=documents: [documents], config)
@@ -51,8 +53,8 @@ def test_a_cluster_of_thousands_costs_a_multiple_of_its_size(survivor):
         assert stays.sum() == 1
         assert sum(compared) <= 32 * copies
         costs[copies] = (pairs.height, seconds)
-    assert costs[5000][0] <= 6 * costs[1000][0]
-    assert costs[5000][1] < 10 * costs[1000][1] + 1
+    assert costs[most][0] <= 6 * costs[most // 5][0]
+    assert costs[most][1] < 10 * costs[most // 5][1] + 1
 
 
 def test_only_the_nearest_pairs_are_stored_and_others_are_verified_when_they_matter():
