@@ -124,7 +124,7 @@ def _measure(
 def statistics_columns(views: Sequence[str] = ("standard",)) -> tuple[str, ...]:
     """The columns of `text_statistics`, in order.
 
-    >>> statistics_columns(["whitespace"])[30:33]
+    >>> statistics_columns(["whitespace"])[32:35]
     ('whitespace_tokens', 'whitespace_words', 'whitespace_word_chars')
     """
     for name in views:
