@@ -42,7 +42,7 @@ EQUAL: Setting = {"low": False, "threads": 1, "windows": 8}
 class Side:
     """One process that trains on request."""
 
-    def __init__(self, python: str, name: str) -> None:
+    def __init__(self, python: str, name: str, folder: str) -> None:
         self.name = name
         code = "import sys; sys.path[:0] = [{!r}]; import benchmarks.gpt_worker as w; w.serve()"
         root = str(Path(__file__).parents[1])
@@ -51,6 +51,7 @@ class Side:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | {"TORCHINDUCTOR_CACHE_DIR": folder},  # nothing compiled before
         )
 
     def ask(self, **request: object) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def main() -> None:
     """Measure, print, and write the section."""
     with tempfile.TemporaryDirectory() as folder:
         python = environment(Path(sys.argv[1] if len(sys.argv) > 1 else folder))
-        sides = Side(sys.executable, "ours"), Side(python, "theirs")
+        sides = Side(sys.executable, "ours", folder), Side(python, "theirs", folder)
         peaks = {
             (low, threads): sides[0].ask(do="peak", low=low, threads=threads)["flops"]
             for low, threads in product((False, True), threads_here())
