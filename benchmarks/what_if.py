@@ -97,6 +97,8 @@ def synthetic_columns(documents: int) -> pl.DataFrame:
         "control": pl.Series([None] * documents, dtype=pl.String),
     }
     words = np.exp(rng.normal(5.5, 1.2, documents)).astype(np.int64)
+    # One language writes short, so that a bound on words flags it.
+    words = np.where(columns["language"] == "sw", words // 2, words)
     columns |= {"words": words, "text_chars": words * 6, "text_bytes": words * 6}
     for rule in decision.rules:
         whole = SIGNALS[rule.signal].dtype is pl.Int64
