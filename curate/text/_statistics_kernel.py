@@ -1,9 +1,9 @@
 """The compiled pass behind `curate.text.statistics`; the slow twin lives in the tests.
 
-Each document is copied once into a buffer with zeros after it and then read three times from the
-cache: 64 characters at once (`_count_characters`), line by line (`_count_lines`), token by token
-(`curate.text._token_kernel`), and once more for each further token view. Numba's cache watches
-only this file: after a change in a kernel that it calls delete `curate/text/__pycache__/*.nb*`.
+Each document is copied into a buffer with zeros after it and read from the cache: 64 characters at
+once (`_count_characters`), line by line (`curate.text._line_kernel`), token by token
+(`curate.text._token_kernel`), and once more for each further view. Numba's cache watches only this
+file: after a change in a kernel that it calls delete `curate/text/__pycache__/*.nb*`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.text._characters import DIGIT, LETTER, PUNCTUATION, SENTENCE_END, SPACE, TERMINAL, UPPER
+from curate.text._characters import DIGIT, LETTER, PUNCTUATION, SPACE, UPPER
+from curate.text._line_kernel import (
+    _ASCII_LETTERS,
+    _ASCII_VOWELS,
+    _BYTES,
+    _CHARS,
+    _CONSONANT_RUNS,
+    _CURLY,
+    _DIGITS,
+    _ELLIPSES,
+    _HASHES,
+    _LATIN_1,
+    _LETTERS,
+    _NEWLINES,
+    _NON_ASCII,
+    _PUNCTUATION,
+    _SILENT_ES,
+    _SPACES,
+    _UPPERS,
+    _VOWEL_RUNS,
+    count_lines,
+    count_paragraphs,
+)
 from curate.text._ngram_kernel import (
     FURTHER_NGRAM_COUNTS,
     I64,
@@ -20,10 +42,8 @@ from curate.text._ngram_kernel import (
     U64,
     Scalar,
     count_ngrams,
-    insert,
-    table_mask,
 )
-from curate.text._token_kernel import PADDING, U16, code_point, find_tokens, hash_bytes
+from curate.text._token_kernel import PADDING, U16, code_point, find_tokens
 from curate.text._view_kernel import (
     LENGTHS,
     WORD_COUNTS,
@@ -47,34 +67,13 @@ from curate.text.simd import (
 )
 from curate.text.words import hash_word, longest, lower
 
-TEXT_COUNTS = tuple(
-    """
-    text_bytes text_chars letter_chars upper_chars digit_chars space_chars punctuation_chars
-    non_ascii_chars latin_1_chars newlines hashes ellipses curly_brackets ascii_letters
-    ascii_vowels consonant_run_letters
-    lines bullet_lines ellipsis_lines nonblank_lines terminal_lines
-    sentence_lines short_lines
-    duplicate_nonblank_line_chars split_lines duplicate_lines duplicate_line_chars
-    paragraphs duplicate_paragraphs duplicate_paragraph_chars
-    vowel_runs silent_es
-    """.split()  # noqa: SIM905 - a table of names reads better than forty quoted ones
-)
 STANDARD_COUNTS = (*WORD_COUNTS, *NGRAM_COUNTS)
 VIEW_COUNTS = (*STANDARD_COUNTS, *FURTHER_NGRAM_COUNTS)
 """The counts of a further token view, in order; those of the standard view stand before them."""
-# The columns of TEXT_COUNTS as indices, in the same order.
-_BYTES, _CHARS, _LETTERS, _UPPERS, _DIGITS, _SPACES, _PUNCTUATION, _NON_ASCII = range(8)
-_LATIN_1, _NEWLINES, _HASHES, _ELLIPSES, _CURLY, _ASCII_LETTERS, _ASCII_VOWELS = range(8, 15)
-_CONSONANT_RUNS, _LINES, _BULLETS, _ELLIPSIS_LINES, _NONBLANK, _TERMINALS = range(15, 21)
-_SENTENCES, _SHORT, _DUP_NONBLANK_CHARS, _SPLIT_LINES, _DUP_LINES = range(21, 26)
-_DUP_LINE_CHARS, _PARAGRAPHS, _DUP_PARAGRAPHS, _DUP_PARAGRAPH_CHARS = range(26, 30)
-_VOWEL_RUNS, _SILENT_ES = range(30, 32)
 _WORD = len(WORD_COUNTS)
 
-SHORT_LINE_CHARS = 30  # FineWeb: a short line has at most 30 characters
 _RUN_STARTS = 60  # of 64 bits those at which a run of five lies inside the 64
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
-_PARAGRAPH_SALT = np.uint64(0x165667B19E3779F9)
 _PLACES = np.uint64(0xF0000000)  # the table is cleared before its 32-bit places run out
 
 
@@ -179,114 +178,6 @@ def _entropy_bits(base: Scalar, size: Scalar, counts: I64, total: Scalar) -> flo
     return bits
 
 
-@inlined
-def _chars(base: Scalar, start: Scalar, end: Scalar, ascii_only: Scalar) -> Scalar:
-    chars = np.int64(end - start)
-    if not ascii_only:
-        for at in range(start, end, 64):
-            continued = gap_masks(base + np.uint64(at))[3]
-            rest = np.uint64(max(64 - (end - at), 0))
-            chars -= count_ones(continued << rest)
-    return chars
-
-
-@inlined
-def _before(base: Scalar, i: Scalar) -> Scalar:
-    """Start of the character that ends before `i`."""
-    i -= 1
-    while load8(base, i) & 0xC0 == 0x80:
-        i -= 1
-    return i
-
-
-@part
-def _strip(base: Scalar, start: Scalar, end: Scalar, flags: U16) -> Scalar:
-    """A stretch without the white space around it; start = end where it is all white space."""
-    while start < end:
-        code, width = code_point(base, start)
-        if not flags[code] & SPACE:
-            break
-        start += width
-    while end > start and flags[code_point(base, _before(base, end))[0]] & SPACE:
-        end = _before(base, end)
-    return start, end
-
-
-@inlined
-def _ends_in_ellipsis(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
-    """`...` or `…` (E2 80 A6) at the end."""
-    if end - start < 3:
-        return False
-    a, b, c = load8(base, end - 3), load8(base, end - 2), load8(base, end - 1)
-    return (a == 46 and b == 46 and c == 46) or (a == 0xE2 and b == 0x80 and c == 0xA6)
-
-
-@part
-def _next_newline(base: Scalar, at: Scalar, size: Scalar) -> Scalar:
-    while at < size:
-        newline = character_masks(base + np.uint64(at))[7]
-        if newline != _ZERO:
-            return min(at + trailing_zeros(newline), size)
-        at += 64
-    return size
-
-
-@part
-def _count_lines(
-    base: Scalar, size: Scalar, ascii_only: Scalar, flags: U16, table: U64, place: Scalar, out: I64
-) -> None:
-    """Lines, and the pieces between runs of newlines."""
-    mask = table_mask(out[_NEWLINES] + 2)
-    start: Scalar = np.int64(0)
-    while start < size:
-        end = _next_newline(base, start, size)
-        out[_LINES] += 1
-        first, last = _strip(base, start, end, flags)
-        chars = _chars(base, start, end, ascii_only)
-        copy = end > start and insert(table, mask, hash_bytes(base, start, end), 0, place) >= 0
-        out[_SPLIT_LINES] += end > start
-        out[_DUP_LINES] += copy
-        out[_DUP_LINE_CHARS] += copy * chars
-        if last > first:
-            opening = code_point(base, first)[0]
-            closing = code_point(base, _before(base, end))[0]
-            out[_NONBLANK] += 1
-            out[_BULLETS] += opening == 0x2022 or opening == 45
-            out[_ELLIPSIS_LINES] += _ends_in_ellipsis(base, first, last)
-            out[_TERMINALS] += (flags[closing] & TERMINAL) != 0
-            out[_SENTENCES] += (flags[closing] & SENTENCE_END) != 0
-            out[_SHORT] += chars <= SHORT_LINE_CHARS
-            out[_DUP_NONBLANK_CHARS] += copy * chars
-        start = end + 1
-    # Splitting at runs of newlines leaves an empty piece where the text starts or ends with one.
-    edges = np.int64(load8(base, 0) == 10) + np.int64(size > 0 and load8(base, size - 1) == 10)
-    out[_SPLIT_LINES] += edges if size else 1
-    out[_DUP_LINES] += edges == 2
-
-
-@part
-def _count_paragraphs(
-    base: Scalar, size: Scalar, ascii_only: Scalar, flags: U16, table: U64, place: Scalar, out: I64
-) -> None:
-    """Pieces between runs of two or more newlines, within the text without outer white space."""
-    mask = table_mask(out[_NEWLINES] + 2)
-    start, stop = _strip(base, np.int64(0), size, flags)
-    at = start
-    while start < stop:
-        end = _next_newline(base, at, stop)
-        at = end + 1
-        if end < stop and load8(base, at) != 10:
-            continue
-        out[_PARAGRAPHS] += 1
-        key = hash_bytes(base, start, end) ^ _PARAGRAPH_SALT
-        if insert(table, mask, key, 0, place) >= 0:
-            out[_DUP_PARAGRAPHS] += 1
-            out[_DUP_PARAGRAPH_CHARS] += _chars(base, start, end, ascii_only)
-        while at < stop and load8(base, at) == 10:
-            at += 1
-        start = at
-
-
 def table_slots(longest: int) -> int:
     """Slots of the table that `measure` needs for documents of so many bytes.
 
@@ -342,8 +233,8 @@ def measure_text(
         if not ascii_only:
             _count_others(base, size, flags, row)
         place = _with_room(table, place, 2)
-        _count_lines(base, size, ascii_only, flags, table, place, row)
-        _count_paragraphs(base, size, ascii_only, flags, table, place + _ONE, row)
+        count_lines(base, size, ascii_only, flags, table, place, row)
+        count_paragraphs(base, size, ascii_only, flags, table, place + _ONE, row)
         place += np.uint64(2)
 
 

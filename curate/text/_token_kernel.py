@@ -130,6 +130,29 @@ def _is_short(size: Scalar, hash_: Scalar, shorts: U64) -> Scalar:
     return False
 
 
+@inlined
+def _edges(source: Scalar) -> Scalar:
+    """Of 64 bytes from a token's edge on: masks of words, letters, apostrophes, starts, ends.
+
+    Ends are those that are sure: what ends before an unknown character may end beyond it. The
+    last figure is how many bytes are ASCII.
+    """
+    words, letters, digits, inner, numeric, gaps, twins, quotes, high = token_masks(source)
+    joined = inner & (words << _ONE) & (words >> _ONE)
+    joined |= numeric & (digits << _ONE) & (digits >> _ONE)
+    words |= joined
+    symbols = ~(words | gaps | high)
+    same = symbols & ((symbols & twins) << _ONE)
+    starts = (words & ~(words << _ONE)) | (symbols & ~same)
+    ends = (~words & (words << _ONE)) | ((symbols << _ONE) & ~same)
+    known = trailing_zeros(high)
+    last = np.uint64(max(known - 1, 0))
+    unsure = ((inner | numeric) >> last) & _ONE
+    sure = max(known - np.int64(unsure), 1)  # bit 0 ends nothing
+    ends &= (_ONE << np.uint64(sure - 1)) * np.uint64(2) - _ONE
+    return words, letters, quotes, starts, ends, known
+
+
 @part
 def find_tokens(
     base: Scalar, size: Scalar, flags: U16, shorts: U64, hashes: U64, sizes: U32
@@ -146,21 +169,8 @@ def find_tokens(
     word_end = np.int64(-1)  # of the last token, if it was a word
     i: Scalar = np.int64(0)
     while i < size:
-        words, letters, digits, inner, numeric, gaps, twins, quotes, high = token_masks(
-            base + np.uint64(i)
-        )
-        joined = inner & (words << _ONE) & (words >> _ONE)
-        joined |= numeric & (digits << _ONE) & (digits >> _ONE)
-        words |= joined
-        symbols = ~(words | gaps | high)
-        same = symbols & ((symbols & twins) << _ONE)
-        starts = (words & ~(words << _ONE)) | (symbols & ~same)
-        ends = (~words & (words << _ONE)) | ((symbols << _ONE) & ~same)
-        known = trailing_zeros(high)  # what ends before an unknown character may end beyond it
+        words, letters, quotes, starts, ends, known = _edges(base + np.uint64(i))
         if known > 0:
-            unsure = ((inner | numeric) >> np.uint64(known - 1)) & _ONE
-            sure = max(known - np.int64(unsure), 1)  # bit 0 ends nothing
-            ends &= (_ONE << np.uint64(sure - 1)) * np.uint64(2) - _ONE
             for _ in range(count_ones(ends)):
                 start, end = trailing_zeros(starts), trailing_zeros(ends)
                 starts &= starts - _ONE

@@ -36,9 +36,9 @@ from numpy.typing import NDArray
 
 from curate.errors import ConfigError, unknown_name
 from curate.text._characters import character_flags
+from curate.text._line_kernel import TEXT_COUNTS
 from curate.text._statistics_kernel import (
     STANDARD_COUNTS,
-    TEXT_COUNTS,
     VIEW_COUNTS,
     measure_text,
     measure_tokens,
