@@ -76,6 +76,10 @@ def audit(
         list[str] | None, typer.Option("--scores", help="Numbers to compare between groups.")
     ] = None,
     topics: Annotated[int, typer.Option("--topics", help="Topics to look for; 0 = none.")] = 0,
+    rules: Annotated[
+        list[str] | None, typer.Option("--rules", help="Rule sets that judge a file's texts.")
+    ] = None,
+    text: Annotated[str, typer.Option("--text", help="Column with a file's text.")] = "text",
     input: Input = None,
     output: Output = None,
     set: Assignments = None,
@@ -85,15 +89,21 @@ def audit(
         overrides = _overrides(input, None, None, output, set)
         _execute(what, overrides | {"measure": False}, None)
         return
+    if input or output or set:
+        raise ConfigError("--input, --output and --set belong to a config; a file takes --rules …")
     from curate.file_audit import FileAudit, audit_file
 
+    judged_by = tuple(rules) if rules else FileAudit().rules
     config = FileAudit(
         groups=tuple(groups or ["source"]),
+        rules=judged_by,
+        text=text,
         lexicons=tuple(lexicons or ()),
         scores=tuple(scores or ()),
         topics=topics,
     )
     found = audit_file(what, config)
+    print(f"Judged by {', '.join(judged_by)}, unless the file holds verdicts of its own.")
     print(found.sentence)
     columns = ["step", "group_column", "group", "n", "removal_ratio", "adjusted_removal_ratio", "q"]
     tables = [found.flagged.select(columns)] + ([] if found.scores is None else [found.scores])

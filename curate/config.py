@@ -98,6 +98,10 @@ def load_config(
       ...
     curate.errors.ConfigError: unknown key 'input.pth'; did you mean 'path'? known: ...
     """
+    if not isinstance(source, str | Path | Mapping):
+        raise ConfigError(
+            f"a config is the path of a TOML file or a mapping, not a {type(source).__name__}"
+        )
     values = _read_toml(Path(source)) if isinstance(source, str | Path) else _deep_copy(source)
     for key, value in (overrides or {}).items():
         _set_dotted(values, key, value)

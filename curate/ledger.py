@@ -253,6 +253,8 @@ def _overridden(
     decision: Decision, overrides: Mapping[str, Mapping[str, float | None]]
 ) -> Decision:
     names = [rule.name for rule in decision.rules]
+    if not isinstance(overrides, Mapping):
+        raise ConfigError(f"a what-if is {overrides!r}; write {{'set.rule': {{'min': 30}}}}")
     for name, bounds in overrides.items():
         if name not in names:
             raise ConfigError(
@@ -264,6 +266,10 @@ def _overridden(
         for bound in bounds:
             if bound not in ("min", "max"):
                 raise ConfigError(f"rule {name!r} has no bound {bound!r}; allowed: min, max")
+            value = bounds[bound]
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not number:
+                raise ConfigError(f"{name}.{bound} is {value!r}; allowed: a number")
     changed = [(rule, overrides.get(rule.name, {})) for rule in decision.rules]
     # A rule without bounds is no rule: lifting its last bound takes it out.
     rules = [_rebounded(rule, bounds) for rule, bounds in changed if _bounded(rule, bounds)]

@@ -236,7 +236,7 @@ def _resolved(frame: Frame, rules: Sequence[str | Rule]) -> tuple[Frame, list[Ru
     """The frame with signals that only these rules read, and the rules."""
     columns = frame.collect_schema().names()
     resolved: list[Rule] = []
-    for rule in rules:
+    for rule in [rules] if isinstance(rules, str) else rules:
         resolved += [rule] if isinstance(rule, Rule) else _load_set(frame, rule, columns)
     extra = [name for name in required_columns(resolved) if _is_extra(name, columns)]
     if extra and "text" in columns:

@@ -73,7 +73,7 @@ class Run:
         Raises:
             InputError: The run has no document with this id.
         """
-        return explain_document(self.folder, self.config, id)
+        return explain_document(self.folder, self.config, str(id))
 
     def what_if(self, overrides: Mapping[str, Mapping[str, float | None]]) -> WhatIf:
         """Judge again under other bounds; nothing is measured again.

@@ -10,7 +10,16 @@ ROOT = Path(__file__).parents[1]
 # Lowest first; rooms that share a line never import each other.
 LAYERS = [
     ("errors",),
-    ("statistics", "executors", "text", "progress", "_ngram_kernel", "energy", "tracking"),
+    (
+        "statistics",
+        "executors",
+        "text",
+        "progress",
+        "frames",
+        "_ngram_kernel",
+        "energy",
+        "tracking",
+    ),
     ("ngram_model", "tokens", "defects"),
     ("corpus",),
     ("controls", "clean", "signals", "bounds"),

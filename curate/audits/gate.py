@@ -10,6 +10,7 @@ import polars as pl
 from curate.audits.impact import MIN_RATIO, impact
 from curate.audits.scores import group_scores
 from curate.errors import ConfigError, GateError
+from curate.frames import polars_frame
 
 POPULATION = (
     "Rates are a census of this corpus. Intervals, p and q speak of documents to come: from like"
@@ -213,6 +214,7 @@ def audit(  # noqa: PLR0913 - each names columns of one role
     '1 of 2 tested (step, group) pairs lose clearly more than the rest of the corpus'
     """
     named = [groups] if isinstance(groups, str) else list(groups)
+    judged = polars_frame(judged, "judged documents")
     known = judged.lazy().collect_schema().names()
     if "failed" not in known:
         raise ConfigError("no column 'failed': judge the documents before the audit")

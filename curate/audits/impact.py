@@ -114,7 +114,8 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         tokens: Numeric column that weighs the documents (`words`, `text_chars`, tokens);
             `None` leaves the rows weighted by tokens out.
         cluster: Column within which documents are alike, e.g. `source`. A group column cannot
-            be its own cluster: it is then clustered by `cluster_id` (null = alone) where that
+            be its own cluster, nor can a column of one value: documents are then clustered by
+            `cluster_id` (null = alone) where that
             is present, else by document. `None` = every document by itself.
         strata: Columns that may explain a difference, e.g. `("words", "source", "language")`:
             numeric ones are cut at their quantiles, the values of others are strata. A group
@@ -299,6 +300,9 @@ def _codes(labels: pl.Series, names: pl.Series) -> NDArray[np.int64]:
 
 
 def _cluster_codes(frame: pl.DataFrame, column: str, cluster: str | None) -> NDArray[np.int64]:
+    # A column of one value (a file without sources) groups nothing: no cluster is known.
+    if cluster is not None and cluster != column and frame[cluster].n_unique() < 2:
+        cluster = column
     if cluster == column or cluster is None:
         cluster = "cluster_id" if "cluster_id" in frame.columns and cluster is not None else None
     alone = np.arange(frame.height)

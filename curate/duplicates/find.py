@@ -14,6 +14,7 @@ from curate.duplicates.settings import NearDuplicates
 from curate.duplicates.settling import comparison, settle
 from curate.duplicates.survivors import SURVIVOR_POLICIES
 from curate.errors import ConfigError
+from curate.frames import polars_frame
 
 _PART_ROWS = 5_000  # of a LazyFrame, held at once
 _DEFAULT = NearDuplicates()
@@ -74,6 +75,7 @@ def find_duplicates(
     [('a', 'b', 'near', 0.9090909090909091)]
     """
     config = DuplicatesConfig(near=near, survivor=survivor, sources=sources)
+    documents = polars_frame(documents)
     _check_columns(documents.lazy(), survivor)
     if against is not None:
         return _against(documents, config, Path(against))

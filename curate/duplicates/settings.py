@@ -89,7 +89,8 @@ class NearDuplicates:
     def __post_init__(self) -> None:
         for name in ("jaccard", "containment"):
             value = getattr(self, name)
-            if value is not None and not 0 < value <= 1:
+            number = isinstance(value, int | float)
+            if value is not None and not (number and 0 < value <= 1):
                 raise ConfigError(f"{name} = {value!r} is no similarity; allowed: (0, 1]")
         if self.preset not in PRESETS:
             raise ConfigError(unknown_name("preset", self.preset, PRESETS))

@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError
+from curate.frames import polars_frame
 from curate.text import word_ngrams
 
 Floats = NDArray[np.float64]
@@ -32,6 +33,8 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 def as_texts(documents: Texts) -> pl.Series:
     """The texts of a frame (column `text`), a series or a sequence; null counts as empty."""
+    if hasattr(documents, "columns"):
+        documents = polars_frame(documents)
     if isinstance(documents, pl.LazyFrame):
         documents = documents.select("text").collect()
     if isinstance(documents, pl.DataFrame):

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from curate.errors import ConfigError
+from curate.frames import polars_frame
 from curate.quality._features import Texts, as_texts
 from curate.quality.config import QualityConfig
 from curate.quality.model import QualityModel, fit_quality
@@ -172,6 +173,8 @@ def apply_scorer(documents: Texts, scorer: Scorer | str) -> pl.Series:
 
 
 def _column(documents: Texts, name: str) -> pl.Series:
+    if hasattr(documents, "columns"):
+        documents = polars_frame(documents)
     if isinstance(documents, pl.LazyFrame):
         documents = documents.collect()
     if not isinstance(documents, pl.DataFrame) or name not in documents.columns:

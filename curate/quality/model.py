@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from curate.corpus import file_digest, write_atomically, write_bytes_atomically
 from curate.errors import ConfigError, IntegrityError
+from curate.frames import polars_frame
 from curate.quality._arguments import read_card
 from curate.quality._calibration import Calibration, fit_calibration
 from curate.quality._features import Texts, as_texts, counted, decisions, digests, hashed
@@ -264,6 +265,8 @@ def _apart(reference: pl.DataFrame, background: pl.DataFrame) -> tuple[pl.DataFr
 
 def _table(documents: Texts) -> pl.DataFrame:
     """Text, digest, and what folds are made of; controls are left out."""
+    if hasattr(documents, "columns"):
+        documents = polars_frame(documents)
     if isinstance(documents, pl.LazyFrame):
         documents = documents.collect()
     if not isinstance(documents, pl.DataFrame):

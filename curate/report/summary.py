@@ -21,6 +21,7 @@ from curate.report.findings import (
     verdict_rows,
 )
 from curate.report.numerals import NOTHING, count, interval, percent, ratio, short
+from curate.report.removal_figures import audited
 from curate.report.tables import RunTables, read_run
 
 __all__ = ["markdown", "summary"]
@@ -116,7 +117,15 @@ def _idle_said(run: RunTables) -> list[str]:
 
 
 def _no_flags(run: RunTables) -> str:
-    return MISSING["groups"] if run.impact is None else "No group was flagged."
+    if run.impact is None:
+        return MISSING["groups"]
+    tests = audited(run.impact)
+    if tests.height and (tests["state"] == "not enough documents").all():
+        return (
+            "Nothing could be tested: every group is too small. Name a column with fewer, larger "
+            "groups in audit.groups (a domain rather than a URL)."
+        )
+    return "No group was flagged."
 
 
 def _funnel_rows(run: RunTables) -> Rows | None:

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError, InputError, unknown_name
+from curate.frames import polars_frame
 from curate.scaling._fit_kernel import Data, Floats
 
 __all__ = ["Columns", "PointSet", "check_points", "point_set", "read_points"]
@@ -116,7 +117,11 @@ def check_points(
         ...
     curate.errors.InputError: row 0: loss is -2.0; it must be a positive, finite number
     """
-    columns, table = columns or Columns(), frame.lazy().collect()
+    columns, table = columns or Columns(), polars_frame(frame, "points").lazy().collect()
+    if not isinstance(columns, Columns):
+        raise ConfigError(f"columns is {columns!r}; write Columns(n=..., d=..., loss=..., arm=...)")
+    if table.is_empty():
+        raise ConfigError("the table of points is empty")
     names = {"n_params": columns.n, "n_tokens": columns.d, "loss": columns.loss}
     for name in [*names.values(), *filter(None, [_arm_column(columns), columns.run])]:
         if name not in table.columns:

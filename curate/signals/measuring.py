@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import polars as pl
 
 from curate.errors import ConfigError, InputError, unknown_name
+from curate.frames import polars_frame
 from curate.signals.dialects import DIALECT_SIGNALS, DIALECT_SOURCES
 from curate.signals.table import LANGUAGE_SIGNALS, TEXT_SIGNALS, Signal
 from curate.signals.views import VIEW_SIGNALS
@@ -43,11 +44,7 @@ def measure_signals(documents: Frame, signals: Sequence[str] | None = None) -> F
     >>> measure_signals(documents, ["words", "duplicate_line_fraction"]).row(0)[1:]
     (4, 0.5)
     """
-    if not isinstance(documents, pl.DataFrame | pl.LazyFrame):
-        raise ConfigError(
-            f"documents are a {type(documents).__name__}; measure_signals takes a Polars DataFrame "
-            'or LazyFrame, e.g. pl.DataFrame({"text": [...]})'
-        )
+    documents = cast("Frame", polars_frame(documents))
     names = check_signals(DEFAULT_SIGNALS if signals is None else signals)
     if isinstance(documents, pl.DataFrame):
         return _measure(documents, names)
