@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from curate.errors import ConfigError, CurateError, GateError, InputError
 
@@ -275,6 +274,7 @@ def scaling(
 ) -> None:
     """Fit scaling laws to anyone's training runs and read them as tokens needed."""
     from curate.report.law_page import write_scaling_page
+    from curate.report.terminal import print_table
     from curate.scaling import Columns, FitOptions, Questions, Rates, read_points, scaling_report
 
     rates = Rates(flops_per_second=flops_per_second, utilisation=utilisation, price_per_hour=price)
@@ -293,25 +293,9 @@ def scaling(
     )
     for sentence in found.sentences:
         print(sentence)
-    _print_table(found.parameters)
+    print_table(found.parameters)
     if html is not None:
         print(write_scaling_page(found, html, name=points.stem, reference=reference))
-
-
-def _print_table(frame: pl.DataFrame) -> None:
-    """Every cell whole: a table whose numbers are cut off says nothing."""
-    if frame.is_empty():
-        return
-    table = Table(*frame.columns, box=None, header_style="bold")
-    for row in frame.iter_rows():
-        table.add_row(*(_cell(value) for value in row))
-    Console(width=max(200, Console().width), highlight=False).print(table)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @app.command("config")
