@@ -249,10 +249,15 @@ def _sequence(option: Any, value: Any) -> tuple[Any, ...] | None:  # noqa: ANN40
     return None if None in items else items
 
 
+_KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
 def _name(option: Any) -> str:  # noqa: ANN401
-    return (
-        "a table" if dataclasses.is_dataclass(option) else getattr(option, "__name__", str(option))
-    )
+    """A type in the words of a TOML file."""
+    if typing.get_origin(option) is tuple:
+        inside = (typing.get_args(option) or (str,))[0]
+        return 'a list, e.g. ["a", "b"]' if inside is str else "a list, e.g. [1, 2]"
+    return _KINDS.get(option, "a table")
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

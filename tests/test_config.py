@@ -15,7 +15,7 @@ SMALL = {"input": {"path": "a.jsonl"}, "output": {"path": "runs/a"}}
     [
         ({"inptu": {}}, r"unknown key 'inptu'; did you mean 'input'\?"),
         ({"duplicates": {"near": {"jacard": 0.8}}}, r"'duplicates\.near\.jacard'.*'jaccard'"),
-        ({"seed": "seventeen"}, r"seed is 'seventeen' \(str\); allowed: int"),
+        ({"seed": "seventeen"}, r"seed is 'seventeen' \(str\); allowed: a whole number"),
         ({"seed": True}, r"seed is True \(bool\)"),
         ({"controls": {"share": "much"}}, r"controls\.share is 'much'"),
         ({"output": {}}, r"missing key 'output\.path'"),

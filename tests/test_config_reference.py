@@ -1,9 +1,11 @@
 """The list of config keys agrees with what a config accepts."""
 
+from pathlib import Path
+
 import pytest
 
 from curate.config import config_values, load_config
-from curate.config_reference import config_keys
+from curate.config_reference import config_keys, configuration_page
 from curate.errors import ConfigError
 
 
@@ -38,3 +40,9 @@ def test_every_key_says_what_it_does():
 def test_an_unknown_table_is_named():
     with pytest.raises(ConfigError, match="did you mean 'duplicates'"):
         config_keys("duplicate")
+
+
+def test_the_page_is_current():
+    page = Path(__file__).parents[1] / "docs" / "configuration.md"
+
+    assert page.read_text(encoding="utf-8") == configuration_page()

@@ -115,11 +115,15 @@ class MeasureConfig:
 
     def _check_amounts(self) -> None:
         draws = 1 if self.replicates is None else self.replicates
-        if self.minutes <= 0 or draws < 1 or self.evaluation_tokens < 1:
-            raise ConfigError(
-                f"measure: minutes {self.minutes}, replicates {self.replicates} and "
-                f"evaluation_tokens {self.evaluation_tokens} must be positive"
-            )
+        amounts = {
+            "minutes": self.minutes,
+            "replicates": draws,
+            "evaluation_tokens": self.evaluation_tokens,
+        }
+        for name, amount in amounts.items():
+            if amount > 0:
+                continue
+            raise ConfigError(f"measure.{name} is {amount}; it must be positive")
         if self.reach < 1.5:
             raise ConfigError(f"measure.reach is {self.reach}; below 1.5 results are clipped")
         if self.detect <= 1:
