@@ -279,3 +279,26 @@ def test_large_clusters_take_no_quadratic_time():
     stays = resolved.filter(pl.col("duplicate_of").is_null())["id"].str.head(1).value_counts()
     assert dict(stays.iter_rows()) == {"s": 1, "c": count // 2, "x": 1}
     assert resolved["cluster_size"].unique().to_list() == [count]
+
+
+def test_controls_neither_join_nor_name_clusters_of_native_documents():
+    pairs = pl.DataFrame(
+        {
+            "id_a": ["m", "m", "x"],
+            "id_b": ["a-control", "n", "a-control"],
+            "kind": ["near"] * 3,
+            "jaccard": [0.9] * 3,
+        }
+    )
+    eligible = pl.DataFrame(
+        {
+            "id": ["m", "n", "x", "a-control"],
+            "text_chars": [9, 8, 7, 6],
+            "control": [None, None, None, "near_copy_1"],
+            "eligible": [True] * 4,
+        }
+    )
+    found = resolve(pairs, eligible)
+
+    assert found["cluster_id"].to_list() == ["m", "m", None, "a-control"]
+    assert found["cluster_size"].to_list() == [2, 2, None, 4]

@@ -85,7 +85,8 @@ def resolve(
     by the policy, then in document order. Each stays unless it has a pair with one that stays
     already. Then every other document, eligible or not, that has a pair with one that stays is
     its duplicate; of several, the most similar is named, of equals the best. No native
-    document is ever the duplicate of a control, so controls change no native verdict.
+    document is ever the duplicate of a control, and controls neither join nor name clusters of
+    native ones, so they change no native verdict.
 
     All members of an exact class have a pair with each other, and a near pair between two
     documents holds for all members of their classes. Where `pairs` were filtered to near ones,
@@ -136,7 +137,27 @@ def resolve(
         }
     )
     masked = verdict.select(pl.when(pl.lit(pl.Series(removed))).then(pl.all()))
-    return pl.concat([_named_clusters(graph), masked], how="horizontal").head(eligible.height)
+    named = _native_clusters(pairs, eligible, _named_clusters(graph).head(eligible.height))
+    return pl.concat([named, masked.head(eligible.height)], how="horizontal")
+
+
+def _native_clusters(
+    pairs: pl.DataFrame, eligible: pl.DataFrame, whole: pl.DataFrame
+) -> pl.DataFrame:
+    """Native documents are joined by native documents alone: controls change no name or size."""
+    native = pl.Series(_is_native(eligible))
+    if native.all():
+        return whole
+    controls = eligible["id"].filter(~native).cast(pl.String).implode()
+    apart = pairs.filter(~pl.col("id_a").is_in(controls), ~pl.col("id_b").is_in(controls))
+    own = clusters(apart, eligible["id"])
+    return own.select(
+        "id",
+        *(
+            pl.when(pl.lit(native)).then(pl.col(name)).otherwise(whole[name]).alias(name)
+            for name in ("cluster_id", "cluster_size")
+        ),
+    )
 
 
 def _check(eligible: pl.DataFrame, priority: str) -> None:

@@ -141,8 +141,9 @@ def worth_figure(law: ScalingLaw, against: ScalingLaw) -> Figure | None:
     up = Axis(label="multiplier", low=spread(values)[0], high=spread(values)[1], references=_ONE)
     across = _axis("loss reached", table["loss"].to_list())
     pair = f"{law.arm} → {against.arm}"
+    place = f" ({short(size)} parameters)" if law.form.has_size else ""
     return Figure(
-        title=f"{pair}: tokens per token at equal loss ({short(size)} parameters)",
+        title=f"{pair}: tokens per token at equal loss{place}",
         caption=f"Tokens that {law.arm} needs for each token of {against.arm}, by two laws fitted "
         f"apart, with the {level(law.options.confidence)} interval, point by point; only losses "
         f"that both arms reach inside their measured budgets; {_counted([law, against])}.",
