@@ -373,3 +373,33 @@ def test_incomplete_tables_are_refused_with_the_reason(change, message):
     """What is missing is named."""
     with pytest.raises(ConfigError, match=message):
         token_multiplier(change(points()))
+
+
+def test_a_control_that_shows_an_effect_is_said_to_have_failed():
+    """Two halves of one corpus must be worth the same; where they are not, the headline says so."""
+    tokens = [1000 * 2**k for k in range(6)]
+    runs = pl.DataFrame(
+        [
+            {
+                "arm": arm,
+                "family": "f",
+                "size": "s",
+                "n_tokens": n,
+                "replicate": r,
+                "eval_set": e,
+                "loss": 1.5 + (share * n) ** -0.3 + 1e-4 * r,
+            }
+            for arm, share in (("null_a", 0.5), ("null_b", 1.0))
+            for n in tokens
+            for r in range(4)
+            for e in ("x", "y")
+        ]
+    )
+    rows = token_multiplier(runs, curve="null_a", against="null_b").table
+    control = rows.with_columns(kind=pl.lit("control"), headline=pl.lit(False))
+    headline = rows.with_columns(contrast=pl.lit("raw → curated"), arm_a=pl.lit("raw"))
+    said = sentences(pl.concat([headline, control]))
+
+    assert said[0]["headline"]
+    assert "Control failed: null_a → null_b must be 1" in said[0]["detail"]
+    assert any(verdict["sentence"].startswith("Control failed") for verdict in said[1:])

@@ -59,6 +59,7 @@ def summary(run_folder: Path | str) -> RenderableType:
         parts += [Text(""), _table("What each change is worth by itself", contrasts, "")]
     if (sets := _set_rows(run)) is not None:
         parts += [Text(""), _table("The first verdict on each evaluation set", sets, "")]
+    parts += [Text(f"\n{said}", style="bold red") for said in _failed_controls(run)]
     parts += [Text(f"\nExperiment: {said}") for said in run.plan.get("left_out", ())]
     page = folder / "report.html"
     parts.append(Text.assemble("\n", ("Report  ", "bold"), str(page)))
@@ -93,6 +94,12 @@ def markdown(run_folder: Path | str) -> str:
     if (sets := _set_rows(run)) is not None:
         blocks.insert(1, "## The verdict on each evaluation set\n\n" + _pipe_table(sets, ""))
     return "\n\n".join(blocks) + "\n"
+
+
+def _failed_controls(run: RunTables) -> list[str]:
+    """Sentences of controls that show an effect where there is none."""
+    failed = [v for v in run.verdicts if v.get("kind") == "control"]
+    return [v["sentence"] for v in failed if v["conclusion"] in ("worth", "harms")]
 
 
 def _duplicates_said(run: RunTables) -> list[str]:

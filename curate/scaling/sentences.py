@@ -32,8 +32,8 @@ def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
     Returns:
         Mappings with `contrast, kind, family, size, n_tokens, headline`, `estimate, low, high`
         (natural scale, null where not reached), `conclusion`, `sentence` (with the gate),
-        `conclusion_without_gate`, `sentence_without_gate`, and `detail`: the slope, harm and
-        dilution beside it, or an empty text.
+        `conclusion_without_gate`, `sentence_without_gate`, and `detail`: controls that failed
+        (beside the headline), the slope, harm and dilution, or an empty text.
     """
     tests = table.filter((pl.col("quantity") == "multiplier") & (pl.col("eval_set") == "all"))
     found = []
@@ -58,7 +58,20 @@ def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
         verdict["sentence_without_gate"] = _sentence(ungated, ungated["conclusion_without_gate"])
         verdict["detail"] = _detail(table, gated)
         found.append(verdict)
+    failed = [v["sentence"] for v in found if _failed(v["kind"], v["conclusion"])]
+    for verdict in found:
+        if verdict["headline"]:
+            verdict["detail"] = "; ".join(filter(None, [*failed, verdict["detail"]]))
     return sorted(found, key=lambda v: (not v["headline"], KINDS.index(v["kind"])))
+
+
+def _failed(kind: str, conclusion: str) -> bool:
+    """Whether a control whose answer is 1 shows an effect.
+
+    >>> _failed("control", "worth"), _failed("headline", "worth")
+    (True, False)
+    """
+    return kind == "control" and conclusion in ("worth", "harms")
 
 
 def _speaking(rows: pl.DataFrame, flag: str) -> dict[str, Any]:
@@ -71,6 +84,11 @@ def _sentence(row: Mapping[str, Any], conclusion: str) -> str:
     seen = f"{_interval(row)} {a}"
     if row["kind"] == "calibrator":
         text = f"Calibrator {conclusion}: half filler, true value 2, measures {_interval(row)}"
+    elif _failed(row["kind"], conclusion):
+        text = (
+            f"Control failed: {row['contrast']} must be 1 and measures {_interval(row)}; effects "
+            "of that size are not to be believed from these draws"
+        )
     elif conclusion == "worth":
         text = f"One {_one(b)} does the work of {seen} on text that neither side saw"
     elif conclusion == "harms":
