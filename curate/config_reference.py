@@ -44,8 +44,8 @@ def config_keys(table: str | None = None) -> list[Key]:
     Raises:
         ConfigError: No such table.
 
-    >>> [key.path for key in config_keys("output")]
-    ['output.path', 'output.min_yield']
+    >>> [key.path for key in config_keys("controls")]
+    ['controls.share']
     """
     keys = list(_keys(RunConfig, ""))
     if table is None:

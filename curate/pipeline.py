@@ -252,9 +252,15 @@ BY_NAME = {stage.name: stage for stage in STAGES}
 
 
 def open_context(
-    config: RunConfig, *, workers: int | None = None, say: Say | None = None
+    config: RunConfig,
+    *,
+    workers: int | None = None,
+    say: Say | None = None,
+    finished: bool = False,
 ) -> Context:
     """Open (or make) the run folder of a config and write its resolved `config.toml`.
+
+    Of a `finished` run the files that it read need not be there any more.
 
     Raises:
         ConfigError: A rule set or a word list is not known; found here, before any work.
@@ -264,7 +270,8 @@ def open_context(
     load_rules(replace(rules, sets=(*rules.sets, *rules.shown), add={}, override=published))
     outside.lexicon_digests(config)
     outside.check_survivor(config)
-    outside.check_files(config)
+    if not finished:
+        outside.check_files(config)
     folder = RunFolder(Path(config.output.path))
     _make_folder(folder.root)
     write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))

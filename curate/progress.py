@@ -42,7 +42,13 @@ def is_interactive() -> bool:
     >>> is_interactive() in (True, False)
     True
     """
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel runs this code; that somebody imported one does not count."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def measure_run(
         raise ConfigError(
             "this run names no evaluation files; give text that neither side saw with --evaluation"
         )
-    context = open_context(config, workers=workers, say=say)
+    context = open_context(config, workers=workers, say=say, finished=True)
     _complete(context, anew=_evaluation(before) != _evaluation(config))
     if predict:
         _predict(context, say)

@@ -53,6 +53,15 @@ def cleaned(documents: Path, *edits: Path) -> pl.DataFrame:
     return frame.with_columns(text=apply_edits(frame, pl.concat(changes)))
 
 
+def masked(documents: Path, edits: Path) -> pl.DataFrame:
+    """One shard of documents as they were read, but for the personal data that was masked."""
+    frame = pl.read_parquet(documents)
+    if not edits.exists():
+        return frame
+    changes = pl.read_parquet(edits).filter(step="mask_pii")
+    return frame.with_columns(text=apply_edits(frame, changes)) if changes.height else frame
+
+
 def all_edits(folder: RunFolder, part: str) -> tuple[Path, Path]:
     """Where the edits of a shard lie: those of the cleaning steps, then cuts of passages."""
     return folder.file(f"edits/{part}"), folder.file(f"passages/edits/{part}")

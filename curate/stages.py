@@ -48,6 +48,7 @@ from curate.shards import (
     comparison_in,
     evaluation_documents,
     map_parts,
+    masked,
     native_parts,
     signal_columns,
 )
@@ -199,6 +200,7 @@ def write_corpus(context: Context) -> Facts:
         [folder.file(f"verdicts/{part.name}") for part in parts],
         folder.file("curated"),
         cleaned=lambda part: cleaned(part, *all_edits(folder, part.name)),
+        masked=lambda part: masked(part, folder.file(f"edits/{part.name}")),
         card={
             "Rules": rule_table(folder),
             "Bias audit": audited["rai:dataBiases"],

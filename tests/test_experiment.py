@@ -253,7 +253,7 @@ def test_fewer_minutes_make_smaller_budgets(inputs):
         ({"budgets": (8, 4)}, "must be positive and rise"),
         ({"families": ("kneser-ney",)}, "did you mean 'kneser_ney'"),
         ({"sizes": ("order9",)}, "unknown proxy size 'order9'"),
-        ({"replicates": 0}, "replicates 0"),
+        ({"replicates": 0}, "replicates is 0"),
         ({"families": ()}, "measure.families is empty"),
     ],
 )

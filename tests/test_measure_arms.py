@@ -32,14 +32,16 @@ STEPS = ["mask_pii", "own", "duplicates.exact", "duplicates.near"]
 def write_inputs(folder, corpus):
     """Raw text with mail addresses and its truth, a reference, two evaluation sets."""
     held_out = corpus.filter(pl.col("id").str.starts_with("doc-00"))
-    texts = corpus.join(held_out, on="id", how="anti", maintain_order="left")
+    good = corpus.filter(pl.col("id").str.starts_with("doc-01"))
+    apart = pl.concat([held_out, good])
+    texts = corpus.join(apart, on="id", how="anti", maintain_order="left")
     mail = pl.concat_str(pl.col("text"), pl.lit("\nWrite to jane.doe@example.org.\n"))
     touched = pl.when(pl.col("id").str.ends_with("7")).then(mail).otherwise("text")
     label = pl.col("text").str.len_bytes() > texts["text"].str.len_bytes().median()
     texts = texts.with_columns(text=touched, flag=label)
     texts.drop("kind").write_parquet(folder / "raw.parquet")
     texts.select("id", "kind").write_parquet(folder / "truth.parquet")
-    held_out.drop("kind").write_parquet(folder / "reference.parquet")
+    good.drop("kind").write_parquet(folder / "reference.parquet")
     (folder / "evaluation").mkdir()
     for number, name in enumerate(("first", "second")):
         part = held_out.gather_every(2, number).drop("kind")

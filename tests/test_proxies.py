@@ -18,7 +18,11 @@ from curate.tokens import encode, train_tokenizer
 
 TINY = Gpt(
     vocabulary=32,
-    settings={"tiny": GptSettings(width=16, context=32, peak_rate=1e-2, warm_up_steps=5)},
+    settings={
+        "tiny": GptSettings(
+            width=16, context=32, batch_sequences=1, peak_rate=1e-2, warm_up_steps=5
+        )
+    },
 )
 needs_torch = pytest.mark.skipif(
     not TINY.available(), reason="needs torch (the train extra), not found: skipped"

@@ -347,5 +347,5 @@ def test_the_sieve_lets_every_frame_line_through():
 
 @pytest.mark.parametrize("documents", [{"text": ["a"]}, ["a"], "a"], ids=["dict", "list", "text"])
 def test_what_is_no_frame_is_named(documents):
-    with pytest.raises(ConfigError, match="takes a Polars DataFrame or LazyFrame"):
+    with pytest.raises(ConfigError, match="is no table; give a Polars DataFrame"):
         measure_signals(documents)

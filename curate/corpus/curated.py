@@ -41,21 +41,22 @@ class CuratedResult:
     parts: list[Path] = field(default_factory=list)
 
 
-def write_curated(
+def write_curated(  # noqa: PLR0913 - two readers of one part
     documents: Sequence[Path],
     verdicts: Sequence[Path],
     folder: Path,
     *,
     cleaned: ReadPart | None = None,
+    masked: ReadPart | None = None,
     card: Mapping[str, Any],
 ) -> CuratedResult:
     """Write `data/train-*.parquet`, `removed/removed-*.parquet` and the card `README.md`.
 
     `datasets.load_dataset(folder)` gives the kept documents (split `train`), with the name
-    `"removed"` the others (split `removed`), which keep their original text and carry `failed`
-    List[String] and `duplicate_of` String. Control documents are in neither. A config without
-    a row is left out of the card, for `datasets` cannot open it. The same tables give the same
-    bytes.
+    `"removed"` the others (split `removed`), which keep their original text, personal data masked
+    where `masked` does so, and carry `failed` List[String] and `duplicate_of` String. Control
+    documents are in neither. A config without a row is left out of the card, for `datasets`
+    cannot open it. The same tables give the same bytes.
 
     Args:
         documents: Parts of the documents table.
@@ -63,6 +64,7 @@ def write_curated(
         folder: Where to; earlier parts there are deleted.
         cleaned: Reads a part of `documents` with its text as published; without it, the
             original text is published.
+        masked: The same for the removed documents.
         card: What the card says about how the corpus was made: title → text, or a mapping or
             list of mappings shown as a table. The key `title` gives the heading.
 
@@ -92,7 +94,8 @@ def write_curated(
         published = original if cleaned is None else _published(part, cleaned, original)
         native = original[CONTROL].is_null()
         _write_kept(published.filter(native & judged["kept"]), folder, suffix, result)
-        gone = original.hstack(judged.select(REASON_COLUMNS)).filter(native & ~judged["kept"])
+        raw = original if masked is None else _published(part, masked, original)
+        gone = raw.hstack(judged.select(REASON_COLUMNS)).filter(native & ~judged["kept"])
         _write_removed(gone, folder, suffix, result)
     write_bytes_atomically(render_card(_facts(result), card).encode(), folder / "README.md")
     return result

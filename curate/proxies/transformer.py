@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.errors import ConfigError
 from curate.proxies import _engine as engine
 from curate.proxies import _transformer_kernel as kernels
 from curate.proxies.protocol import Evaluation
@@ -214,6 +215,10 @@ def train_step(
 ) -> float:
     """One step on the windows at `starts`, at `share` of the peak rate; nats a token before it."""
     settings = model.settings
+    if len(starts) != settings.batch_sequences:
+        raise ConfigError(
+            f"{len(starts)} windows for a step; the model's settings say {settings.batch_sequences}"
+        )
     if model.room is None:
         shape = (settings.batch_sequences, settings.context)
         low = settings.precision == "bfloat16"

@@ -33,7 +33,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 def as_texts(documents: Texts) -> pl.Series:
     """The texts of a frame (column `text`), a series or a sequence; null counts as empty."""
-    if hasattr(documents, "columns"):
+    if not isinstance(documents, pl.LazyFrame) and hasattr(documents, "columns"):
         documents = polars_frame(documents)
     if isinstance(documents, pl.LazyFrame):
         documents = documents.select("text").collect()

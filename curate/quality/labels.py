@@ -173,7 +173,7 @@ def apply_scorer(documents: Texts, scorer: Scorer | str) -> pl.Series:
 
 
 def _column(documents: Texts, name: str) -> pl.Series:
-    if hasattr(documents, "columns"):
+    if not isinstance(documents, pl.LazyFrame) and hasattr(documents, "columns"):
         documents = polars_frame(documents)
     if isinstance(documents, pl.LazyFrame):
         documents = documents.collect()

@@ -265,7 +265,7 @@ def _apart(reference: pl.DataFrame, background: pl.DataFrame) -> tuple[pl.DataFr
 
 def _table(documents: Texts) -> pl.DataFrame:
     """Text, digest, and what folds are made of; controls are left out."""
-    if hasattr(documents, "columns"):
+    if not isinstance(documents, pl.LazyFrame) and hasattr(documents, "columns"):
         documents = polars_frame(documents)
     if isinstance(documents, pl.LazyFrame):
         documents = documents.collect()

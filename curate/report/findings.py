@@ -254,16 +254,16 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
     >>> verdict_rows(example_multipliers()).select("multiplier", "conclusion").rows()
     [('1.50 [1.40, 1.60]', 'worth')]
     """
-    mark = "decisive" if "decisive" in multipliers.columns else "headline"
-    rows = multipliers.filter(mark, pl.col("quantity") == "multiplier", pl.col("eval_set") == "all")
-    listed = rows.sort("headline", descending=True, maintain_order=True).to_dicts()
+    listed = (
+        _speaking(multipliers).sort("headline", descending=True, maintain_order=True).to_dicts()
+    )
     table = pl.DataFrame(
         [
             {
                 "contrast": row["contrast"],
                 "measured_with": Cell.of(row).model(),
                 "tokens": short(row["n_tokens"]),
-                "multiplier": f"{ratio(row['estimate'])} {interval(row['low'], row['high'])}",
+                "multiplier": _measured(row),
                 "level": level(row["confidence"]),
                 "conclusion": row["conclusion"],
                 "note": row.get("note"),
@@ -276,6 +276,24 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
         name for name in table.columns if table[name].cast(pl.String).fill_null("").ne("").any()
     ]
     return table.select(said)
+
+
+def _speaking(multipliers: pl.DataFrame) -> pl.DataFrame:
+    """The row of each contrast and model that decides, or that of its largest budget."""
+    rows = multipliers.filter(pl.col("quantity") == "multiplier", pl.col("eval_set") == "all")
+    if "decisive" not in rows.columns:
+        return rows.filter("headline")
+    keys = ["contrast", "family", "size"]
+    placed = rows.with_row_index("place").with_columns(pl.col("place").min().over(keys))
+    last = placed.sort("decisive", "n_tokens", maintain_order=True).unique(keys, keep="last")
+    return last.sort("place").drop("place")
+
+
+def _measured(row: Mapping[str, Any]) -> str:
+    """Estimate and interval; a row that could not be measured has none."""
+    if row["estimate"] is None:
+        return "–"
+    return f"{ratio(row['estimate'])} {interval(row['low'], row['high'])}".rstrip()
 
 
 def _ungated(row: Mapping[str, Any]) -> str | None:
