@@ -208,7 +208,14 @@ def test_steps_that_edit_are_audited_by_the_share_of_text_they_take():
     assert abs(tokens["removed"] - (own["mask"] * own["bytes"]).sum()) <= 1
     assert documents["q"] < 1e-6  # though no document's worth of text is expected to go ten times
     assert documents["state"] == "flag"
-    assert documents["adjusted_removal_ratio"] is None
+    assert documents["adjusted_odds_ratio"] is None  # parts of documents have no odds
+    # Nothing but chance ties the edits to length, so little changes within like lengths.
+    assert documents["adjusted_removal_ratio"] == pytest.approx(documents["removal_ratio"], rel=0.1)
+    assert tokens["adjusted_removal_ratio"] == pytest.approx(tokens["removal_ratio"], rel=0.2)
+    touched = table.filter(step="mask", group="a", population="marginal", weight="touched")
+    assert touched["removed"].item() == (own["mask"] > 0).sum()
+    assert touched["removal_ratio"].item() == pytest.approx(documents["removal_ratio"], rel=1e-6)
+    assert touched.select("q", "state").row(0) == (None, None)
     later = table.filter(step="s").drop("q")
     alone = impact(frame, **call).drop("q")
     assert later.equals(alone)  # nothing has left when the rules begin

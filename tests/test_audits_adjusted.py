@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import contingency
 
 from curate.audits import Audit, audit, explained, impact
-from curate.audits._adjusted import adjusted_rows
+from curate.audits._adjusted import adjusted_rows, documents_of
 from curate.statistics import (
     binomial_band,
     breslow_day,
@@ -216,16 +216,13 @@ def test_documents_alone_in_their_cluster_count_as_any_other(several):
     group, hit = rng.integers(0, 2, n), rng.random(n) < 0.3
     cluster = np.concatenate([np.repeat(np.arange(several), 2), np.arange(several, n - several)])
     data = pl.DataFrame({"kind": rng.integers(0, 5, n).astype(str)})
-    call = {"variables": ["kind"], "cluster": rng.permutation(cluster)}
-    row = adjusted_rows(data, group, {"s": hit}, **call).row(0, named=True)
-    order = rng.permutation(n)
-    again = adjusted_rows(
-        data[order],
-        group[order],
-        {"s": hit[order]},
-        variables=["kind"],
-        cluster=call["cluster"][order],
-    ).row(0, named=True)
+    cluster = rng.permutation(cluster)
+
+    def row_of(order):
+        documents = documents_of(data[order], group[order], ["kind"], cluster[order])
+        return adjusted_rows(documents, [hit[order]]).row(0, named=True)
+
+    row, again = row_of(np.arange(n)), row_of(rng.permutation(n))
 
     assert row == pytest.approx(again)
     assert row["adjusted_odds_ratio_low"] < row["adjusted_odds_ratio"]

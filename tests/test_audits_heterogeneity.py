@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from curate.audits._adjusted import adjusted_rows
+from curate.audits._adjusted import adjusted_rows, documents_of
 from curate.statistics import (
     binomial_band,
     breslow_day,
@@ -18,8 +18,8 @@ from curate.statistics import (
 def p_of(own, hit, kind, cluster):
     """p of heterogeneity of the second group, as the impact table carries it."""
     frame = pl.DataFrame({"kind": kind.astype(str)})
-    call = {"variables": ["kind"], "cluster": cluster}
-    return adjusted_rows(frame, own.astype(int), {"s": hit}, **call)["heterogeneity_p"][1]
+    documents = documents_of(frame, own.astype(int), ["kind"], cluster)
+    return adjusted_rows(documents, [hit])["heterogeneity_p"][1]
 
 
 def slow_p(own, hit, kind, cluster):

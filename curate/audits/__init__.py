@@ -5,6 +5,7 @@
 model trained on it, `representation` what is left of whom.
 """
 
+from curate.audits._work import Losses
 from curate.audits.amplification import (
     ClassifierAudit,
     ClassifierDesign,
@@ -26,7 +27,7 @@ from curate.audits.gate import (
     explained,
     forbidden_rows,
 )
-from curate.audits.impact import Losses, impact
+from curate.audits.impact import impact
 from curate.audits.lexicons import Entry, Lexicon, add_lexicon_groups, load_lexicon
 from curate.audits.remedies import reweigh, reweigh_alike
 from curate.audits.representation import Representation, representation

@@ -8,7 +8,7 @@ compares; then ever narrower bins, until the log odds ratio moves by less than `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -61,13 +61,15 @@ SCHEMA = dict.fromkeys(ADJUSTED, pl.Float64) | {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Documents:
+class Documents:
     """Groups of the documents, sorted by cluster, and the ways to stratify them.
 
-    `first` bounds the clusters of several documents, all others follow; without any `first`
-    every document is by itself. `cells` are counted when a level first needs them.
+    `order` says which document stands where. `first` bounds the clusters of several documents,
+    all others follow; without any `first` every document is by itself. `cells` are counted when
+    a level first needs them.
     """
 
+    order: Codes
     group: Codes
     groups: int
     first: Codes
@@ -82,7 +84,7 @@ class _Documents:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Fit:
+class Fit:
     """What one level says of all groups at one step."""
 
     level: Level
@@ -98,15 +100,15 @@ class _Fit:
         return one_group(self.level, self.tables, self.alone, g)
 
 
-class _Step:
+class Step:
     """The fits and counts of one step, made when first asked for."""
 
-    def __init__(self, documents: _Documents, hit: Bools) -> None:
+    def __init__(self, documents: Documents, hit: Bools) -> None:
         self.documents, self.hit = documents, hit
-        self._fits: dict[tuple[int, int], _Fit] = {}
+        self._fits: dict[tuple[int, int], Fit] = {}
         self._hits: dict[tuple[int, int], Floats] = {}
 
-    def fit(self, way: int, level: int) -> _Fit:
+    def fit(self, way: int, level: int) -> Fit:
         if (way, level) not in self._fits:
             self._fits[way, level] = _fit(self.documents, self.documents.ways[way][level], self.hit)
         return self._fits[way, level]
@@ -122,32 +124,38 @@ class _Step:
         return self.fit(len(self.documents.ways) - 1, 0).own
 
 
-def adjusted_rows(
-    frame: pl.DataFrame,
-    group: Codes,
-    failed: Mapping[str, Bools],
-    *,
-    variables: Sequence[str],
-    cluster: Codes | None,
-) -> pl.DataFrame:
-    """The columns `ADJUSTED`, one row a (step, group), steps first; null where undefined.
+def documents_of(
+    frame: pl.DataFrame, group: Codes, variables: Sequence[str], cluster: Codes | None
+) -> Documents:
+    """The documents side by side with those of their cluster, and all ways to stratify them.
 
     Args:
         frame: Holds the variables, one row a document.
         group: Code of each document's group.
-        failed: Whether each document failed, by step.
         variables: Columns to stratify by.
         cluster: Code of each document's cluster, counted from 0; `None` = each by itself.
     """
-    first = np.empty(0, dtype=np.int64)
+    order, first = np.arange(group.size), np.empty(0, dtype=np.int64)
     if cluster is not None:
         order, first = _side_by_side(cluster)
         frame, group = frame[order], group[order]
-        failed = {step: hit[order] for step, hit in failed.items()}
     ways = tuple(levels_of(frame, group, variables))
-    documents = _Documents(group=group, groups=int(group.max()) + 1, first=first, ways=ways)
-    steps = (_Step(documents, hit) for hit in failed.values())
-    rows = [_row(step, g) for step in steps for g in range(documents.groups)]
+    return Documents(order=order, group=group, groups=int(group.max()) + 1, first=first, ways=ways)
+
+
+def adjusted_rows(documents: Documents, failed: Sequence[Bools]) -> pl.DataFrame:
+    """The columns `ADJUSTED`, one row a (step, group), steps first; null where undefined.
+
+    Args:
+        documents: As `documents_of` lays them out.
+        failed: Whether each document failed, one array a step, in the order of the corpus.
+    """
+    steps = (Step(documents, hit[documents.order]) for hit in failed)
+    return adjusted_table([_row(step, g) for step in steps for g in range(documents.groups)])
+
+
+def adjusted_table(rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
+    """Rows in the order of `ADJUSTED` as a table without NaN."""
     table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     return table.with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -160,12 +168,12 @@ def _side_by_side(cluster: Codes) -> tuple[Codes, Codes]:
     return order, np.concatenate([[0], np.cumsum(size[size > 1])])
 
 
-def _fit(documents: _Documents, level: Level, hit: Bools) -> _Fit:
+def _fit(documents: Documents, level: Level, hit: Bools) -> Fit:
     tables = level.tables(hit)
     own, rest = tables.hit + tables.missed, tables.hit_rest + tables.missed_rest
     both_fates = (tables.hit + tables.hit_rest > 0) & (tables.missed + tables.missed_rest > 0)
     compared = both_fates & (own > 0) & (rest > 0)
-    return _Fit(
+    return Fit(
         level=level,
         tables=tables,
         alone=level.tables(hit, documents.first[-1]) if documents.first.size else tables,
@@ -177,9 +185,9 @@ def _fit(documents: _Documents, level: Level, hit: Bools) -> _Fit:
     )
 
 
-def _row(step: _Step, g: int) -> tuple[object, ...]:
+def _row(step: Step, g: int) -> tuple[object, ...]:
     """What is reported of one (step, group), in the order of `ADJUSTED`."""
-    way = _widest_way(step, g)
+    way = widest_way(step, g)
     at = _still_level(step, way, g)
     fit = step.fit(way, at)
     variance, df = _spread(step, (way, at), g)
@@ -194,7 +202,7 @@ def _row(step: _Step, g: int) -> tuple[object, ...]:
     return (*ends, p, fit.level.name, rows.stop - rows.start, round(fit.informative[g]))
 
 
-def _widest_way(step: _Step, g: int) -> int:
+def widest_way(step: Step, g: int) -> int:
     """The way with most variables that still compares enough documents."""
     last = len(step.documents.ways) - 1
     for way in range(last):
@@ -205,7 +213,7 @@ def _widest_way(step: _Step, g: int) -> int:
     return last
 
 
-def _still_level(step: _Step, way: int, g: int) -> int:
+def _still_level(step: Step, way: int, g: int) -> int:
     """Refine until the log odds ratio stands still or too few documents are compared."""
     levels = len(step.documents.ways[way])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -219,7 +227,7 @@ def _still_level(step: _Step, way: int, g: int) -> int:
     return levels - 1
 
 
-def _spread(step: _Step, place: tuple[int, int], g: int) -> tuple[Floats, Floats]:
+def _spread(step: Step, place: tuple[int, int], g: int) -> tuple[Floats, Floats]:
     """Variances of both log ratios and the degrees of freedom of each.
 
     The linearised variance over clusters, but never less than that of independent documents,
@@ -235,7 +243,7 @@ def _spread(step: _Step, place: tuple[int, int], g: int) -> tuple[Floats, Floats
     return np.where(np.isnan(variance), np.nan, np.fmax(variance, plain)), df
 
 
-def _heterogeneity(step: _Step, place: tuple[int, int], g: int) -> float:
+def _heterogeneity(step: Step, place: tuple[int, int], g: int) -> float:
     """Breslow–Day's p at the finest strata of which at least half are large enough for it."""
     way, finest = place
     for at in range(finest, -1, -1):

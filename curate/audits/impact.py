@@ -16,15 +16,16 @@ Reads verdicts, runs nothing again. Notable choices, and their price:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.audits._adjusted import SCHEMA, adjusted_rows
+from curate.audits._adjusted import SCHEMA, adjusted_rows, adjusted_table, documents_of
 from curate.audits._cells import Layout, Population, Sums, lay_out, population, rates_by_group
+from curate.audits._edited import edited_rows
+from curate.audits._work import Losses, Steps, Work, weights_of, work_of
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
     RateComparison,
@@ -37,8 +38,8 @@ from curate.statistics import (
 )
 
 Floats = NDArray[np.float64]
+Weights = Mapping[str, tuple[Floats, Floats]]
 Arrays = TypeVar("Arrays", Sums, Share)
-Steps = Mapping[str, Sequence[str]]
 
 MIN_EXPECTED_REMOVALS = 10
 MIN_RATIO = 1.25
@@ -76,19 +77,6 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Losses:
-    """Steps that take parts of documents: they edit, and come before those that remove.
-
-    Attributes:
-        columns: Step → column with the share of the document's text that it takes, 0 to 1.
-        weight: Numeric column with the size of the original text, for the rows by tokens.
-    """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    weight: str | None = None
-
-
 _TESTED = (pl.col("population") == "marginal") & (pl.col("weight") == "documents")
 
 
@@ -121,7 +109,7 @@ def impact(  # noqa: PLR0913 - each names columns of one role
             numeric ones are cut at their quantiles, the values of others are strata. A group
             column is never its own stratum.
         losses: Steps that edit. What they "remove" of a document is the share of its text that
-            they take; such rows have no adjusted ratio.
+            they take; further rows of weight `touched` count the documents that they change.
 
     Returns:
         One row per group column, step, population (`marginal`: this step alone on all native
@@ -142,7 +130,9 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         `adjusted_for` (the variables that were used), the number of `strata` and
         `informative_documents` (in strata where both sides and both fates occur). Strata are
         refined until the log odds ratio moves by less than .02 or fewer than 1,000 documents
-        are informative; null = there is nothing left to compare.
+        are informative; null = there is nothing left to compare. Of steps that edit, marginal
+        rows by `touched` carry all of these, those by documents and tokens the ratio alone:
+        parts of documents have no odds.
 
     Raises:
         ConfigError: A column is missing, no step is given, or no native document.
@@ -157,47 +147,24 @@ def impact(  # noqa: PLR0913 - each names columns of one role
     """
     columns = [group] if isinstance(group, str) else list(group)
     losses = losses or Losses()
-    taken = losses.columns.values()
-    frame = _native(verdicts, columns, [tokens, cluster, *strata, *taken, losses.weight])
     if not steps and not losses.columns:
         raise ConfigError("steps is empty: an audit needs at least one step with its rules")
+    judged = ["failed"] if steps else []
+    frame = _native(verdicts, [*judged, *columns], [tokens, cluster, *strata, *losses.needed])
     if frame.is_empty():
         raise ConfigError("the verdicts hold no native document: nothing to audit")
-    failed = _failed_by_step(frame, steps)
-    work, weights = _work(frame, losses, failed), _weights(frame, tokens, losses)
+    work, weights = work_of(frame, losses, steps), weights_of(frame, tokens, losses)
     variables, tables = list(dict.fromkeys(strata)), []
     for column in columns:
         labels = frame[column].cast(pl.String).fill_null(MISSING_GROUP)
         names, codes = labels.unique().sort(), _cluster_codes(frame, column, cluster)
         layout = lay_out(_codes(labels, names), codes)
         crude = _audit_column((column, names), layout, work, weights)
-        others = [v for v in variables if v != column]
-        tables.append(_with_adjusted(crude, frame.select(others), layout, failed, codes))
+        others = frame.select(v for v in variables if v != column)
+        alone = layout.clusters == layout.group.size
+        within = None if alone else codes
+        tables.append(_with_adjusted(crude, others, layout.group, within, (work, weights)))
     return _judged(pl.concat(tables))
-
-
-def _numbers(frame: pl.DataFrame, column: str) -> Floats:
-    return frame[column].cast(pl.Float64).fill_null(0.0).to_numpy()
-
-
-def _work(
-    frame: pl.DataFrame, losses: Losses, failed: Mapping[str, NDArray[np.bool_]]
-) -> list[tuple[str, Floats, bool]]:
-    """Steps in order: what each takes of every document, and whether that can be a part."""
-    edits = [(step, _numbers(frame, name), True) for step, name in losses.columns.items()]
-    return edits + [(step, hit.astype(np.float64), False) for step, hit in failed.items()]
-
-
-def _weights(
-    frame: pl.DataFrame, tokens: str | None, losses: Losses
-) -> dict[str, tuple[Floats, Floats]]:
-    """Weights of the documents: for steps that remove, and for steps that edit."""
-    alike = np.ones(frame.height)
-    if tokens is None:
-        return {"documents": (alike, alike)}
-    sizes = _numbers(frame, tokens)
-    original = _numbers(frame, losses.weight) if losses.weight else sizes
-    return {"documents": (alike, alike), "tokens": (sizes, original)}
 
 
 def _native(
@@ -208,7 +175,7 @@ def _native(
     """The columns an audit reads, of documents that are not planted."""
     frame = verdicts.lazy()
     known = frame.collect_schema().names()
-    needed = list(dict.fromkeys(c for c in ("failed", *groups, *others) if c))
+    needed = list(dict.fromkeys(c for c in (*groups, *others) if c))
     for name in needed:
         if name not in known:
             raise ConfigError(unknown_name("column of the verdicts", name, known))
@@ -218,37 +185,29 @@ def _native(
     return frame.select(*needed, *extra).collect()
 
 
-def _failed_by_step(frame: pl.DataFrame, steps: Steps) -> dict[str, NDArray[np.bool_]]:
-    """For each step whether each document failed it."""
-    reasons = frame.select(pl.int_range(pl.len()).alias("row"), rule="failed").explode("rule")
-    reasons = reasons.drop_nulls("rule")
-    rows, rules = reasons["row"].to_numpy(), reasons["rule"]
-    failed = {}
-    for step, names in steps.items():
-        failed[step] = np.zeros(frame.height, dtype=bool)
-        failed[step][rows[rules.is_in(list(names)).to_numpy()]] = True
-    return failed
-
-
 def _audit_column(
     column: tuple[str, pl.Series],
     layout: Layout,
-    work: Sequence[tuple[str, Floats, bool]],
-    weights: Mapping[str, tuple[Floats, Floats]],
+    work: Sequence[Work],
+    weights: Weights,
 ) -> pl.DataFrame:
     """Crude rows of one group column: every step, population and weight, then group."""
     (name, names), keys, found = column, [], []
     everyone = {w: [population(layout, size) for size in both] for w, both in weights.items()}
     alive = np.ones(layout.group.size)
-    for step, hit, partial in work:
+    for w in work:
         for kind in ("marginal", "cumulative"):
-            for weight in weights:
-                people = everyone[weight][int(partial)]
+            for weight, both in everyone.items():
+                people = both[int(w.partial)]
                 if kind == "cumulative" and not alive.all():
                     people = population(layout, people.weight * alive)
-                keys.append((step, kind, weight, name))
-                found.append(_compare(layout, hit, people, partial=partial))
-        alive *= 1.0 if partial else 1.0 - hit
+                keys.append((w.step, kind, weight, name))
+                found.append(_compare(layout, w.taken, people, partial=w.partial))
+                if w.touched is not None and weight == "documents":
+                    keys.append((w.step, kind, "touched", name))
+                    hit = w.touched.astype(np.float64)
+                    found.append(_compare(layout, hit, people, partial=False))
+        alive *= 1.0 if w.partial else 1.0 - w.taken
     sums, group, rest = (_joined(parts) for parts in zip(*(f[:3] for f in found), strict=True))
     heads = pl.DataFrame(keys, schema=_COLUMNS[:4], orient="row")
     heads = heads.select(pl.all().repeat_by(len(names)).explode())
@@ -269,25 +228,37 @@ def _compare(
 def _with_adjusted(
     crude: pl.DataFrame,
     variables: pl.DataFrame,
-    layout: Layout,
-    failed: Mapping[str, NDArray[np.bool_]],
-    cluster: NDArray[np.int64],
+    group: NDArray[np.int64],
+    cluster: NDArray[np.int64] | None,
+    work: tuple[Sequence[Work], Weights],
 ) -> pl.DataFrame:
-    """Adjusted ratios beside the crude ones of marginal rows weighted by documents."""
-    if not variables.width or not failed:
+    """Adjusted ratios beside the crude ones of marginal rows, as far as they are defined."""
+    if not variables.width:
         empty = [pl.lit(None, dtype).alias(name) for name, dtype in SCHEMA.items()]
         return crude.with_columns(empty)
-    alone = layout.clusters == layout.group.size
-    rows = adjusted_rows(
-        variables,
-        layout.group,
-        failed,
-        variables=variables.columns,
-        cluster=None if alone else cluster,
-    )
-    keys = ["step", "population", "weight", "group_column", "group"]
-    tested = crude.filter(_TESTED, pl.col("step").is_in(list(failed))).select(keys)
-    return crude.join(tested.hstack(rows), on=keys, how="left", maintain_order="left")
+    documents = documents_of(variables, group, variables.columns, cluster)
+    hits, rows = {}, []
+    for w in work[0]:
+        if w.touched is None:
+            hits[w.step, "documents"] = w.taken > 0
+            continue
+        hits[w.step, "touched"] = w.touched
+        for weight, (_, size) in work[1].items():
+            found = adjusted_table(edited_rows(documents, w.taken, w.touched, size))
+            rows.append(_named(found, [(w.step, weight)], crude))
+    rows.append(_named(adjusted_rows(documents, list(hits.values())), list(hits), crude))
+    keys = ["step", "weight", "group"]
+    marginal = pl.concat(rows).with_columns(population=pl.lit("marginal"))
+    return crude.join(marginal, on=["population", *keys], how="left", maintain_order="left")
+
+
+def _named(
+    rows: pl.DataFrame, pairs: Sequence[tuple[str, str]], crude: pl.DataFrame
+) -> pl.DataFrame:
+    """Rows of (step, weight), each with one of every group, in the order of the groups."""
+    groups = crude["group"].unique(maintain_order=True)
+    heads = pl.DataFrame(pairs, schema={"step": pl.String, "weight": pl.String}, orient="row")
+    return heads.join(groups.to_frame(), how="cross", maintain_order="left_right").hstack(rows)
 
 
 def _joined(parts: Sequence[Arrays]) -> Arrays:

@@ -1,0 +1,125 @@
+"""Adjusted ratios of steps that edit: against a loop over documents, known strata, nulls."""
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from curate.audits import Losses, impact
+from curate.audits._adjusted import documents_of
+from curate.audits._edited import edited_rows
+from curate.statistics import binomial_band
+
+ENDS = ("adjusted_removal_ratio", "adjusted_removal_ratio_low", "adjusted_removal_ratio_high")
+
+
+def invented(rng, n, *, strata, clusters=None, spread=0.0):
+    """Documents whose group and edits both hang on the stratum, and on each other in no way."""
+    kind = rng.integers(0, strata, n)
+    if strata > n:  # matched pairs
+        kind = np.arange(n) // 2
+    level = kind / max(kind.max(), 1)
+    group = (rng.random(n) < 0.1 + 0.4 * level).astype(int)
+    cluster = None if clusters is None else rng.integers(0, clusters, n)
+    shift = 0.0 if clusters is None else rng.normal(0, spread, clusters)[cluster]
+    touched = rng.random(n) < np.clip(0.05 + 0.45 * level + shift, 0.01, 0.95)
+    share = np.where(touched, rng.beta(1, 8, n), 0.0)
+    return kind, group, cluster, share
+
+
+def slow_ratio(kind, group, share, weight):
+    """Σ x₁ n₀ / n over Σ x₀ n₁ / n, and each document's influence on its logarithm."""
+    above = below = 0.0
+    for k in np.unique(kind):
+        own, rest = (kind == k) & (group == 1), (kind == k) & (group == 0)
+        n1, n0 = weight[own].sum(), weight[rest].sum()
+        above += (weight * share)[own].sum() * n0 / (n1 + n0)
+        below += (weight * share)[rest].sum() * n1 / (n1 + n0)
+    return above / below
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_ratio_and_variance_are_those_of_a_loop_over_documents(clustered):
+    """The variance is that of leaving each document, or cluster, out by a little."""
+    rng = np.random.default_rng(1)
+    n = 300
+    kind, group, cluster, share = invented(rng, n, strata=3, clusters=200 if clustered else None)
+    weight = rng.lognormal(0, 0.5, n)
+    documents = documents_of(pl.DataFrame({"kind": kind.astype(str)}), group, ["kind"], cluster)
+    ratio, low, high = edited_rows(documents, share, share > 0, weight)[1][:3]
+    centre, step, unit = np.log(slow_ratio(kind, group, share, weight)), 1e-6, np.arange(n)
+    grown = {
+        k: np.sqrt(
+            weight[kind == k].sum() ** 2
+            / (weight[kind == k].sum() ** 2 - (weight[kind == k] ** 2).sum())
+        )
+        for k in range(3)
+    }
+    influence = np.zeros(n if cluster is None else 200)
+    for i in range(n):
+        moved = weight * (1 + step * (unit == i))
+        change = (np.log(slow_ratio(kind, group, share, moved)) - centre) / step
+        influence[i if cluster is None else cluster[i]] += change * grown[kind[i]]
+    second, fourth = (influence**2).sum(), (influence**4).sum()
+    size = second**2 / fourth
+
+    assert np.log(ratio) == pytest.approx(centre)
+    reach = stats.t.ppf(0.975, size - 1) * np.sqrt(second * size / (size - 1))
+    assert np.log([low, high]) == pytest.approx([centre - reach, centre + reach], abs=1e-4)
+
+
+def test_a_step_that_takes_more_of_short_texts_alone_is_explained_by_length():
+    rng = np.random.default_rng(2)
+    words = np.exp(rng.normal(5, 1, 8_000)).astype(int)
+    source = np.where(rng.random(8_000) < 1 / (1 + np.exp(words / 50 - 3)), "short", "long")
+    share = np.where(rng.random(8_000) < 0.3, np.minimum(10 / words, 0.5), 0.0)
+    frame = pl.DataFrame({"source": source, "words": words, "mask": share})
+    losses = Losses(columns={"mask": "mask"}, weight="words")
+    call = {"steps": {}, "group": "source", "tokens": "words", "strata": ("words",)}
+    table = impact(frame, losses=losses, **call)
+    row = table.filter(group="short", population="marginal", weight="documents").row(0, named=True)
+
+    assert row["removal_ratio_low"] > 2
+    assert row["adjusted_for"] == "words"
+    assert 0.9 <= row["adjusted_removal_ratio"] <= 1.11
+
+
+def test_touched_documents_need_lose_nothing():
+    frame = pl.DataFrame(
+        {"source": ["a", "b"] * 200, "took": 0.0, "changed": [True, False, False, False] * 100}
+    )
+    losses = Losses(columns={"mask": "took"}, touched={"mask": "changed"})
+    table = impact(frame, steps={}, group="source", losses=losses).filter(group="a")
+
+    assert table.filter(weight="touched", population="marginal")["removed"].item() == 100
+    assert table.filter(weight="documents", population="marginal")["removed"].item() == 0
+
+
+@pytest.mark.study
+@pytest.mark.parametrize(
+    ("strata", "clusters", "weighted"),
+    [
+        (5, None, False),
+        (100, None, False),
+        (10**6, None, False),
+        (5, None, True),
+        (10**6, None, True),
+        (5, 40, False),
+        (5, 40, True),
+    ],
+)
+def test_intervals_of_nulls_hold_one(strata, clusters, weighted):
+    """10,000 corpora without any difference within strata."""
+    rng, repetitions, missed = np.random.default_rng(3), 10_000, 0
+    for _ in range(repetitions):
+        n = 1000 if clusters is None else 2000
+        kind, group, cluster, share = invented(
+            rng, n, strata=strata, clusters=clusters, spread=0.08
+        )
+        weight = rng.lognormal(0, 1, n) if weighted else np.ones(n)
+        documents = documents_of(pl.DataFrame({"kind": kind.astype(str)}), group, ["kind"], cluster)
+        _, low, high = edited_rows(documents, share, share > 0, weight)[1][:3]
+        missed += not low <= 1 <= high
+    print("edited null:", strata, clusters, weighted, missed / repetitions)
+
+    assert missed <= binomial_band(repetitions, 0.055)[1]
