@@ -70,9 +70,9 @@ def test_ratio_and_variance_are_those_of_a_loop_over_documents(clustered):
 
 def test_a_step_that_takes_more_of_short_texts_alone_is_explained_by_length():
     rng = np.random.default_rng(2)
-    words = np.exp(rng.normal(5, 1, 8_000)).astype(int)
-    source = np.where(rng.random(8_000) < 1 / (1 + np.exp(words / 50 - 3)), "short", "long")
-    share = np.where(rng.random(8_000) < 0.3, np.minimum(10 / words, 0.5), 0.0)
+    words = np.exp(rng.normal(5, 1, 40_000)).astype(int)
+    source = np.where(rng.random(40_000) < 1 / (1 + np.exp(words / 50 - 3)), "short", "long")
+    share = np.where(rng.random(40_000) < 0.5, np.minimum(10 / words, 0.5), 0.0)
     frame = pl.DataFrame({"source": source, "words": words, "mask": share})
     losses = Losses(columns={"mask": "mask"}, weight="words")
     call = {"steps": {}, "group": "source", "tokens": "words", "strata": ("words",)}
