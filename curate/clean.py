@@ -43,7 +43,7 @@ class CleanConfig:
     """Which cleaning steps are made.
 
     Attributes:
-        steps: Names of `CLEANERS`, in the order in which their edits are merged. Nothing is
+        steps: Steps in the order in which their edits are merged, of: `CLEANERS`. Nothing is
             changed unless it is asked for.
     """
 

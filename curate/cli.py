@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from curate.errors import ConfigError, CurateError, GateError, InputError
 
@@ -201,7 +203,8 @@ def sweep(
     folder: RunPath,
     rule: Annotated[str, typer.Option("--rule", help="set.rule.min or set.rule.max")],
     values: Annotated[
-        str | None, typer.Option("--values", help="a,b,c; default: quantiles of the column.")
+        str | None,
+        typer.Option("--values", help="a,b,c; default: the column's quantiles, end to end."),
     ] = None,
 ) -> None:
     """Show how many documents are kept as one bound moves, all else as it is."""
@@ -213,9 +216,10 @@ def sweep(
     except ValueError:
         raise ConfigError(f"--values is {values!r}; allowed: numbers, as in 10,20,50") from None
     curve = open_run(folder).sweep(name, bound=bound, values=tried)
+    print(f"Documents kept as {rule} moves, all else as it is:")
     print(f"{'value':>12} {'documents':>12} {'share':>7} {'tokens':>14}")
     for row in curve.to_dicts():
-        bar = "█" * round(40 * row["share"])
+        bar = "█" * round(40 * row["share"]) + ("  ◀ present bound" if row["present"] else "")
         kept, tokens = f"{row['kept']:,}", f"{row['tokens_kept']:,}"
         print(f"{row['value']:>12.6g} {kept:>12} {row['share']:>7.1%} {tokens:>14} {bar}")
 
@@ -309,7 +313,7 @@ def show_config(
     for key in config_keys(table):
         console.print(f"{key.path} = {key.default or 'required'}   ({key.kind})", style="bold")
         if key.meaning:
-            console.print(f"    {key.meaning}")
+            console.print(Padding(Text(key.meaning), (0, 0, 0, 4)))
 
 
 @app.command()

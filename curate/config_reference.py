@@ -15,8 +15,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from curate.clean import CLEANERS
 from curate.config import RunConfig
+from curate.corpus import InputConfig
 from curate.errors import ConfigError, unknown_name
+from curate.experiment import ARM_GROUPS
+from curate.quality import SCORES
+from curate.rules import DIALECTS, RULE_SETS
 
 __all__ = ["Key", "config_keys", "configuration_page"]
 
@@ -36,6 +41,16 @@ class Key:
     kind: str
     default: str
     meaning: str
+
+
+# Docstrings name these constants; whoever writes a config wants what they hold.
+_NAMED: Mapping[str, typing.Iterable[str]] = {
+    "ARM_GROUPS": ARM_GROUPS,
+    "CLEANERS": CLEANERS,
+    "DIALECTS": DIALECTS,
+    "RULE_SETS": RULE_SETS,
+    "SCORES": SCORES,
+}
 
 
 def config_keys(table: str | None = None) -> list[Key]:
@@ -70,8 +85,8 @@ def _keys(kind: type, prefix: str) -> Iterator[Key]:
                 default=_default(field),
                 meaning=meanings.get(field.name, ""),
             )
-        if inner is not None:
-            yield from _keys(inner, f"{path}.")
+        if inner is not None and (inner is not InputConfig or not prefix):
+            yield from _keys(inner, f"{path}.")  # other texts take the keys of [input]
 
 
 def _meanings(kind: type) -> dict[str, str]:
@@ -89,7 +104,14 @@ def _meanings(kind: type) -> dict[str, str]:
             found[name] += " " + line.strip()
         elif line.strip():
             break
-    return found
+    return {name: _in_words(meaning) for name, meaning in found.items()}
+
+
+def _in_words(meaning: str) -> str:
+    """A meaning without names that only the code knows."""
+    for name, holds in _NAMED.items():
+        meaning = meaning.replace(f"`{name}`", ", ".join(f"`{item}`" for item in holds))
+    return re.sub(r"`?\bNone\b`?", "`none`", meaning)
 
 
 def _dataclass_in(hint: Any) -> type | None:  # noqa: ANN401 - type hints are any
@@ -154,8 +176,9 @@ def configuration_page() -> str:
         "# Configuration",
         "",
         "Every key that a run's TOML file (or `--set key=value`, dotted) may hold. A key without",
-        "default is required; `none` switches a thing off or leaves the choice to Curate.",
-        "`curate config [TABLE]` prints the same.",
+        "default is required. `none` means that a thing is off, or its choice left to Curate;",
+        "`near = false` switches off a table that is on, and naming a table that is off",
+        "(`[duplicates.passages]`) switches it on. `curate config [TABLE]` prints the same.",
     ]
     section = None
     keys = config_keys()

@@ -15,12 +15,13 @@ import polars as pl
 
 from curate.audits import audit_difference, impact
 from curate.config import RunConfig
+from curate.corpus import quarantined_rows
 from curate.errors import ConfigError, InputError, unknown_name
 from curate.judgement import stored_decision, stored_shown_rules
 from curate.rules import Rule
 from curate.run_folder import RunFolder
 from curate.shards import comparison_in
-from curate.sweeps import sweep
+from curate.sweeps import spread, sweep
 from curate.verdicts import Decision, decide
 
 __all__ = ["Explanation", "WhatIf", "ask_what_if", "explain_document", "retention"]
@@ -40,6 +41,7 @@ class Explanation:
         shown: The same for rule sets that are judged beside the verdict.
         edits: `step, places, bytes_removed, bytes_added`: what cleaning changed; no text.
         pairs: `other, kind, jaccard, containment, kept`: verified copies, the most alike first.
+        repeated: Later rows of the input that have the same id, as the quarantine names them.
     """
 
     document: Mapping[str, Any]
@@ -47,6 +49,7 @@ class Explanation:
     shown: pl.DataFrame = field(default_factory=pl.DataFrame)
     edits: pl.DataFrame = field(default_factory=pl.DataFrame)
     pairs: pl.DataFrame = field(default_factory=pl.DataFrame)
+    repeated: tuple[Mapping[str, Any], ...] = ()
 
     def __str__(self) -> str:
         d = self.document
@@ -65,6 +68,10 @@ class Explanation:
         if d["cluster_id"] is not None:
             lines.append(f"duplicate cluster {d['cluster_id']}")
         lines += [_pair_line(pair) for pair in self.pairs.to_dicts()]
+        lines += [
+            f"  row {r['row']} of {r['path']} has the same id: {r['reason']}, in quarantine"
+            for r in self.repeated
+        ]
         if self.shown.height:
             failed = self.shown.filter("failed")
             lines.append(f"shown only, not applied: {failed.height} of {self.shown.height} fail")
@@ -83,7 +90,7 @@ def explain_document(folder: RunFolder, config: RunConfig, id: str) -> Explanati
     """
     part, row = _find(folder, "verdicts", id)
     if row is None:
-        raise InputError(f"no document {id!r} among the {_height(folder):,} of this run")
+        raise InputError(_never_judged(folder, id))
     rules = stored_decision(folder, config).rules
     beside = stored_shown_rules(folder)
     measured: dict[str, Any] = {}
@@ -95,6 +102,7 @@ def explain_document(folder: RunFolder, config: RunConfig, id: str) -> Explanati
         shown=_margins(beside, {**measured, "failed": None}),
         edits=_edits(folder, part, id),
         pairs=_pairs(folder, row),
+        repeated=tuple(quarantined_rows(folder.parts("quarantine"), id)),
     )
 
 
@@ -199,7 +207,9 @@ def retention(
     judged anew at each value.
 
     Returns:
-        As `curate.sweeps.sweep`: `value, documents, kept, share, tokens_kept`, native documents.
+        As `curate.sweeps.sweep`: `value, documents, kept, share, tokens_kept`, native documents;
+        and `present` Boolean: whether this is the bound of the run. Without `values`, quantiles
+        of the column from its smallest value to its largest, the present bound among them.
 
     Raises:
         ConfigError: The run does not apply such a rule, or there is no such bound.
@@ -209,7 +219,9 @@ def retention(
     if rule not in names:
         raise ConfigError(unknown_name("rule", rule, names))
     native = verdicts.filter(pl.col("control").is_null())
-    tried = list(values) or _quantiles(native[decision.rules[names.index(rule)].signal])
+    moving = decision.rules[names.index(rule)]
+    now = {"min": moving.min, "max": moving.max}.get(bound)
+    tried = list(values) or spread(native[moving.signal], moving, bound)
     known = pl.col("failed").list.contains("duplicates.index")
     tied = pl.col("cluster_id").is_not_null() | known
     alone = native.filter(~tied)
@@ -225,14 +237,8 @@ def retention(
         kept=pl.col("kept") + added["k"],
         share=(pl.col("kept") + added["k"]) / max(total, 1),
         tokens_kept=pl.col("tokens_kept") + added["t"],
+        present=pl.Series([value == now for value in tried], dtype=pl.Boolean),
     )
-
-
-def _quantiles(column: pl.Series) -> list[float]:
-    """Twenty values, evenly spread over the documents."""
-    values = column.drop_nulls().cast(pl.Float64).drop_nans()
-    found = [values.quantile(q / 20) for q in range(1, 20)]
-    return sorted({float(v) for v in found if v is not None})
 
 
 def _audit(verdicts: pl.DataFrame, config: RunConfig, decision: Decision) -> pl.DataFrame:
@@ -292,6 +298,15 @@ def _find(folder: RunFolder, table: str, id: str) -> tuple[str, dict[str, Any] |
         if found.height:
             return part.name, found.row(0, named=True)
     return "", None
+
+
+def _never_judged(folder: RunFolder, id: str) -> str:
+    """Why there is no verdict on a document: its row was quarantined, or no row has this id."""
+    rows = quarantined_rows(folder.parts("quarantine"), id)
+    if not rows:
+        return f"no document {id!r} among the {_height(folder):,} of this run"
+    said = "; ".join(f"row {r['row']} of {r['path']}: {r['reason']} ({r['detail']})" for r in rows)
+    return f"{id!r} was never judged, it is in quarantine: {said}"
 
 
 def _height(folder: RunFolder) -> int:

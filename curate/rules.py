@@ -80,9 +80,10 @@ class RulesConfig:
 
     Attributes:
         sets: Names of rule sets (`RULE_SETS`) or paths of TOML files of the same form.
-        dialect: Whose reading of the published rules is meant; see `DIALECTS`.
+        dialect: Whose reading of the published rules is meant: `DIALECTS`.
         override: `"set.rule"` → `{min, max, enabled}`, on top of the sets.
-        add: Name → `{signal, min, max, source}`: rules of one's own, named `own.<name>`.
+        add: Name → `{signal, min, max, source}`: rules of your own, named `own.<name>`;
+            docs/signals.md lists the signals.
         shown: Sets that are judged beside the verdict and never applied.
     """
 

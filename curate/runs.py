@@ -93,7 +93,8 @@ class Run:
         Args:
             rule: `"set.rule"`.
             bound: `"min"` or `"max"`.
-            values: The values to try; default: twenty quantiles of the column.
+            values: The values to try; default: quantiles of the column from its smallest value
+                to its largest, and the present bound.
 
         Returns:
             See `curate.ledger.retention`.

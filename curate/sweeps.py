@@ -9,8 +9,10 @@ import polars as pl
 from curate.errors import ConfigError, unknown_name
 from curate.rules import Rule, failing
 
-__all__ = ["idle_rules", "sweep"]
+__all__ = ["idle_rules", "spread", "sweep"]
 
+# Bounds cut tails, so the tails are looked at more closely than the middle.
+SHARES = (0, 0.005, 0.01, 0.02, 0.05, *(q / 10 for q in range(1, 10)), 0.95, 0.98, 0.99, 0.995, 1)
 FEWEST_FOR_IDLE = 10_000  # documents; in fewer, a rule may be silent by chance
 
 
@@ -72,6 +74,23 @@ def sweep(
     if not weight:
         return curve
     return curve.with_columns(_words_kept(passed["words"], places, bound))
+
+
+def spread(column: pl.Series, rule: Rule, bound: str) -> list[float]:
+    """Values of a bound worth trying: quantiles from end to end, and the present bound.
+
+    Those beyond the rule's other bound, where nothing would be kept, are left out.
+
+    >>> rule = Rule(name="a.words", signal="words", min=5, max=8)
+    >>> spread(pl.Series([1, 2, None, 9]), rule, "min")
+    [1.0, 2.0, 5.0]
+    """
+    values = column.drop_nulls().cast(pl.Float64).drop_nans()
+    now, other = (rule.max, rule.min) if bound == "max" else (rule.min, rule.max)
+    found = {values.quantile(q) for q in SHARES} | {now}
+    sign = 1 if bound == "max" else -1
+    inside = (v for v in found if v is not None and (other is None or sign * (v - other) >= 0))
+    return sorted(map(float, inside))
 
 
 def idle_rules(columns: pl.DataFrame, rules: Sequence[Rule]) -> list[str]:

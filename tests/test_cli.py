@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import curate
+from curate.errors import InputError
 from curate.pipeline import STAGES
 
 
@@ -72,11 +73,45 @@ def test_explain_and_what_if_and_diff(done, tmp_path):
     assert "tokens kept →" in asked.stdout
     assert "audit flags →" in asked.stdout
     assert same.stdout == asked.stdout
-    kept = [int(line.split()[1]) for line in swept.stdout.splitlines()[1:]]
+    kept = [int(line.split()[1]) for line in swept.stdout.splitlines()[2:]]
     assert kept == sorted(kept, reverse=True)
     assert kept[1] == done.verdicts["kept"].sum()
+    assert [line for line in swept.stdout.splitlines() if "present bound" in line] == [
+        next(line for line in swept.stdout.splitlines() if line.split()[0] == "400")
+    ]
     assert (wrong.returncode, "'many'" in wrong.stderr) == (2, True)
     assert "0 documents differ" in compared.stdout
+
+
+def test_a_sweep_covers_the_column_and_holds_the_present_bound(done):
+    lengths = done.verdicts["text_chars"]
+    curve = done.sweep("own.long", bound="min")
+    now = curve.filter("present")
+
+    assert (curve["value"].min(), curve["value"].max()) == (lengths.min(), lengths.max())
+    assert now.select("value", "kept").rows() == [(400.0, done.verdicts["kept"].sum())]
+    upper = done.sweep("own.long", bound="max")  # there is no such bound; below min nothing is left
+    assert upper["present"].sum() == 0
+    assert upper["value"].min() >= 400
+
+
+def test_what_was_quarantined_is_explained(tmp_path):
+    lines = ['{"id": "a", "text": "one"}', '{"id": "a", "text": "two"}', '{"id": "b", "text": ""}']
+    (tmp_path / "raw.jsonl").write_text("\n".join(lines))
+    run = curate.run(
+        {
+            "input": {"path": str(tmp_path / "raw.jsonl")},
+            "output": {"path": str(tmp_path / "run")},
+            "controls": {"share": 0.0},
+        }
+    )
+    said = run_curate("report", tmp_path / "run").stdout.splitlines()[0]
+
+    assert "row 2 of raw.jsonl has the same id" in str(run.explain("a"))
+    for id, reason in (("b", "empty text"), ("raw.jsonl:3", "empty text"), ("c", "no document")):
+        with pytest.raises(InputError, match=reason):
+            run.explain(id)
+    assert said.startswith("1 of 3 documents kept (33.3 %); not usable: 1 × empty text, 1 ×")
 
 
 def test_without_arguments_it_shows_help():

@@ -1,11 +1,13 @@
 """The list of config keys agrees with what a config accepts."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from curate.config import config_values, load_config
 from curate.config_reference import config_keys, configuration_page
+from curate.corpus import InputConfig
 from curate.errors import ConfigError
 
 
@@ -35,6 +37,29 @@ def test_every_key_says_what_it_does():
     silent = [key.path for key in config_keys() if not key.meaning]
 
     assert silent == []
+
+
+def test_meanings_hold_values_and_no_names_of_code():
+    keys = config_keys()
+    meanings = {key.path: key.meaning for key in keys}
+    coded = [key.path for key in keys if re.search(r"`[A-Z_]{4,}`|\bNone\b", key.meaning)]
+
+    assert coded == []
+    assert "`gopher_quality`" in meanings["rules.sets"]
+    assert "`mask_pii`" in meanings["clean.steps"]
+
+
+def test_the_keys_of_an_input_are_listed_once():
+    listed = [key.path for key in config_keys() if key.path.endswith(".part_bytes")]
+
+    assert listed == ["input.part_bytes"]
+    assert load_config(
+        {
+            "input": {"path": "a"},
+            "output": {"path": "b"},
+            "quality": {"reference": {"path": "r", "text": "body"}},
+        }
+    ).quality.reference == InputConfig(path="r", text="body")
 
 
 def test_an_unknown_table_is_named():

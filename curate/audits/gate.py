@@ -50,7 +50,7 @@ class AuditConfig:
     """What is audited, and what is not allowed.
 
     Attributes:
-        groups: Columns whose values are the groups, e.g. `("source", "language")`.
+        groups: Columns whose values are the groups, e.g. `["source", "language"]`.
         gate: Harm that makes the run fail; `None` only reports.
         strata: Columns that may explain a difference; those that the documents lack are left
             out, and a group column is never its own stratum.

@@ -6,7 +6,7 @@ from curate.corpus.decontamination import DecontaminationConfig, decontaminate
 from curate.corpus.fingerprints import fingerprint
 from curate.corpus.ingestion import BrokenFile, IngestResult, check_counts, ingest
 from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files, keys_named
-from curate.corpus.parts import read_parts
+from curate.corpus.parts import quarantined_rows, read_parts
 from curate.corpus.scan import scan_corpus
 from curate.corpus.schema import (
     DOCUMENT_SCHEMA,
@@ -47,6 +47,7 @@ __all__ = [
     "folder_digest",
     "ingest",
     "keys_named",
+    "quarantined_rows",
     "read_parts",
     "scan_corpus",
     "write_atomically",

@@ -31,7 +31,7 @@ class InputConfig:
 
     Attributes:
         path: A file, a folder (every readable file below it, sorted by name), a glob, or a
-            tuple of these. In a folder or glob, text files count only where there is no
+            list of these. In a folder or glob, text files count only where there is no
             Parquet, JSONL or CSV beside them (a README is then not a document), or with
             `format = "text"`. Hidden files are left out.
         dataset: A Hugging Face dataset: a local folder (also one made by `save_to_disk`), or

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from polars.datatypes import DataType
 
 from curate.corpus.schema import (
     DOCUMENT_SCHEMA,
+    ID,
     QUARANTINE_SCHEMA,
     TEXT,
     conform,
@@ -90,10 +92,10 @@ class QuarantineParts:
 
     >>> import tempfile
     >>> quarantine = QuarantineParts(Path(tempfile.mkdtemp()))
-    >>> rows = [("a", 1, "bad line", "", None), ("b", None, "broken file", "cut off", None)]
+    >>> rows = [("a", 1, "bad line", "", None, None), ("b", None, "broken file", "", None, None)]
     >>> quarantine.add(pl.DataFrame(rows, schema=dict(QUARANTINE_SCHEMA), orient="row"))
     >>> quarantine.close(), quarantine.reasons, quarantine.broken
-    (1, {'bad line': 1}, [('b', 'cut off')])
+    (1, {'bad line': 1}, [('b', '')])
     """
 
     def __init__(self, folder: Path) -> None:
@@ -132,6 +134,20 @@ class QuarantineParts:
         write_atomically(pl.concat([empty, *self._pending]), path)
         self._written += 1
         self._pending, self._height = [], 0
+
+
+def quarantined_rows(parts: Sequence[Path], id: str, *, most: int = 5) -> list[dict[str, Any]]:
+    """Rows of a quarantine that have this id, or that are called so by `path:row`.
+
+    >>> quarantined_rows([], "doc-17")
+    []
+    """
+    called = pl.concat_str("path", pl.lit(":"), pl.col("row").cast(pl.String))
+    wanted = (pl.col(ID) == id) | (called == id)
+    schema = pl.Schema(dict(QUARANTINE_SCHEMA))  # older folders lack `id`
+    scans = [pl.scan_parquet(part, schema=schema, missing_columns="insert") for part in parts]
+    found = [scan.filter(wanted).head(most).collect() for scan in scans]
+    return pl.concat(found).head(most).to_dicts() if found else []
 
 
 def read_parts(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pl.DataFrame:

@@ -4,7 +4,8 @@
 (null = native document) · further columns of the input, untouched. Row order = input order.
 
 **quarantine**: what could not become a document, one row a rejected row of the input, plus
-one row (with `row` null) a file that is broken as a whole or from some point on.
+one row (with `row` null) a file that is broken as a whole or from some point on. `id` is the id
+that the row has or would have had; null where it could not be read.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ QUARANTINE_SCHEMA: Mapping[str, DataTypeClass] = {
     "reason": pl.String,
     "detail": pl.String,
     "raw": pl.String,
+    "id": pl.String,
 }
 
 #: Longest excerpt of a rejected row, in characters.
@@ -85,7 +87,11 @@ def quarantine_frame(rows: Sequence[tuple[str, int | None, str, str, str | None]
     >>> quarantine_frame([("a.jsonl", 3, BAD_LINE, "no JSON", "{oops")])["row"].to_list()
     [3]
     """
-    return pl.DataFrame(rows, schema=dict(QUARANTINE_SCHEMA), orient="row")
+    named = [name for name in QUARANTINE_SCHEMA if name != ID]
+    frame = pl.DataFrame(
+        rows, schema=dict.fromkeys(named, pl.String) | {"row": pl.Int64}, orient="row"
+    )
+    return frame.with_columns(pl.lit(None, pl.String).alias(ID))
 
 
 def carried_names(columns: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:

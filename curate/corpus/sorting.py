@@ -198,6 +198,7 @@ def _rejects(rows: pl.DataFrame, config: InputConfig, batch: Batch) -> pl.DataFr
         "reason",
         detail=detail.fill_null(pl.concat_str(pl.lit("id "), ID)),
         raw=pl.col(TEXT).str.slice(0, EXCERPT_CHARS),
+        id=ID,
     )
     both = pl.concat([batch.rejects, found]).select(list(QUARANTINE_SCHEMA))
     return both.sort("path", "row", nulls_last=True, maintain_order=True)

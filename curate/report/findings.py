@@ -21,6 +21,7 @@ __all__ = [
     "flagged",
     "flags_said",
     "funnel_shares",
+    "kept_said",
     "sentences",
     "tiles",
     "verdict_rows",
@@ -191,6 +192,36 @@ def flags_said(impact: pl.DataFrame | None) -> str:
     said = f"{count(flags)} flags" if flags != 1 else "1 flag"
     few = f"; {count(thin)} with not enough documents" if thin else ""
     return f"{said if flags else 'no flags'} in {count(tests.height)} tests{few}"
+
+
+def kept_said(run: RunTables) -> str:
+    """How many documents stay, and which rule took most; empty where nothing was judged.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from curate.report.tables import read_run
+    >>> kept_said(read_run(Path(tempfile.mkdtemp())))
+    ''
+    """
+    if run.funnel is None:
+        return ""
+    read, left = run.funnel["documents_in"][0], run.funnel["documents_out"][-1]
+    said = f"{count(left)} of {count(read)} documents kept"
+    if read:
+        said += f" ({percent(left / read)})"
+    if run.reasons is not None and run.reasons.height:
+        reason, documents, _ = run.reasons.row(0)
+        said += f"; most removed by {reason} ({count(documents)})"
+    if run.quarantine is not None and run.quarantine.height:
+        said += f"; not usable: {_reasons_said(run.quarantine)}"
+    return said + "."
+
+
+def _reasons_said(quarantine: pl.DataFrame) -> str:
+    """The most frequent reasons of the quarantine with their counts."""
+    listed = [f"{count(rows)} × {reason}" for reason, rows in quarantine.head(3).rows()]
+    more = quarantine.height - len(listed)
+    return ", ".join(listed) + (f" and {more} other reasons" if more > 0 else "")
 
 
 def funnel_shares(funnel: pl.DataFrame) -> dict[str, float]:

@@ -17,6 +17,7 @@ from curate.report.findings import (
     Sentence,
     flagged,
     flags_said,
+    kept_said,
     sentences,
     verdict_rows,
 )
@@ -31,7 +32,10 @@ _STYLES = {"worth": "bold green", "harms": "bold red"}
 
 
 def summary(run_folder: Path | str) -> RenderableType:
-    """Funnel, controls, flags, verdicts and the report's path, for a rich console.
+    """What was kept, funnel, controls, flags, verdicts and the report's path, for a rich console.
+
+    The answer stands at both ends: how many stay in the first line, what that was worth in the
+    last ones, where a terminal shows it.
 
     At most 100 columns wide; plain text in a pipe. What a run did not make is said.
 
@@ -47,6 +51,8 @@ def summary(run_folder: Path | str) -> RenderableType:
     folder = Path(run_folder)
     run = read_run(folder)
     parts: list[RenderableType] = []
+    if said := kept_said(run):
+        parts.append(Text(f"{said}\n", style="bold"))
     parts.append(_table("Funnel", _funnel_rows(run), MISSING["funnel"]))
     parts.append(_table("Planted controls", _control_rows(run.scoreboard), MISSING["controls"]))
     if run.declared is not None:
@@ -54,13 +60,13 @@ def summary(run_folder: Path | str) -> RenderableType:
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
     parts += [Text(f"{said}\n") for said in _duplicates_said(run)]
     parts += [Text(f"Warning: {said}\n", style="yellow") for said in _idle_said(run)]
-    parts += [_verdict(found) for found in sentences(run)]
     if (contrasts := _contrast_rows(run)) is not None:
-        parts += [Text(""), _table("What each change is worth by itself", contrasts, "")]
+        parts.append(_table("What each change is worth by itself", contrasts, ""))
     if (sets := _set_rows(run)) is not None:
-        parts += [Text(""), _table("The first verdict on each evaluation set", sets, "")]
+        parts.append(_table("The first verdict on each evaluation set", sets, ""))
+    parts += [Text(f"Experiment: {said}\n") for said in run.plan.get("left_out", ())]
+    parts += [_verdict(found) for found in sentences(run)]
     parts += [Text(f"\n{said}", style="bold red") for said in _failed_controls(run)]
-    parts += [Text(f"\nExperiment: {said}") for said in run.plan.get("left_out", ())]
     page = folder / "report.html"
     parts.append(Text.assemble("\n", ("Report  ", "bold"), str(page)))
     return Group(*parts)
@@ -82,8 +88,9 @@ def markdown(run_folder: Path | str) -> str:
         "- " + _escaped(f"{found.name}: " if found.name else "") + f"**{_escaped(found.sentence)}**"
         for found in sentences(run)
     ]
+    kept = kept_said(run)
     blocks = [
-        "## Verdict\n\n" + "\n".join(verdicts),
+        "## Verdict\n\n" + "\n".join(verdicts) + (f"\n\n{_escaped(kept)}" if kept else ""),
         "## Funnel\n\n" + _pipe_table(_funnel_rows(run), MISSING["funnel"]),
         "## Planted controls\n\n" + _pipe_table(_control_rows(run.scoreboard), MISSING["controls"]),
         f"## Audit: {flags_said(run.impact)}\n\n" + _pipe_table(_flag_rows(run), _no_flags(run)),
