@@ -222,8 +222,9 @@ def test_position_is_relative():
     rng = np.random.default_rng(1)
     joint = np.empty((1, 40, 3, 1, 8), np.float32)
     joint[:] = rng.normal(size=(3, 1, 8)).astype(np.float32)  # the same at all places
-    turn(joint, *_engine.turns(40, 8))
-    products = joint[0, :, 0, 0] @ joint[0, :, 1, 0].T
+    parts = np.empty((3, 1, 1, 40, 8), np.float32)
+    turn(joint, parts, *_engine.turns(40, 8))
+    products = parts[0, 0, 0] @ parts[1, 0, 0].T
 
     assert products[3, 1] == pytest.approx(products[30, 28], rel=1e-4, abs=1e-5)
     assert abs(products[3, 1] - products[30, 1]) > 0.01

@@ -56,8 +56,8 @@ def test_gradients_are_those_that_torch_records(layers):
     found = batched.logits(twin, torch.from_numpy(inputs).view(1, 3, 16))
     loss = functional.cross_entropy(found[0], torch.from_numpy(targets))
     recorded = torch.autograd.grad(loss, list(twin.weights.values()))
-    room = _engine.make_room(settings, vocabulary=VOCABULARY, shape=(3, 16))
-    _engine.forward(room, model.weights, inputs, training=True)
+    room = _engine.make_room(settings, shape=(3, 16))
+    _engine.forward(room, model.weights, inputs)
     ours = _engine.backward(room, model.weights, model.gradients, inputs, targets)
 
     assert ours == pytest.approx(loss.item(), abs=1e-6)

@@ -1,14 +1,13 @@
 """Forward and backward passes of the transformer on one thread, written out by hand.
 
-Matrix products and attention are torch's; all between them are compiled passes over rows
+Matrix products are torch's, those of attention too; all between them are compiled passes over rows
 (`_transformer_kernel`). Nothing is recorded, so a step costs little beyond its products. In
-bfloat16 only the operands of products are rounded: weights, sums over layers, normalisation,
-attention and the optimiser stay float32.
+bfloat16 what goes into products and comes out of them is rounded: weights, sums over layers,
+normalisation, exponentials, the loss and the optimiser stay float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,56 +33,56 @@ class Room:
         settings: Of the model.
         shape: Windows and positions.
         low: Whether products are made in bfloat16.
-        buffers: By name, those of layer 0 as `"0.joint"`.
         turned: Cosines and sines of the positions.
-        attended: By layer, queries, keys and values, and what attention made of them: kept from
-            the forward to the backward pass of a step.
-        kept: Buffers as operands of products, rounded where these are made in bfloat16.
+        buffers: By name, those of layer 0 as `"0.joint"`; made when first asked for.
+        operands: Weights as products take them: rounded where these are made in bfloat16.
+        quick: Whether float32 products are oneDNN's: a tenth faster than BLAS where torch has it.
     """
 
     settings: GptSettings
     shape: tuple[int, int]
     low: bool
-    buffers: dict[str, Tensor]
     turned: tuple[NDArray[np.float32], NDArray[np.float32]]
-    attended: dict[int, tuple[Sequence[Tensor], Tensor]] = field(default_factory=dict)
-    kept: dict[str, Tensor] = field(default_factory=dict)
+    quick: bool
+    buffers: dict[str, Tensor] = field(default_factory=dict)
+    operands: Weights = field(default_factory=dict)
 
-    def array(self, name: str) -> NDArray[np.float32]:
-        """A buffer as a compiled pass takes it."""
-        found: NDArray[np.float32] = self.buffers[name].numpy()
-        return found
+    @property
+    def tokens(self) -> int:
+        """Tokens of a batch."""
+        return self.shape[0] * self.shape[1]
 
-    def heads(self, name: str) -> Tensor:
-        """A joint buffer as (windows, positions, 3, heads, width of a head)."""
+    @property
+    def blocks(self) -> tuple[int, int, int, int]:
+        """Windows, heads, positions and width of a head."""
         heads = self.settings.heads
-        return self.buffers[name].view(*self.shape, 3, heads, self.settings.width // heads)
+        return self.shape[0], heads, self.shape[1], self.settings.width // heads
+
+    def real(self, name: str, *sizes: int) -> Tensor:
+        """A float32 buffer."""
+        import torch
+
+        if name not in self.buffers:
+            self.buffers[name] = torch.empty(sizes)
+        return self.buffers[name]
+
+    def operand(self, name: str, *sizes: int) -> Tensor:
+        """A buffer that goes into products or comes out of them."""
+        import torch
+
+        if name not in self.buffers:
+            kind = torch.bfloat16 if self.low else torch.float32
+            self.buffers[name] = torch.empty(sizes, dtype=kind)
+        return self.buffers[name]
 
 
-def make_room(
-    settings: GptSettings, *, vocabulary: int, shape: tuple[int, int], low: bool = False
-) -> Room:
+def make_room(settings: GptSettings, *, shape: tuple[int, int], low: bool = False) -> Room:
     """Memory for batches of `shape` = (windows, positions)."""
     import torch
 
-    width = settings.width
-    sizes = {"start.unit": width, "start.inverse": 1, "last.unit": width, "last.inverse": 1}
-    sizes |= {"last": width, "scores": vocabulary, "losses": 1}
-    sizes |= dict.fromkeys(("stream", "stream_gradient", "normed_gradient"), width)
-    sizes |= {"joint_gradient": 3 * width}
-    for layer in range(settings.layers):
-        for part in ("attention", "forward"):
-            name = f"{layer}.{part}"
-            sizes |= {name: width, f"{name}.unit": width, f"{name}.inverse": 1}
-        sizes |= {f"{layer}.joint": 3 * width, f"{layer}.mixed": width}
-        sizes |= {f"{layer}.positive": 4 * width, f"{layer}.squares": 4 * width}
-    tokens = shape[0] * shape[1]
-    buffers = {
-        name: torch.empty(tokens) if columns == 1 else torch.empty(tokens, columns)
-        for name, columns in sizes.items()
-    }
-    turned = turns(shape[1], width // settings.heads)
-    return Room(settings=settings, shape=shape, low=low, buffers=buffers, turned=turned)
+    turned = turns(shape[1], settings.width // settings.heads)
+    quick = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return Room(settings=settings, shape=shape, low=low, turned=turned, quick=quick)
 
 
 def turns(positions: int, head_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -97,50 +96,54 @@ def turns(positions: int, head_width: int) -> tuple[NDArray[np.float32], NDArray
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
-def forward(
-    room: Room, weights: Weights, ids: NDArray[np.int64], *, training: bool = False
-) -> Tensor:
+def forward(room: Room, weights: Weights, ids: NDArray[np.int64]) -> Tensor:
     """Scores of the next token after every token of `ids`: shape (tokens, vocabulary).
 
-    The result is a buffer of the room: the next pass writes over it. `training` keeps what
-    `backward` needs of attention.
+    The next pass may write over the result, whose kind is that of products.
     """
-    buffers, stream = room.buffers, room.buffers["stream"]
-    embedding = weights["embedding"]
-    kernels.embed(ids, embedding.numpy(), room.array("start.unit"), room.array("start.inverse"))
-    stream.copy_(buffers["start.unit"])
+    width = room.settings.width
+    _take_weights(room, weights)
+    unit, inverse = room.real("start.unit", room.tokens, width), room.real("start", room.tokens)
+    stream = room.real("stream", room.tokens, width)
+    kernels.embed(ids, *(_array(x) for x in (weights["embedding"], unit, inverse, stream)))
+    added = None
     for layer in range(room.settings.layers):
-        _attend(room, weights, layer, training)
-        _normalise(room, weights, f"{layer}.forward")
-        positive, squares = f"{layer}.positive", f"{layer}.squares"
-        inner = _kept(room, f"{layer}.forward")
-        _product(room, buffers[positive], inner, weights[f"{layer}.forward_in"].t())
-        kernels.square_positive(room.array(positive), room.array(squares))
-        _add_product(room, stream, _kept(room, squares), weights[f"{layer}.forward_out"].t())
-    _normalise(room, weights, "last")
-    _product(room, buffers["scores"], _kept(room, "last"), embedding.t())
-    return buffers["scores"]
+        normed = _normalise(room, weights, f"{layer}.attention", added)
+        added = _attend(room, layer, normed)
+        normed = _normalise(room, weights, f"{layer}.forward", added)
+        inner = _product(room, f"{layer}.inner", normed, f"{layer}.forward_in")
+        squares = room.operand(f"{layer}.squares", room.tokens, 4 * width)
+        kernels.square_positive(_array(inner), _array(squares))
+        added = _product(room, "added", squares, f"{layer}.forward_out")
+    return _product(room, "scores", _normalise(room, weights, "last", added), "embedding")
 
 
-def _attend(room: Room, weights: Weights, layer: int, training: bool) -> None:
+def _take_weights(room: Room, weights: Weights) -> None:
+    for name, weight in weights.items():
+        if weight.ndim == 2 and room.low:
+            room.operand(f"weight.{name}", *weight.shape).copy_(weight)
+            room.operands[name] = room.buffers[f"weight.{name}"]
+        elif weight.ndim == 2:
+            room.operands[name] = weight
+
+
+def _attend(room: Room, layer: int, normed: Tensor) -> Tensor:
     import torch
-    from torch.nn import functional
 
-    buffers = room.buffers
-    _normalise(room, weights, f"{layer}.attention")
-    joint, mixed = f"{layer}.joint", buffers[f"{layer}.mixed"]
-    into = weights[f"{layer}.attention_in"].t()
-    _product(room, buffers[joint], _kept(room, f"{layer}.attention"), into)
-    kernels.turn(room.heads(joint).numpy(), *room.turned)
-    parts = [part.transpose(1, 2) for part in room.heads(joint).unbind(2)]
-    with torch.set_grad_enabled(training):
-        queries, keys, values = leaves = [part.requires_grad_(training) for part in parts]
-        found = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
-    if training:
-        room.attended[layer] = leaves, found
-    mixed.view(*room.shape, room.settings.heads, -1).copy_(found.detach().transpose(1, 2))
-    mixed = _kept(room, f"{layer}.mixed")
-    _add_product(room, buffers["stream"], mixed, weights[f"{layer}.attention_out"].t())
+    windows, heads, positions, width = room.blocks
+    joint = _product(room, f"{layer}.joint", normed, f"{layer}.attention_in")
+    parts = room.operand(f"{layer}.parts", 3, *room.blocks)
+    joint = joint.view(windows, positions, 3, heads, width)
+    kernels.turn(_array(joint), _array(parts), *room.turned)
+    queries, keys, values = parts.view(3, -1, positions, width)
+    shares = room.operand(f"{layer}.shares", windows * heads, positions, positions)
+    torch.bmm(queries, keys.mT, out=shares)
+    kernels.attend(_array(shares))
+    found = room.operand("found", *room.blocks)
+    torch.bmm(shares, values, out=found.view(-1, positions, width))
+    mixed = room.operand(f"{layer}.mixed", room.tokens, heads * width)
+    kernels.swap(_array(found), _array(mixed.view(windows, positions, heads, width)))
+    return _product(room, "added", mixed, f"{layer}.attention_out")
 
 
 def backward(
@@ -154,104 +157,120 @@ def backward(
 
     Gradients must be 0 before and are added to. Scores are overwritten.
     """
-    buffers, stream = room.buffers, room.buffers["stream_gradient"]
-    embedding = weights["embedding"]
-    losses, weight = room.array("losses"), np.float32(1 / len(targets))
-    kernels.cross_entropy(room.array("scores"), targets, losses, weight)
-    scores = _lowered(room, buffers["scores"])
-    _product(room, gradients["embedding"], scores.t(), room.kept["last"])
-    _product(room, buffers["normed_gradient"], scores, embedding)
-    stream.zero_()
-    _normalise_backward(room, weights, gradients, "last")
+    scores, losses = room.buffers["scores"], room.real("losses", room.tokens).numpy()
+    weight = np.float32(1 / len(targets))
+    kernels.cross_entropy(_array(scores), targets, losses, weight)
+    stream = room.real("stream_gradient", room.tokens, room.settings.width).zero_()
+    _weigh(room, gradients, "embedding", scores, room.buffers["last.normed"])
+    given = _product_backward(room, "normed_gradient", scores, "embedding")
+    _normalise_backward(room, weights, gradients, "last", given)
     for layer in reversed(range(room.settings.layers)):
-        _feed_backward(room, weights, gradients, layer)
-        _attend_backward(room, weights, gradients, layer)
-    kernels.embed_backward(
-        ids,
-        stream.numpy(),
-        room.array("start.unit"),
-        room.array("start.inverse"),
-        gradients["embedding"].numpy(),
-    )
+        given = _feed_backward(room, gradients, layer)
+        _normalise_backward(room, weights, gradients, f"{layer}.forward", given)
+        given = _attend_backward(room, gradients, layer)
+        _normalise_backward(room, weights, gradients, f"{layer}.attention", given)
+    unit, inverse = room.buffers["start.unit"], room.buffers["start"]
+    rest = (_array(x) for x in (stream, unit, inverse, gradients["embedding"]))
+    kernels.embed_backward(ids, *rest)
     return float(losses.mean(dtype=np.float64))
 
 
-def _feed_backward(room: Room, weights: Weights, gradients: Weights, layer: int) -> None:
-    buffers, stream = room.buffers, _lowered(room, room.buffers["stream_gradient"])
-    squares = buffers[f"{layer}.squares"]
+def _feed_backward(room: Room, gradients: Weights, layer: int) -> Tensor:
+    stream, squares = _stream_gradient(room), room.buffers[f"{layer}.squares"]
     out, into = f"{layer}.forward_out", f"{layer}.forward_in"
-    _product(room, gradients[out], stream.t(), room.kept[f"{layer}.squares"])
-    _product(room, squares, stream, weights[out])  # what it held is not needed again
-    kernels.square_positive_backward(room.array(f"{layer}.positive"), squares.numpy())
-    given = _lowered(room, squares)
-    _product(room, gradients[into], given.t(), room.kept[f"{layer}.forward"])
-    _product(room, buffers["normed_gradient"], given, weights[into])
-    _normalise_backward(room, weights, gradients, f"{layer}.forward")
+    _weigh(room, gradients, out, stream, squares)
+    given = _product_backward(room, "inner_gradient", stream, out)
+    kernels.square_positive_backward(_array(room.buffers[f"{layer}.inner"]), _array(given))
+    _weigh(room, gradients, into, given, room.buffers[f"{layer}.forward.normed"])
+    return _product_backward(room, "normed_gradient", given, into)
 
 
-def _attend_backward(room: Room, weights: Weights, gradients: Weights, layer: int) -> None:
+def _attend_backward(room: Room, gradients: Weights, layer: int) -> Tensor:
     import torch
 
-    buffers, stream = room.buffers, _lowered(room, room.buffers["stream_gradient"])
-    out, into = f"{layer}.attention_out", f"{layer}.attention_in"
-    normed = buffers["normed_gradient"]
-    _product(room, gradients[out], stream.t(), room.kept[f"{layer}.mixed"])
-    _product(room, normed, stream, weights[out])
-    given = normed.view(*room.shape, room.settings.heads, -1).transpose(1, 2)
-    leaves, found = room.attended.pop(layer)
-    parts = [part.contiguous().numpy() for part in torch.autograd.grad(found, leaves, given)]
-    kernels.turn_back(tuple(parts), *room.turned, room.heads("joint_gradient").numpy())
-    joint = _lowered(room, buffers["joint_gradient"])
-    _product(room, gradients[into], joint.t(), room.kept[f"{layer}.attention"])
-    _product(room, normed, joint, weights[into])
-    _normalise_backward(room, weights, gradients, f"{layer}.attention")
+    windows, heads, positions, width = room.blocks
+    stream, out, into = _stream_gradient(room), f"{layer}.attention_out", f"{layer}.attention_in"
+    _weigh(room, gradients, out, stream, room.buffers[f"{layer}.mixed"])
+    mixed = _product_backward(room, "normed_gradient", stream, out)
+    found = room.operand("found", *room.blocks)
+    kernels.swap(_array(mixed.view(windows, positions, heads, width)), _array(found))
+    given = found.view(-1, positions, width)
+    queries, keys, values = room.buffers[f"{layer}.parts"].view(3, -1, positions, width)
+    shares = room.buffers[f"{layer}.shares"]
+    scores = room.operand("shares_gradient", *shares.shape)
+    parts = room.operand("parts_gradient", 3, *room.blocks)
+    of_queries, of_keys, of_values = parts.view(3, -1, positions, width)
+    torch.bmm(shares.mT, given, out=of_values)
+    torch.bmm(given, values.mT, out=scores)
+    kernels.attend_backward(_array(shares), _array(scores))
+    torch.bmm(scores, keys, out=of_queries)
+    torch.bmm(scores.mT, queries, out=of_keys)
+    joint = room.operand("joint_gradient", room.tokens, 3 * heads * width)
+    turned = _array(joint.view(windows, positions, 3, heads, width))
+    kernels.turn_back(_array(parts), turned, *room.turned)
+    _weigh(room, gradients, into, joint, room.buffers[f"{layer}.attention.normed"])
+    return _product_backward(room, "normed_gradient", joint, into)
 
 
-def _normalise(room: Room, weights: Weights, name: str) -> None:
-    kernels.normalise(
-        room.array("stream"),
-        weights[f"{name}_gain"].numpy(),
-        room.array(f"{name}.unit"),
-        room.array(f"{name}.inverse"),
-        room.array(name),
-    )
+def _normalise(room: Room, weights: Weights, name: str, added: Tensor | None) -> Tensor:
+    size = room.tokens, room.settings.width
+    normed, unit = room.operand(f"{name}.normed", *size), room.real(f"{name}.unit", *size)
+    inverse, gain = room.real(f"{name}.inverse", room.tokens), weights[f"{name}_gain"]
+    found = None if added is None else _array(added)
+    rest = (_array(x) for x in (gain, unit, inverse, normed))
+    kernels.normalise(_array(room.buffers["stream"]), found, *rest)
+    return normed
 
 
-def _normalise_backward(room: Room, weights: Weights, gradients: Weights, name: str) -> None:
-    kernels.normalise_backward(
-        room.array("normed_gradient"),
-        weights[f"{name}_gain"].numpy(),
-        room.array(f"{name}.unit"),
-        room.array(f"{name}.inverse"),
-        room.array("stream_gradient"),
-        gradients[f"{name}_gain"].numpy(),
-    )
+def _normalise_backward(
+    room: Room, weights: Weights, gradients: Weights, name: str, given: Tensor
+) -> None:
+    stream = room.buffers["stream_gradient"]
+    gain, slope = weights[f"{name}_gain"], gradients[f"{name}_gain"]
+    unit, inverse = room.buffers[f"{name}.unit"], room.buffers[f"{name}.inverse"]
+    arrays = (_array(x) for x in (given, gain, unit, inverse, stream, slope))
+    rounded = _array(room.operand("stream_operand", *stream.shape)) if room.low else None
+    kernels.normalise_backward(*arrays, rounded)
 
 
-def _lowered(room: Room, x: Tensor) -> Tensor:
-    """An operand as products take it: rounded once where it is used twice."""
-    return x.bfloat16() if room.low else x
+def _stream_gradient(room: Room) -> Tensor:
+    return room.buffers["stream_operand" if room.low else "stream_gradient"]
 
 
-def _kept(room: Room, name: str) -> Tensor:
-    """A buffer's numbers as an operand, for the backward pass too."""
-    room.kept[name] = _lowered(room, room.buffers[name])
-    return room.kept[name]
+def _array(x: Tensor) -> NDArray[Any]:
+    """A buffer as a compiled pass takes it: bfloat16 as its bits."""
+    import torch
+
+    found: NDArray[Any] = (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy()
+    return found
 
 
-def _product(room: Room, out: Tensor, one: Tensor, other: Tensor) -> None:
+def _product(room: Room, name: str, x: Tensor, weight: str) -> Tensor:
+    """X times the transposed weight: a buffer of that name."""
+    return _times(room, name, x, room.operands[weight].t())
+
+
+def _product_backward(room: Room, name: str, given: Tensor, weight: str) -> Tensor:
+    """The gradient of `_product`'s input."""
+    return _times(room, name, given, room.operands[weight])
+
+
+def _times(room: Room, name: str, x: Tensor, other: Tensor) -> Tensor:
+    import torch
+
+    if room.quick and not room.low:
+        found = torch.ops.mkldnn._linear_pointwise(x, other.t(), None, "none", [], "")
+        room.buffers[name] = found
+        return room.buffers[name]
+    return torch.mm(x, other, out=room.operand(name, len(x), other.shape[1]))
+
+
+def _weigh(room: Room, gradients: Weights, name: str, given: Tensor, x: Tensor) -> None:
+    """The gradient of a weight: of the product of `x` with it, `given` that of the result."""
     import torch
 
     if room.low:
-        out.copy_(torch.mm(one.bfloat16(), other.bfloat16()))
+        found = room.operand(f"gradient.{name}", *gradients[name].shape)
+        gradients[name].copy_(torch.mm(given.t(), x, out=found))
     else:
-        torch.mm(one, other, out=out)
-
-
-def _add_product(room: Room, out: Tensor, one: Tensor, other: Tensor) -> None:
-    import torch
-
-    if room.low:
-        out.add_(torch.mm(one.bfloat16(), other.bfloat16()))
-    else:
-        out.addmm_(one, other)
+        torch.mm(given.t(), x, out=gradients[name])

@@ -191,7 +191,7 @@ def logits(model: Model, inputs: Tensor) -> Tensor:
     (2, 5, 16)
     """
     shape = (int(inputs.shape[0]), int(inputs.shape[1]))
-    room = engine.make_room(model.settings, vocabulary=model.vocabulary, shape=shape)
+    room = engine.make_room(model.settings, shape=shape)
     found = engine.forward(room, model.weights, inputs.reshape(-1).numpy())
     return found.view(*shape, model.vocabulary)
 
@@ -222,9 +222,9 @@ def train_step(
     if model.room is None:
         shape = (settings.batch_sequences, settings.context)
         low = settings.precision == "bfloat16"
-        model.room = engine.make_room(settings, vocabulary=model.vocabulary, shape=shape, low=low)
+        model.room = engine.make_room(settings, shape=shape, low=low)
     inputs, targets = batch(tokens, starts, settings.context)
-    engine.forward(model.room, model.weights, inputs, training=True)
+    engine.forward(model.room, model.weights, inputs)
     loss = engine.backward(model.room, model.weights, model.gradients, inputs, targets)
     rate = settings.peak_rate * share * min(1.0, (model.step + 1) / settings.warm_up_steps)
     kernels.adam(
