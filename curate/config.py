@@ -25,6 +25,7 @@ from curate.errors import ConfigError, unknown_name
 from curate.experiment import MeasureConfig
 from curate.quality import QualityConfig
 from curate.rules import RulesConfig
+from curate.signals import SignalsConfig
 
 T = TypeVar("T")
 
@@ -68,6 +69,7 @@ class RunConfig:
     seed: int = 17
     truth: str | None = None
     clean: CleanConfig = field(default_factory=CleanConfig)
+    signals: SignalsConfig = field(default_factory=SignalsConfig)
     rules: RulesConfig = field(default_factory=RulesConfig)
     duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)

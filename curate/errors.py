@@ -41,18 +41,30 @@ class IntegrityError(CurateError):
     """Counts or digests that must agree do not; nothing further is written."""
 
 
-def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
-    """Message for a name that is not in a closed set, with the nearest known name.
+MOST_LISTED = 25  # names that a message spells out
+
+
+def unknown_name(what: str, name: str, known: Iterable[str], *, listed: str = "") -> str:
+    """Message for a name that is not in a closed set, with the nearest known names.
 
     Args:
         what: What the name stands for, e.g. `"signal"`.
         name: The name that was given.
-        known: All names that are allowed.
+        known: All names that are allowed; of more than `MOST_LISTED` the nearest three are told.
+        listed: Where all of them can be read.
 
     >>> unknown_name("signal", "text_char", ["text_chars", "digit_fraction"])
     "unknown signal 'text_char'; did you mean 'text_chars'? known: digit_fraction, text_chars"
+    >>> unknown_name("word", "n12", [f"n{k}x" for k in range(40)], listed="words.txt")
+    "unknown word 'n12'; did you mean 'n12x', 'n2x' or 'n1x'? all 40: words.txt"
     """
-    names = sorted(known)
-    near = get_close_matches(name, names, n=1)
-    hint = f" did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {name!r};{hint} known: {', '.join(names) or 'none'}"
+    names = sorted(set(known))
+    many = len(names) > MOST_LISTED
+    near = [repr(n) for n in get_close_matches(name, names, n=3 if many else 1)]
+    hint = (
+        f" did you mean {', '.join(near[:-1])}{' or ' * (len(near) > 1)}{near[-1]}?" if near else ""
+    )
+    told = f"known: {', '.join(names) or 'none'}"
+    if many:
+        told = f"all {len(names)}: {listed or ', '.join(names)}"
+    return f"unknown {what} {name!r};{hint} {told}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from curate.config import RunConfig
 from curate.controls import scoreboard
 from curate.corpus import write_atomically
 from curate.errors import ConfigError, IntegrityError
-from curate.rules import Rule, judge, load_rules
+from curate.rules import Rule, RulesConfig, judge, load_rules
 from curate.run_folder import RunFolder
 from curate.shards import Context, Facts, cleaned_parts, native_parts, signal_columns
 from curate.text import text_similarity
@@ -76,7 +76,13 @@ def stored_shown_rules(folder: RunFolder) -> list[Rule]:
 
 def _stored_rules(folder: RunFolder, *, applied: bool) -> list[Rule]:
     rows = folder.read("rules.parquet").filter(pl.col("applied") == applied)
-    return [Rule(**row) for row in rows.select(f.name for f in fields(Rule)).to_dicts()]
+    known = [f.name for f in fields(Rule) if f.name in rows.columns]
+    return [Rule(**{**row, **_values_of(row)}) for row in rows.select(known).to_dicts()]
+
+
+def _values_of(row: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The values that a stored rule keeps, where it names any."""
+    return {} if row.get("among") is None else {"among": tuple(row["among"])}
 
 
 def steps_of(context: Context) -> dict[str, list[str]]:
@@ -178,11 +184,12 @@ def write_rules(
             "source": r.source,
             "applied": applied,
             "idle": applied and r.name in idle,
+            "among": r.among,
         }
         for some, applied in ((rules, True), (shown, False))
         for r in some
     ]
-    schema = {
+    schema: dict[str, Any] = {
         "name": pl.String,
         "signal": pl.String,
         "min": pl.Float64,
@@ -190,8 +197,12 @@ def write_rules(
         "source": pl.String,
         "applied": pl.Boolean,
         "idle": pl.Boolean,
+        "among": pl.List(pl.String),
     }
-    write_atomically(pl.DataFrame(rows, schema=schema), folder.file("rules.parquet"))
+    table = pl.DataFrame(rows, schema=schema)
+    if table["among"].null_count() == table.height:
+        table = table.drop("among")
+    write_atomically(table, folder.file("rules.parquet"))
 
 
 def _write_scoreboards(context: Context, table: pl.DataFrame) -> None:
@@ -244,7 +255,7 @@ def _shown_rules(context: Context) -> list[Rule]:
     names = context.config.rules.shown
     if not names:
         return []
-    config = replace(context.config.rules, sets=names, shown=(), override={}, add={})
+    config = RulesConfig(sets=names, dialect=context.config.rules.dialect)
     return load_rules(config, signal_columns(context.folder))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -16,13 +16,13 @@ import polars as pl
 from curate.audits import audit_difference, impact
 from curate.config import RunConfig
 from curate.corpus import quarantined_rows
-from curate.errors import ConfigError, InputError, unknown_name
+from curate.errors import InputError
 from curate.judgement import stored_decision, stored_shown_rules
 from curate.rules import Rule
 from curate.run_folder import RunFolder
 from curate.shards import comparison_in
-from curate.sweeps import spread, sweep
-from curate.verdicts import Decision, decide
+from curate.sweeps import named_rule, spread, sweep
+from curate.verdicts import Changes, Decision, decide, with_bounds
 
 __all__ = ["Explanation", "WhatIf", "ask_what_if", "explain_document", "retention"]
 
@@ -37,7 +37,8 @@ class Explanation:
     Attributes:
         document: The verdict row.
         rules: `rule, signal, value, min, max, margin, failed`; the margin is the distance to
-            the nearest bound in the signal's unit, negative where the rule fails.
+            the nearest bound in the signal's unit, negative where the rule fails. Of rules that
+            name values: `called`, the document's, and `among`, those that are kept.
         shown: The same for rule sets that are judged beside the verdict.
         edits: `step, places, bytes_removed, bytes_added`: what cleaning changed; no text.
         pairs: `other, kind, jaccard, containment, kept`: verified copies, the most alike first.
@@ -171,16 +172,16 @@ class WhatIf:
 def ask_what_if(
     folder: RunFolder,
     config: RunConfig,
-    overrides: Mapping[str, Mapping[str, float | None]],
+    overrides: Changes,
 ) -> WhatIf:
     """Judge again under other bounds; nothing is measured again.
 
     Raises:
-        ConfigError: A rule that this run does not apply, or a bound other than min and max.
+        ConfigError: A rule that this run does not apply, or a bound that it does not have.
     """
     before = folder.table("verdicts")
     stored = stored_decision(folder, config)
-    decision = _overridden(stored, overrides)
+    decision = with_bounds(stored, overrides)
     pairs, compare = folder.read("duplicates/pairs.parquet"), comparison_in(folder, config)
     after = decide(before.drop(_VERDICT), pairs, decision, compare=compare)
     path = folder.file("audit/impact.parquet")
@@ -215,20 +216,17 @@ def retention(
         ConfigError: The run does not apply such a rule, or there is no such bound.
     """
     verdicts, decision = folder.table("verdicts"), stored_decision(folder, config)
-    names = [r.name for r in decision.rules]
-    if rule not in names:
-        raise ConfigError(unknown_name("rule", rule, names))
+    moving = named_rule(decision.rules, rule, bound)
     native = verdicts.filter(pl.col("control").is_null())
-    moving = decision.rules[names.index(rule)]
     now = {"min": moving.min, "max": moving.max}.get(bound)
-    tried = list(values) or spread(native[moving.signal], moving, bound)
+    tried = list(values) or ([] if moving.among else spread(native[moving.signal], moving, bound))
     known = pl.col("failed").list.contains("duplicates.index")
     tied = pl.col("cluster_id").is_not_null() | known
     alone = native.filter(~tied)
     curve = sweep(alone, decision.rules, rule=rule, bound=bound, values=tried)
     pairs = folder.read("duplicates/pairs.parquet")
     paired, compare = verdicts.filter(tied).drop(_VERDICT), comparison_in(folder, config)
-    changed = [_overridden(decision, {rule: {bound: float(v)}}) for v in tried]
+    changed = [with_bounds(decision, {rule: {bound: float(v)}}) for v in tried]
     counts = [_kept(decide(paired, pairs, each, compare=compare)) for each in changed]
     total = native.height
     added = pl.DataFrame(counts, schema={"k": pl.Int64, "t": pl.Int64}, orient="row")
@@ -253,42 +251,6 @@ def _audit(verdicts: pl.DataFrame, config: RunConfig, decision: Decision) -> pl.
 def _kept(verdicts: pl.DataFrame) -> list[int]:
     kept = verdicts["kept"] & verdicts["control"].is_null()
     return [int(kept.sum()), int(verdicts["words"].filter(kept).sum())]
-
-
-def _overridden(
-    decision: Decision, overrides: Mapping[str, Mapping[str, float | None]]
-) -> Decision:
-    names = [rule.name for rule in decision.rules]
-    if not isinstance(overrides, Mapping):
-        raise ConfigError(f"a what-if is {overrides!r}; write {{'set.rule': {{'min': 30}}}}")
-    for name, bounds in overrides.items():
-        if name not in names:
-            raise ConfigError(
-                f"{unknown_name('rule', name, names)} (a what-if moves bounds of rules; "
-                "duplicates and cleaning need a run)"
-            )
-        if not isinstance(bounds, Mapping):
-            raise ConfigError(f"bounds of rule {name!r} are {bounds!r}; write {{'min': 30}}")
-        for bound in bounds:
-            if bound not in ("min", "max"):
-                raise ConfigError(f"rule {name!r} has no bound {bound!r}; allowed: min, max")
-            value = bounds[bound]
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not number:
-                raise ConfigError(f"{name}.{bound} is {value!r}; allowed: a number")
-    changed = [(rule, overrides.get(rule.name, {})) for rule in decision.rules]
-    # A rule without bounds is no rule: lifting its last bound takes it out.
-    rules = [_rebounded(rule, bounds) for rule, bounds in changed if _bounded(rule, bounds)]
-    return replace(decision, rules=tuple(rules))
-
-
-def _rebounded(rule: Rule, bounds: Mapping[str, float | None]) -> Rule:
-    return replace(rule, min=bounds.get("min", rule.min), max=bounds.get("max", rule.max))
-
-
-def _bounded(rule: Rule, bounds: Mapping[str, float | None]) -> bool:
-    low, high = bounds.get("min", rule.min), bounds.get("max", rule.max)
-    return low is not None or high is not None
 
 
 def _find(folder: RunFolder, table: str, id: str) -> tuple[str, dict[str, Any] | None]:
@@ -348,27 +310,34 @@ def _pairs(folder: RunFolder, row: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _margins(rules: Sequence[Rule], document: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame([_margin(r, document) for r in rules], infer_schema_length=None)
+    named: dict[str, Any] = {"called": pl.String, "among": pl.List(pl.String)}
+    rows = [_margin(r, document) for r in rules]
+    return pl.DataFrame(rows, schema_overrides=named if rows else {}, infer_schema_length=None)
 
 
 def _margin(rule: Rule, document: Mapping[str, Any]) -> dict[str, Any]:
-    value = document.get(rule.signal)
+    found = document.get(rule.signal)
+    value = None if found is None or rule.among is not None else float(found)
     gaps = []
     if value is not None and rule.min is not None:
         gaps.append(value - rule.min)
     if value is not None and rule.max is not None:
         gaps.append(rule.max - value)
-    margin = float(min(gaps)) if gaps else None
+    margin = min(gaps) if gaps else None
     named = document["failed"]
     out = margin is None or not margin >= 0
+    if rule.among is not None:
+        out = str(found) not in rule.among
     return {
         "rule": rule.name,
         "signal": rule.signal,
-        "value": None if value is None else float(value),
+        "value": value,
         "min": rule.min,
         "max": rule.max,
         "margin": margin,
         "failed": out if named is None else rule.name in named,
+        "called": None if found is None or rule.among is None else str(found),
+        "among": rule.among,
     }
 
 
@@ -379,7 +348,8 @@ def _rule_lines(rules: pl.DataFrame) -> list[str]:
     order = rules.sort(~pl.col("failed"), "margin", nulls_last=False, maintain_order=True)
     for row in order.to_dicts():
         mark = "✗" if row["failed"] else "✓"
-        value = "missing" if row["value"] is None else f"{row['value']:.4g}"
+        number = row["called"] if row["value"] is None else f"{row['value']:.4g}"
+        value = "missing" if number is None else number
         margin = "" if row["margin"] is None else f", margin {row['margin']:+.4g}"
         lines.append(f"  {mark} {row['rule']}: {row['signal']} = {value}, {_bounds(row)}{margin}")
     return lines
@@ -396,4 +366,5 @@ def _pair_line(pair: Mapping[str, Any]) -> str:
 def _bounds(row: Mapping[str, Any]) -> str:
     low = "" if row["min"] is None else f"≥ {row['min']:.4g}"
     high = "" if row["max"] is None else f"≤ {row['max']:.4g}"
-    return "allowed " + " and ".join(b for b in (low, high) if b)
+    values = ", ".join(row["among"] or ())
+    return "allowed " + " and ".join(b for b in (low, high, values) if b)

@@ -13,11 +13,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate import audit_stages, duplicate_stages, outside, stages
+from curate import asked, audit_stages, duplicate_stages, outside, preflight, stages
 from curate.config import RunConfig, config_values, load_config, to_toml
 from curate.corpus import InputConfig, fingerprint, keys_named, write_bytes_atomically
 from curate.energy import metered
@@ -25,7 +25,6 @@ from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
 from curate.progress import Say
-from curate.rules import extra_signals, load_rules
 from curate.run_folder import Manifest, RunFolder
 from curate.scoring import score_quality
 from curate.shards import Context, Facts
@@ -105,7 +104,7 @@ STAGES = (
         homes=("annotations",),
         after=("documents", "controls", "clean"),
         modules=("clean", "signals", "text"),
-        state=lambda config: extra_signals(config.rules) or None,
+        state=asked.measured,
     ),
     Stage(
         name="duplicates",
@@ -146,7 +145,10 @@ STAGES = (
             "quality",
         ),
         sections=("rules", "duplicates", "decontamination", "quality", "audit", "truth"),
-        modules=("rules", "bounds", "rulesets", "duplicates", "verdicts", "judgement", "controls"),
+        modules=(
+            *("rules", "rule_tables", "bounds", "rulesets"),
+            *("duplicates", "verdicts", "judgement", "controls"),
+        ),
         inputs=outside.truth_file,
     ),
     Stage(
@@ -263,20 +265,16 @@ def open_context(
     Of a `finished` run the files that it read need not be there any more.
 
     Raises:
-        ConfigError: A rule set or a word list is not known; found here, before any work.
+        ConfigError: Something that the config names is not known; found here, before any work.
     """
-    rules = config.rules
-    published = {k: v for k, v in rules.override.items() if not k.startswith("own.")}
-    load_rules(replace(rules, sets=(*rules.sets, *rules.shown), add={}, override=published))
-    outside.lexicon_digests(config)
-    outside.check_survivor(config)
-    if not finished:
-        outside.check_files(config)
+    preflight.check(config, finished=finished)
     folder = RunFolder(Path(config.output.path))
     _make_folder(folder.root)
     write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))
     manifest = Manifest(folder)
+    lists = manifest.header.get("flagged_words") if finished else asked.word_list_digests(config)
     manifest.header = {"versions": {name: _version(name) for name in (*LIBRARIES, "datasets")}}
+    manifest.header |= {"flagged_words": lists} if lists else {}
     executor = threads(workers or os.cpu_count() or 1)
     return Context(config, folder, manifest, executor, say)
 

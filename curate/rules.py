@@ -1,19 +1,17 @@
-"""From columns to reasons: a rule is an interval over one column.
+"""From columns to reasons: a rule is an interval over one column, or a set of its values.
 
 A document fails a rule if the value lies outside `[min, max]`, bounds included in what is kept,
-or if the value is null or NaN. Rule sets are TOML files in `curate/rulesets/`, each number with
-its source. A bound may be drawn from the corpus itself (`Bound`); it is then resolved on the
-native documents and written out as a number.
+or is none of those that the rule names; null and NaN fail every rule. Rule sets are TOML files in
+`curate/rulesets/`, each number with its source. A bound may be drawn from the corpus itself
+(`Bound`); it is then resolved on the native documents and written out as a number.
 """
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +19,15 @@ import polars as pl
 
 from curate.bounds import Bound
 from curate.errors import ConfigError, unknown_name
-from curate.signals import DEFAULT_SIGNALS, SIGNALS, measure_signals
+from curate.rule_tables import (
+    DIALECTS,
+    RULE_SETS,
+    check_keys,
+    override_of,
+    set_tables,
+    with_overrides,
+)
+from curate.signals import DEFAULT_SIGNALS, SIGNALS, SIGNALS_PAGE, measure_signals
 
 __all__ = [
     "DIALECTS",
@@ -39,18 +45,15 @@ __all__ = [
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
-# Whose reading of the published rules; what a set says without a dialect is datatrove's.
-DIALECTS = ("datatrove", "dolma", "nemo", "dclm", "redpajama")
 _SCORES = ("quality", "quality_rank", "bits_per_byte", "importance", "mean_rank")
 OTHER_COLUMNS = _SCORES  # made by later stages, not by a signal
 OWN_SET = "own"  # the set of the rules that a config adds
-_FOLDER = Path(__file__).with_name("rulesets")
-RULE_SETS = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))  # come with the library
+LANGUAGE_SET = "language"  # the set of the rules that a config's languages make
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """An interval over one column, ends included.
+    """An interval over one column, ends included; or the values of it that are kept.
 
     Attributes:
         name: `set.rule`.
@@ -58,6 +61,7 @@ class Rule:
         min: Smallest value that is kept; None = no lower bound.
         max: Largest value that is kept; None = no upper bound.
         source: Where the numbers come from.
+        among: Instead of bounds: the values that are kept, e.g. codes of languages.
     """
 
     name: str
@@ -65,13 +69,27 @@ class Rule:
     min: float | None = None
     max: float | None = None
     source: str = ""
+    among: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         bounds = [b for b in (self.min, self.max) if b is not None]
+        if self.among is not None:
+            self._check_values(bounds)
+            return
         if not bounds:
-            raise ConfigError(f"rule {self.name!r} has neither min nor max")
+            raise ConfigError(f"rule {self.name!r} has neither min nor max nor among")
         if any(math.isnan(b) for b in bounds) or bounds[0] > bounds[-1]:
             raise ConfigError(f"rule {self.name!r} keeps nothing: min {self.min}, max {self.max}")
+
+    def _check_values(self, bounds: Sequence[float]) -> None:
+        if bounds:
+            raise ConfigError(f"rule {self.name!r} names values (among): it has no min or max")
+        sound = isinstance(self.among, tuple) and len(self.among) > 0
+        if not sound or not all(isinstance(value, str) for value in self.among or ()):
+            raise ConfigError(
+                f"rule {self.name!r}: among is {self.among!r}; allowed: a list of texts, "
+                'e.g. ["en", "de"]'
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,10 +99,15 @@ class RulesConfig:
     Attributes:
         sets: Names of rule sets (`RULE_SETS`) or paths of TOML files of the same form.
         dialect: Whose reading of the published rules is meant: `DIALECTS`.
-        override: `"set.rule"` → `{min, max, enabled}`, on top of the sets.
-        add: Name → `{signal, min, max, source}`: rules of your own, named `own.<name>`;
-            docs/signals.md lists the signals.
+        override: `"set.rule"` → `{min, max, among, enabled}`, on top of the sets.
+        add: Name → `{signal, min, max, among, source}`: rules of your own, named `own.<name>`;
+            `among` lists the values of a text column that are kept; docs/signals.md lists the
+            signals.
         shown: Sets that are judged beside the verdict and never applied.
+        languages: Codes (ISO 639-1, e.g. `["en", "de"]`) of the languages that are kept, as
+            py3langid tells them (extra `language`): the first step, rule `language.code`.
+        min_language_score: Smallest probability of the told language that is kept, in [0, 1]:
+            rule `language.score`.
     """
 
     sets: tuple[str, ...] = ()
@@ -92,14 +115,19 @@ class RulesConfig:
     override: Mapping[str, Any] = field(default_factory=dict)
     add: Mapping[str, Any] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    min_language_score: float | None = None
 
     def __post_init__(self) -> None:
         if self.dialect not in DIALECTS:
             raise ConfigError(unknown_name("rules.dialect", self.dialect, DIALECTS))
+        score = self.min_language_score
+        if score is not None and not 0 <= score <= 1:
+            raise ConfigError(f"rules.min_language_score is {score}; allowed: 0 to 1")
 
 
 def load_rules(config: RulesConfig, columns: pl.DataFrame | None = None) -> list[Rule]:
-    """The rules of a config, in the order of the sets, then the config's own.
+    """The rules of a config: its languages, the sets in their order, then its own.
 
     Args:
         config: Sets, overrides and own rules.
@@ -115,7 +143,7 @@ def load_rules(config: RulesConfig, columns: pl.DataFrame | None = None) -> list
     ('fineweb.terminal_punctuation', 'sentence_line_fraction', 0.12)
     """
     known = [*SIGNALS, *OTHER_COLUMNS, *([] if columns is None else columns.columns)]
-    tables = _with_overrides(_tables(config), config.override)
+    tables = with_overrides(_tables(config), config.override)
     native = _native(columns)
     return [_rule(name, table, known, native) for name, table in tables.items()]
 
@@ -148,7 +176,8 @@ def override_rules(rules: Sequence[Rule], override: Mapping[str, Any]) -> list[R
 
     Args:
         rules: Resolved rules.
-        override: `"set.rule"` → `{min, max, enabled}`; `enabled = False` leaves a rule out.
+        override: `"set.rule"` → `{min, max, among, enabled}`; `enabled = False` leaves a rule
+            out.
 
     >>> rules = [Rule(name="a.words", signal="words", min=50)]
     >>> override_rules(rules, {"a.words": {"min": 30}})[0].min
@@ -158,9 +187,11 @@ def override_rules(rules: Sequence[Rule], override: Mapping[str, Any]) -> list[R
     """
     changed = {rule.name: rule for rule in rules}
     for name, values in override.items():
-        numbers = _override_of(name, values, [rule.name for rule in rules])
-        if numbers.pop("enabled", True):
-            changed[name] = replace(changed[name], **numbers)
+        asked = override_of(name, values, [rule.name for rule in rules])
+        if isinstance(asked.get("among"), list):
+            asked["among"] = tuple(asked["among"])
+        if asked.pop("enabled", True):
+            changed[name] = replace(changed[name], **asked)
         else:
             del changed[name]
     return list(changed.values())
@@ -223,6 +254,8 @@ def _failed_names(rules: Sequence[Rule]) -> pl.Expr:
 
 def _violation(rule: Rule) -> pl.Expr:
     value = pl.col(rule.signal)
+    if rule.among is not None:
+        return value.cast(pl.String).is_in(list(rule.among)).not_().fill_null(True)
     inside = []
     if rule.min is not None:
         inside.append(value >= rule.min)
@@ -245,7 +278,7 @@ def _resolved(frame: Frame, rules: Sequence[str | Rule]) -> tuple[Frame, list[Ru
         columns += extra
     for rule in resolved:
         if rule.signal not in columns:
-            message = unknown_name("column", rule.signal, columns)
+            message = unknown_name("column", rule.signal, columns, listed=SIGNALS_PAGE)
             hint = "; run measure_signals first" if rule.signal in SIGNALS else ""
             raise ConfigError(f"rule {rule.name!r} reads an {message}{hint}")
     return frame, resolved
@@ -265,102 +298,55 @@ def _load_set(frame: pl.DataFrame | pl.LazyFrame, name: str, columns: list[str])
 
 def _tables(config: RulesConfig) -> dict[str, dict[str, Any]]:
     """Every rule of the config as it is written, by `set.rule`."""
-    tables: dict[str, dict[str, Any]] = {}
-    for name in config.sets:
-        path = _set_path(name)
-        for rule, table in _read_set(path, config.dialect).items():
-            tables[f"{path.stem}.{rule}"] = {"path": f"{path.name}: rules.{rule}", **table}
+    tables = _language_tables(config) | set_tables(config.sets, config.dialect)
     for rule, table in config.add.items():
         if not isinstance(table, Mapping):
             raise ConfigError(
-                f"rules.add.{rule} is {table!r}; allowed: a table with signal, min, max"
+                f"rules.add.{rule} is {table!r}; allowed: a table with signal, min, max, among"
             )
         source = {"source": "added by the config"}
         tables[f"{OWN_SET}.{rule}"] = {"path": f"rules.add.{rule}", **source, **table}
     return tables
 
 
-def _set_path(name: str) -> Path:
-    if name in RULE_SETS:
-        return _FOLDER / f"{name}.toml"
-    if name.endswith(".toml"):
-        return Path(name)
-    raise ConfigError(unknown_name("rule set", name, RULE_SETS) + "; or the path of a .toml file")
-
-
-def _read_set(path: Path, dialect: str) -> dict[str, dict[str, Any]]:
-    """Rules of a file as one dialect reads them; a set without that dialect keeps its own."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no rule set file {str(path)!r}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{str(path)!r} is no TOML file: {error}") from None
-    _check_keys(values, ("title", "description", "dialect", "rules", "dialects"), path.name)
-    own = values.get("dialect", "any")
-    for name in (own, *values.get("dialects", {})):
-        if name not in (*DIALECTS, "any"):
-            raise ConfigError(f"{path.name}: {unknown_name('dialect', name, (*DIALECTS, 'any'))}")
-    rules = dict(values.get("rules", {}))
-    for name, changes in values.get("dialects", {}).get(dialect, {}).items():
-        rules[name] = _in_dialect(rules.get(name, {}), changes)
-    return {name: table for name, table in rules.items() if table is not None}
-
-
-def _in_dialect(rule: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A rule under a dialect: another column, other bounds (all of them), or no such rule."""
-    if not changes.get("enabled", True):
-        return None
-    bounds = ("min", "max") if {"min", "max"} & set(changes) else ()
-    kept = {key: value for key, value in rule.items() if key not in bounds}
-    return {**kept, **{key: value for key, value in changes.items() if key != "enabled"}}
-
-
-def _check_keys(table: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
-    for key in table:
-        if key not in allowed:
-            raise ConfigError(f"{where}: {unknown_name('key', key, allowed)}")
-
-
-def _with_overrides(
-    tables: dict[str, dict[str, Any]], override: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    for name, values in override.items():
-        changes = _override_of(name, values, tables)
-        if not changes.pop("enabled", True):
-            del tables[name]
-        elif changes:
-            source = f"{tables[name].get('source', '')}; changed by the config".lstrip("; ")
-            tables[name] = {**tables[name], **changes, "source": source}
-    return tables
-
-
-def _override_of(name: str, values: object, known: Iterable[str]) -> dict[str, Any]:
-    if name not in known:
-        raise ConfigError(f"rules.override: {unknown_name('rule', name, known)}")
-    if not isinstance(values, Mapping):
-        raise ConfigError(
-            f"rules.override.{name!r} is {values!r}; allowed: a table of min, max, enabled"
-        )
-    _check_keys(values, ("min", "max", "enabled"), f"rules.override.{name!r}")
-    return dict(values)
+def _language_tables(config: RulesConfig) -> dict[str, dict[str, Any]]:
+    """The step that the config's languages make, before all other rules."""
+    code = {"signal": "language", "among": list(config.languages)}
+    score = {"signal": "language_score", "min": config.min_language_score}
+    tables: dict[str, dict[str, Any]] = {}
+    if config.languages:
+        tables[f"{LANGUAGE_SET}.code"] = {"path": "rules.languages", **code}
+    if config.min_language_score is not None:
+        tables[f"{LANGUAGE_SET}.score"] = {"path": "rules.min_language_score", **score}
+    return {name: {"source": "asked by the config", **table} for name, table in tables.items()}
 
 
 def _rule(
     name: str, table: Mapping[str, Any], known: Sequence[str], native: pl.DataFrame | None
 ) -> Rule:
     where = table["path"]
-    _check_keys(table, ("path", "signal", "min", "max", "source"), where)
+    check_keys(table, ("path", "signal", "min", "max", "among", "source"), where)
     signal = str(table.get("signal"))
     if signal not in known:
-        raise ConfigError(f"{where}: {unknown_name('signal', signal, known)}")
+        raise ConfigError(f"{where}: {unknown_name('signal', signal, known, listed=SIGNALS_PAGE)}")
     values = native[signal] if native is not None and signal in native.columns else pl.Series([])
     bounds = {
         side: _number(table[side], values, side=side, where=where)
         for side in ("min", "max")
         if side in table
     }
-    return Rule(name=name, signal=signal, source=table.get("source", ""), **bounds)
+    _check_kind(signal, table, where)
+    among = table.get("among")
+    values_kept = tuple(among) if isinstance(among, list) else among
+    origin = table.get("source", "")
+    return Rule(name=name, signal=signal, source=origin, among=values_kept, **bounds)
+
+
+def _check_kind(signal: str, table: Mapping[str, Any], where: str) -> None:
+    """Bounds are asked of numbers, values of text; columns of the corpus are known later."""
+    if signal in SIGNALS and (SIGNALS[signal].dtype is pl.String) != ("among" in table):
+        wanted = "among" if "among" not in table else "min and max"
+        raise ConfigError(f"{where}: signal {signal!r} is bounded by {wanted}")
 
 
 def _number(value: object, values: pl.Series, *, side: str, where: str) -> float:
@@ -370,7 +356,7 @@ def _number(value: object, values: pl.Series, *, side: str, where: str) -> float
         allowed = "a number, or a table with fence, quantile or sigma"
         raise ConfigError(f"{where}: {side} is {value!r}; allowed: {allowed}")
     keys = ("between", "fence", "quantile", "sigma", "scale")
-    _check_keys(value, keys, f"{where}.{side}")
+    check_keys(value, keys, f"{where}.{side}")
     limits = {"between": tuple(value["between"])} if "between" in value else {}
     try:
         bound = Bound(**{**value, **limits})

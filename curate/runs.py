@@ -75,7 +75,7 @@ class Run:
         """
         return explain_document(self.folder, self.config, str(id))
 
-    def what_if(self, overrides: Mapping[str, Mapping[str, float | None]]) -> WhatIf:
+    def what_if(self, overrides: Mapping[str, Mapping[str, Any]]) -> WhatIf:
         """Judge again under other bounds; nothing is measured again.
 
         Args:

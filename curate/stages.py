@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from curate.asked import audited_signals, read_signals
 from curate.audit_stages import audit_facts
 from curate.audits import check_gate
 from curate.clean import clean
@@ -39,7 +40,6 @@ from curate.judgement import (
     write_judgement_tables,
 )
 from curate.report import write_report
-from curate.rules import extra_signals
 from curate.shards import (
     Context,
     Facts,
@@ -54,6 +54,7 @@ from curate.shards import (
 )
 from curate.signals import DEFAULT_SIGNALS, measure_signals
 from curate.sweeps import idle_rules
+from curate.text.flagged_words import WordLists, load_word_lists
 from curate.verdicts import decide
 
 
@@ -168,8 +169,15 @@ def clean_documents(context: Context) -> Facts:
 
 def annotate(context: Context) -> Facts:
     """`documents/`, `edits/` → `annotations/`: one column a signal, of the cleaned text."""
-    names = (*DEFAULT_SIGNALS, *extra_signals(context.config.rules))
-    return map_parts(context, "annotate", partial(_annotate_part, names=names), "annotations")
+    config = context.config
+    flagged = config.signals.flagged_words
+    work = partial(
+        _annotate_part,
+        names=(*DEFAULT_SIGNALS, *read_signals(config)),
+        further=tuple(audited_signals(config)),
+        lists=None if flagged is None else load_word_lists(flagged),
+    )
+    return map_parts(context, "annotate", work, "annotations")
 
 
 def decide_verdicts(context: Context) -> Facts:
@@ -240,9 +248,16 @@ def _clean_part(spec: tuple[Path, Path, Path], *, steps: tuple[str, ...]) -> Fac
     return {"edits": edits.height}
 
 
-def _annotate_part(spec: tuple[Path, Path, Path], *, names: tuple[str, ...]) -> Facts:
+def _annotate_part(
+    spec: tuple[Path, Path, Path],
+    *,
+    names: tuple[str, ...],
+    further: tuple[str, ...],
+    lists: WordLists | None,
+) -> Facts:
     documents, edits, output = spec
     frame = cleaned(documents, edits)
-    measured = measure_signals(frame, names).drop("text")
+    asked = [*names, *(name for name in further if name not in frame.columns)]
+    measured = measure_signals(frame, asked, flagged=lists).drop("text")
     write_atomically(measured, output)
     return {"documents": measured.height}

@@ -9,7 +9,7 @@ import polars as pl
 from curate.errors import ConfigError, unknown_name
 from curate.rules import Rule, failing
 
-__all__ = ["idle_rules", "spread", "sweep"]
+__all__ = ["idle_rules", "named_rule", "spread", "sweep"]
 
 # Bounds cut tails, so the tails are looked at more closely than the middle.
 SHARES = (0, 0.005, 0.01, 0.02, 0.05, *(q / 10 for q in range(1, 10)), 0.95, 0.98, 0.99, 0.995, 1)
@@ -49,9 +49,9 @@ def sweep(
     >>> sweep(columns, rules, rule="a.words", bound="min", values=[20, 70])["kept"].to_list()
     [3, 1]
     """
-    moving = _named(rules, rule)
-    if bound not in ("min", "max"):
-        raise ConfigError(f"rule {rule!r} has no bound {bound!r}; allowed: min, max")
+    moving = named_rule(rules, rule, bound)
+    if moving.among is not None:
+        raise ConfigError(f"rule {rule!r} names values (among): no curve can be drawn of them")
     if "control" in columns.columns:
         columns = columns.filter(pl.col("control").is_null())
     fixed = [r for r in rules if r.name != rule] + _other_bound(moving, bound)
@@ -93,6 +93,30 @@ def spread(column: pl.Series, rule: Rule, bound: str) -> list[float]:
     return sorted(map(float, inside))
 
 
+def named_rule(rules: Sequence[Rule], name: str, bound: str) -> Rule:
+    """The rule of this name, if it has such a bound.
+
+    >>> rules = [Rule(name="a.words", signal="words", min=50)]
+    >>> named_rule(rules, "a.words", "max").min
+    50
+    >>> named_rule(rules, "a", "words")
+    Traceback (most recent call last):
+    curate.errors.ConfigError: which bound of rule 'a.words'? write a.words.min or a.words.max
+    """
+    by_name = {rule.name: rule for rule in rules}
+    whole = f"{name}.{bound}"
+    if name not in by_name and whole in by_name:
+        sides = ("among",) if by_name[whole].among else ("min", "max")
+        written = " or ".join(f"{whole}.{side}" for side in sides)
+        raise ConfigError(f"which bound of rule {whole!r}? write {written}")
+    if name not in by_name:
+        raise ConfigError(unknown_name("rule", name, by_name))
+    allowed = ("min", "max") if by_name[name].among is None else ("among",)
+    if bound not in allowed:
+        raise ConfigError(f"rule {name!r} has no bound {bound!r}; allowed: {', '.join(allowed)}")
+    return by_name[name]
+
+
 def idle_rules(columns: pl.DataFrame, rules: Sequence[Rule]) -> list[str]:
     """Names of the rules that no document fails, if there are enough documents to say so.
 
@@ -108,13 +132,6 @@ def idle_rules(columns: pl.DataFrame, rules: Sequence[Rule]) -> list[str]:
         return []
     fired = failing(columns, rules).select(pl.all().any()).row(0, named=True)
     return [name for name, any_ in fired.items() if not any_]
-
-
-def _named(rules: Sequence[Rule], name: str) -> Rule:
-    for rule in rules:
-        if rule.name == name:
-            return rule
-    raise ConfigError(unknown_name("rule", name, [rule.name for rule in rules]))
 
 
 def _other_bound(rule: Rule, bound: str) -> list[Rule]:

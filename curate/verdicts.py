@@ -7,12 +7,20 @@ only the rules and the kinds of duplicate pairs differ.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 
 from curate.duplicates import Compare, DuplicatesConfig, settle
+from curate.errors import ConfigError
 from curate.rules import Rule, judge
+from curate.sweeps import named_rule
+
+Bounds = Mapping[str, Any]
+"""What a what-if asks of one rule: `{"min": 30}`; `None` lifts a bound."""
+Changes = Mapping[str, Bounds]
+"""Rule name → bounds."""
 
 DUPLICATE_KINDS = ("exact", "near", "index")
 
@@ -149,6 +157,50 @@ def _with_reasons() -> pl.Expr:
     return (
         pl.when(pl.col("known_as").is_not_null()).then(failed.list.concat(known)).otherwise(failed)
     )
+
+
+def with_bounds(decision: Decision, changes: Changes) -> Decision:
+    """The same decision under other bounds; a rule whose last bound is lifted is left out.
+
+    Raises:
+        ConfigError: A rule that is not applied, or a bound that it does not have.
+
+    >>> rules = (Rule(name="a.words", signal="words", min=50),)
+    >>> decision = Decision(rules=rules, duplicates=DuplicatesConfig())
+    >>> with_bounds(decision, {"a.words": {"min": 30}}).rules[0].min
+    30
+    >>> with_bounds(decision, {"a.words": {"min": None}}).rules
+    ()
+    """
+    if not isinstance(changes, Mapping):
+        raise ConfigError(f"a what-if is {changes!r}; write {{'set.rule': {{'min': 30}}}}")
+    asked = {name: _checked(decision.rules, name, bounds) for name, bounds in changes.items()}
+    rules = [(rule, asked.get(rule.name, {})) for rule in decision.rules]
+    left = [replace(rule, **bounds) for rule, bounds in rules if _bounded(rule, bounds)]
+    return replace(decision, rules=tuple(left))
+
+
+def _checked(rules: Sequence[Rule], name: str, bounds: Bounds) -> dict[str, Any]:
+    if not isinstance(bounds, Mapping):
+        raise ConfigError(f"bounds of rule {name!r} are {bounds!r}; write {{'min': 30}}")
+    checked = {}
+    for bound, value in bounds.items():
+        try:
+            named_rule(rules, name, bound)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error} (a what-if moves bounds of rules; duplicates and cleaning need a run)"
+            ) from None
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if bound != "among" and value is not None and not number:
+            raise ConfigError(f"{name}.{bound} is {value!r}; allowed: a number")
+        values = isinstance(value, list | tuple) and bound == "among"
+        checked[bound] = tuple(value) if values else value
+    return checked
+
+
+def _bounded(rule: Rule, bounds: Bounds) -> bool:
+    return any(bounds.get(b, getattr(rule, b)) is not None for b in ("min", "max", "among"))
 
 
 def removed_only_by(judged: pl.DataFrame, steps: Mapping[str, Sequence[str]]) -> dict[str, int]:

@@ -1,11 +1,15 @@
 """What can be known before any work is said before any work, and a finished folder stays whole."""
 
+import gzip
+import json
+
 import polars as pl
 import pytest
 
 import curate
 import curate.config
 import curate.run_folder
+from curate.corpus import InputConfig, absent_columns
 from curate.errors import ConfigError, InputError
 from curate.shards import unseen_evaluation
 
@@ -32,6 +36,17 @@ def values(tmp_path):
         ({"measure": {"evaluation": ["nowhere.parquet"]}}, InputError, "measure.evaluation"),
         ({"rules": {"override": {"a.b": {"min": 1}}}}, ConfigError, "rules.override"),
         ({"duplicates": {"survivor": "best_quality"}}, ConfigError, "needs a quality score"),
+        ({"quality": {"label": "good"}}, ConfigError, "quality.label: unknown column 'good'"),
+        ({"quality": {"column": "grade"}}, ConfigError, "quality.column: unknown column 'grade'"),
+        ({"measure": {"label": "toxic"}}, ConfigError, "measure.label: unknown column 'toxic'"),
+        ({"audit": {"groups": ["sorce"]}}, ConfigError, "did you mean 'source'"),
+        ({"audit": {"scores": ["word"]}}, ConfigError, "audit.scores.*did you mean 'words'"),
+        (
+            {"rules": {"add": {"long": {"signal": "wrds", "min": 1}}}},
+            ConfigError,
+            "rules.add.long: unknown column 'wrds'; did you mean 'words'",
+        ),
+        ({"rules": {"add": {"long": {"signal": "words"}}}}, ConfigError, "neither min nor max"),
     ],
 )
 def test_a_bad_config_touches_nothing(values, tmp_path, change, error, said):
@@ -74,3 +89,31 @@ def test_copies_of_reference_texts_leave_the_evaluation(values, tmp_path):
 
     assert kept["id"].to_list() == ["held/b"]
     assert seen["id"].to_list() == ["held/a"]
+
+
+LINES = [{"text": "one"}] * 300 + [{"text": "two", "größe": 1, "kept": 2}]
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_key_that_stands_in_a_late_row_alone_is_found(tmp_path, ascii_only):
+    lines = "\n".join(json.dumps(row, ensure_ascii=ascii_only) for row in LINES)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    config = InputConfig(path=str(tmp_path / "a.jsonl.gz"))
+
+    absent, found = absent_columns(config, ["größe", "input_kept", "no", "source"])
+
+    assert absent == ["no"]
+    assert found == ["control", "id", "source", "text"]
+
+
+def test_a_column_that_became_the_source_is_no_column_any_more(tmp_path):
+    (tmp_path / "a.csv").write_text("text,site,n\nx,a,1\n")
+    config = InputConfig(path=str(tmp_path / "a.csv"), source="site")
+
+    assert absent_columns(config, ["site", "n"])[0] == ["site"]
+
+
+def test_what_cannot_be_read_is_left_to_the_reader(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"no parquet")
+
+    assert absent_columns(InputConfig(path=str(tmp_path / "a.parquet")), ["n"])[0] == []

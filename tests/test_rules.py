@@ -256,7 +256,7 @@ def test_a_faulty_set_is_named(tmp_path, body, message):
         ({"dialect": "datatrov"}, "unknown rules.dialect 'datatrov'; did you mean 'datatrove'"),
         ({"override": {"fineweb.newline": {"max": 1}}}, "did you mean 'fineweb.newlines'"),
         ({"override": {"fineweb.newlines": {"mx": 1}}}, "'fineweb.newlines': unknown key 'mx'"),
-        ({"override": {"fineweb.newlines": 1}}, "allowed: a table of min, max, enabled"),
+        ({"override": {"fineweb.newlines": 1}}, "allowed: a table of min, max, among, enabled"),
         ({"add": {"a": {"signal": "word", "min": 1}}}, "rules.add.a: unknown signal 'word'"),
         ({"add": {"a": 3}}, "rules.add.a is 3; allowed: a table"),
     ],

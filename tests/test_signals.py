@@ -15,6 +15,7 @@ from curate.errors import ConfigError, InputError
 from curate.signals import SIGNALS, measure_signals, signals_page
 from curate.text import language
 from curate.text.boilerplate import _FRAME, _NOTICE, frame_line_fraction, frame_lines
+from curate.text.flagged_words import WordLists
 from curate.text.language import languages
 from curate.text.mojibake import repairs
 from curate.text.personal_data import find_personal_data
@@ -22,6 +23,7 @@ from curate.text.personal_data import find_personal_data
 PHRASES = Path(__file__).parents[1] / "curate" / "presets" / "boilerplate.toml"
 UNIT = re.compile(
     r".*_(chars|bytes|count|fraction|per_\w+|ratio|bits|score)$|mean_.*|words|tokens|lines|paragraphs"
+    "|language"
 )
 NASTY = [
     "",
@@ -48,6 +50,11 @@ def installed(name):
     return name
 
 
+@pytest.fixture(scope="module")
+def lists():
+    return WordLists(words={"": ("login", "a")}, sha256={})
+
+
 def value(signal, text):
     return measure_signals(pl.DataFrame({"text": [text]}), [signal])[signal].item()
 
@@ -59,20 +66,23 @@ def test_names_carry_their_unit(name):
 
 
 @pytest.mark.parametrize("name", SIGNALS)
-def test_values_have_their_type_and_are_never_null(name):
-    values = measure_signals(pl.DataFrame({"text": NASTY}), [installed(name)])[name]
+def test_values_have_their_type_and_are_never_null(name, lists):
+    measured = measure_signals(pl.DataFrame({"text": NASTY}), [installed(name)], flagged=lists)
+    values = measured[name]
 
     assert values.dtype == SIGNALS[name].dtype
     assert values.null_count() == 0
+    if values.dtype == pl.String:
+        return
     assert values.cast(pl.Float64).is_finite().all()
     assert (values >= 0).all()
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(st.sampled_from("ab .-\n#Ã©1é中@|"), max_size=80), min_size=1, max_size=10))
-def test_fractions_lie_between_0_and_1(texts):
+def test_fractions_lie_between_0_and_1(lists, texts):
     names = [name for name in SIGNALS if name.endswith("_fraction")]
-    table = measure_signals(pl.DataFrame({"text": texts}), names).select(names)
+    table = measure_signals(pl.DataFrame({"text": texts}), names, flagged=lists).select(names)
 
     for column in table:
         assert column.is_between(0, 1).all(), column.name

@@ -60,7 +60,9 @@ def test_every_document_equals_the_twin(name, shard, shards, capsys):
     texts = whole.gather_every(shards, shard).gather_every(EVERY)
     found = differing_rows(texts)
     with capsys.disabled():
-        print(f"\n{name} {shard + 1} of {shards}: {len(texts):,} of {len(whole):,} compared", end=" ")
+        print(
+            f"\n{name} {shard + 1} of {shards}: {len(texts):,} of {len(whole):,} compared", end=" "
+        )
 
     assert len(texts) > 100
     assert found == []

@@ -178,7 +178,9 @@ def _native(
     needed = list(dict.fromkeys(c for c in (*groups, *others) if c))
     for name in needed:
         if name not in known:
-            raise ConfigError(unknown_name("column of the verdicts", name, known))
+            raise ConfigError(
+                unknown_name("column of the verdicts", name, known, listed="verdicts.columns")
+            )
     if "control" in known:
         frame = frame.filter(pl.col("control").is_null())
     extra = [c for c in ("cluster_id",) if c in known and c not in needed]

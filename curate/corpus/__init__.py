@@ -1,5 +1,6 @@
 """Documents in and out: schema, readers, quarantine, fingerprints, the curated folder."""
 
+from curate.corpus.columns import absent_columns
 from curate.corpus.croissant import write_croissant
 from curate.corpus.curated import CuratedResult, write_curated
 from curate.corpus.decontamination import DecontaminationConfig, decontaminate
@@ -36,6 +37,7 @@ __all__ = [
     "IngestResult",
     "InputConfig",
     "InputFile",
+    "absent_columns",
     "check_counts",
     "check_documents",
     "clear_parts",

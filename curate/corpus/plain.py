@@ -119,6 +119,23 @@ def read_csv(file: InputFile) -> Iterator[Batch]:
     yield found.batch()
 
 
+def csv_header(file: InputFile) -> list[str]:
+    r"""The columns of a CSV file.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "a.csv"
+    >>> _ = path.write_text("text,n\n")
+    >>> csv_header(InputFile(path=path, name="a.csv", format="csv"))
+    ['text', 'n']
+    """
+    delimiter = "\t" if suffix_of(file.path) == ".tsv" else ","
+    try:
+        return _header(csv.reader(_DecodedLines(file), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+
+
 def _header(records: Iterator[list[str]]) -> list[str]:
     header = next((record for record in records if record), [])
     twice = {name for name in header if header.count(name) > 1}

@@ -7,19 +7,25 @@ or `median_` (Float64). What a token, a word, a line and a duplicate is says
 (`curate.rules`).
 """
 
+from curate.signals.config import SignalsConfig
 from curate.signals.measuring import (
     DEFAULT_SIGNALS,
     SIGNALS,
+    SIGNALS_PAGE,
     check_signals,
     measure_signals,
     signals_page,
 )
-from curate.signals.table import Signal
+from curate.signals.table import FLAGGED_SIGNALS, LANGUAGE_SIGNALS, Signal
 
 __all__ = [
     "DEFAULT_SIGNALS",
+    "FLAGGED_SIGNALS",
+    "LANGUAGE_SIGNALS",
     "SIGNALS",
+    "SIGNALS_PAGE",
     "Signal",
+    "SignalsConfig",
     "check_signals",
     "measure_signals",
     "signals_page",

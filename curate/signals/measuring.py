@@ -11,10 +11,11 @@ import polars as pl
 from curate.errors import ConfigError, InputError, unknown_name
 from curate.frames import polars_frame
 from curate.signals.dialects import DIALECT_SIGNALS, DIALECT_SOURCES
-from curate.signals.table import LANGUAGE_SIGNALS, TEXT_SIGNALS, Signal
+from curate.signals.table import FLAGGED_SIGNALS, LANGUAGE_SIGNALS, TEXT_SIGNALS, Signal
 from curate.signals.views import VIEW_SIGNALS
 from curate.text.boilerplate import frame_line_fraction
 from curate.text.c4 import c4_counts
+from curate.text.flagged_words import WordLists, flagged_words, load_word_lists
 from curate.text.language import languages
 from curate.text.markup import mark_counts
 from curate.text.personal_data import KINDS, find_personal_data
@@ -24,20 +25,32 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 c = pl.col
 
 
-def measure_signals(documents: Frame, signals: Sequence[str] | None = None) -> Frame:
+SIGNALS_PAGE = "docs/signals.md, or list(curate.signals.SIGNALS)"
+"""Where messages say that all names can be read."""
+
+
+def measure_signals(
+    documents: Frame,
+    signals: Sequence[str] | None = None,
+    *,
+    flagged: str | Mapping[str, str] | WordLists | None = None,
+) -> Frame:
     r"""Add one column a signal.
 
     Args:
         documents: Frame with `text` String without nulls; further columns are kept.
         signals: Names of `SIGNALS`; `DEFAULT_SIGNALS` if left out. Only the passes over the text
             that these need are made.
+        flagged: What the signals `flagged_word_count` and `flagged_word_fraction` look for: the
+            path of a word list, or language code → path; see `SignalsConfig`.
 
     Returns:
         The same rows in the same order, with the signals as last columns; a column of the same
         name is replaced. A LazyFrame stays lazy and can be streamed.
 
     Raises:
-        ConfigError: A name is no signal, or the documents are no frame.
+        ConfigError: A name is no signal or needs word lists that are not given, or the documents
+            are no frame.
         InputError: There is no `text` column, or it holds nulls.
 
     >>> documents = pl.DataFrame({"text": ["One line.\nOne line."]})
@@ -46,11 +59,12 @@ def measure_signals(documents: Frame, signals: Sequence[str] | None = None) -> F
     """
     documents = cast("Frame", polars_frame(documents))
     names = check_signals(DEFAULT_SIGNALS if signals is None else signals)
+    lists = _word_lists(names, flagged)
     if isinstance(documents, pl.DataFrame):
-        return _measure(documents, names)
+        return _measure(documents, names, lists)
     schema = documents.collect_schema()
     schema.update({name: SIGNALS[name].dtype() for name in names})
-    return documents.map_batches(lambda batch: _measure(batch, names), schema=schema)
+    return documents.map_batches(lambda batch: _measure(batch, names, lists), schema=schema)
 
 
 def check_signals(names: Iterable[str]) -> list[str]:
@@ -62,7 +76,7 @@ def check_signals(names: Iterable[str]) -> list[str]:
     names = list(names)
     for name in names:
         if name not in SIGNALS:
-            raise ConfigError(unknown_name("signal", name, SIGNALS))
+            raise ConfigError(unknown_name("signal", name, SIGNALS, listed=SIGNALS_PAGE))
     return names
 
 
@@ -87,7 +101,22 @@ def signals_page() -> str:
     return head + "\n".join(rows) + "\n"
 
 
-def _measure(documents: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+def _word_lists(
+    names: Sequence[str], flagged: str | Mapping[str, str] | WordLists | None
+) -> WordLists | None:
+    asked = [name for name in names if name in FLAGGED_SIGNALS]
+    if asked and flagged is None:
+        raise ConfigError(
+            f"signal {asked[0]!r} needs a list of words: set signals.flagged_words to its path"
+        )
+    if flagged is None or isinstance(flagged, WordLists):
+        return flagged
+    return load_word_lists(flagged)
+
+
+def _measure(
+    documents: pl.DataFrame, names: Sequence[str], lists: WordLists | None
+) -> pl.DataFrame:
     if "text" not in documents.columns:
         raise InputError(f"no column 'text'; the columns are {', '.join(documents.columns)}")
     text = documents["text"]
@@ -96,14 +125,26 @@ def _measure(documents: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     columns: dict[str, pl.Series] = {}
     sources = list(dict.fromkeys(SIGNALS[name].source for name in names))
     views = [view for source, view in _VIEWS.items() if source in sources]
+    if _FLAGGED in sources and "standard" not in views:
+        views.append("standard")
     counts = text_statistics(text, views=views) if views else pl.DataFrame()
     for source in sources:
         wanted = [name for name in names if SIGNALS[name].source == source]
-        table = (counts if source in _VIEWS else _SOURCES[source](text)).select(
+        table = _table(source, text, counts, lists).select(
             SIGNALS[name].expression.cast(SIGNALS[name].dtype).alias(name) for name in wanted
         )
         columns |= {name: table[name] for name in wanted}
     return documents.with_columns(columns[name] for name in names)
+
+
+def _table(
+    source: str, text: pl.Series, counts: pl.DataFrame, lists: WordLists | None
+) -> pl.DataFrame:
+    """The table that signals of one source are read from."""
+    if source == _FLAGGED:
+        assert lists is not None
+        return counts.select("words", flagged=flagged_words(text, lists))
+    return counts if source in _VIEWS else _SOURCES[source](text)
 
 
 def _compressed_bytes(text: pl.Series) -> pl.DataFrame:
@@ -125,6 +166,7 @@ def _personal_data_counts(text: pl.Series) -> pl.DataFrame:
     return pl.DataFrame(counts)
 
 
+_FLAGGED = "flagged_words"
 _VIEWS = {"statistics": "standard", "whitespace": "whitespace", "shingle": "shingle"}
 """Tables that come from one pass, and the token view that each of them is made of."""
 _SOURCES: Mapping[str, Callable[[pl.Series], pl.DataFrame]] = {
@@ -138,7 +180,7 @@ _SOURCES: Mapping[str, Callable[[pl.Series], pl.DataFrame]] = {
 } | DIALECT_SOURCES
 
 
-_WHERE_READ = VIEW_SIGNALS | DIALECT_SIGNALS | LANGUAGE_SIGNALS
+_WHERE_READ = VIEW_SIGNALS | DIALECT_SIGNALS | LANGUAGE_SIGNALS | FLAGGED_SIGNALS
 SIGNALS: Mapping[str, Signal] = TEXT_SIGNALS | _WHERE_READ
 """Every signal by name."""
 DEFAULT_SIGNALS = tuple(name for name in SIGNALS if name not in _WHERE_READ)

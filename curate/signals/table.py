@@ -20,13 +20,13 @@ class Signal:
         meaning: What it is, in one line, for the generated page.
         expression: Polars expression over the columns of `source`.
         source: The table that is computed from the text first, by `curate.signals.measuring`.
-        dtype: Float64 or Int64.
+        dtype: Float64, Int64, or String (what a document is called, not how much of it there is).
     """
 
     meaning: str
     expression: pl.Expr
     source: str = "statistics"
-    dtype: type[pl.Float64] | type[pl.Int64] = pl.Float64
+    dtype: type[pl.Float64] | type[pl.Int64] | type[pl.String] = pl.Float64
 
 
 Figure = str | pl.Expr
@@ -253,14 +253,32 @@ _C4 = {
 }
 
 LANGUAGE_SIGNALS = {
+    "language": Signal(
+        meaning="the likeliest of 97 languages by py3langid (extra `language`), ISO 639-1, from "
+        "the first 10,000 characters; measured only where a rule or the audit reads it",
+        expression=c("language"),
+        source="language",
+        dtype=pl.String,
+    ),
     "language_score": Signal(
-        meaning="probability of the likeliest language by py3langid (extra `language`), from the "
-        "first 10,000 characters; measured only where a rule reads it",
+        meaning="its probability among them",
         expression=c("language_score"),
         source="language",
-    )
+    ),
 }
 """What needs an extra, by name."""
+
+FLAGGED_SIGNALS = {
+    "flagged_word_count": count(
+        "flagged",
+        "places that hold a word of the list `signals.flagged_words`; measured where there is one",
+        "flagged_words",
+    ),
+    "flagged_word_fraction": fraction(
+        "flagged", "words", "such places / words of the text", "flagged_words"
+    ),
+}
+"""What needs a list of the user's, by name."""
 
 TEXT_SIGNALS = _SIZES | _CHARACTERS | _TOKENS | _READABILITY | _LINES | _NGRAMS | _CONTENT | _C4
 """Every signal but those of further token views, by name."""

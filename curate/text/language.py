@@ -36,12 +36,22 @@ def languages(text: pl.Series) -> pl.DataFrame:
 
 
 @cache
+def language_codes() -> tuple[str, ...]:
+    """Codes of the languages that can be told, sorted.
+
+    Raises:
+        ConfigError: py3langid is not installed.
+    """
+    return tuple(sorted(map(str, _identifier().labels)))
+
+
+@cache
 def _identifier() -> Any:  # noqa: ANN401 - py3langid publishes no types
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as missing:
         raise ConfigError(
-            "the signal 'language_score' needs py3langid, which is not installed: "
+            "the signals 'language' and 'language_score' need py3langid, which is not installed: "
             "pip install 'curate-corpus[language]'"
         ) from missing
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
