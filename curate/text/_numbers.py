@@ -16,6 +16,7 @@ from curate.text.simd import (
     inlined,
     load8,
     trailing_zeros,
+    with_more_rows,
 )
 
 U64 = np.uint64
@@ -78,6 +79,13 @@ def _opens_domain(address: int, size: int, at: int) -> bool:
     return at + 1 < i < size and load8(address, i) == 46
 
 
+@inlined
+def _put(found: NDArray[np.int64], row: int, cells: tuple[int, int, int, int]) -> None:
+    """Cell by cell: to assign a row, Numba compiles the words of its error, for two seconds."""
+    for i in range(4):
+        found[row, i] = cells[i]
+
+
 @compiled
 def candidates(address: NDArray[np.uint64], length: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows of (document, kind, start, end), in the order of the text."""
@@ -90,21 +98,18 @@ def candidates(address: NDArray[np.uint64], length: NDArray[np.int64]) -> NDArra
         for block in range(0, size, 64):
             source = base + U64(block)
             if block + 64 > size:
-                tail[:] = 0
-                for i in range(block, size):
-                    tail[i - block] = load8(base, i)
+                for i in range(block, block + 64):
+                    tail[i - block] = load8(base, i) if i < size else 0
                 source = address_of(tail)
             digit_bits, at_bits = class_mask(source)
             while at_bits != 0 or digit_bits != 0:
                 if count + 4 > found.shape[0]:
-                    grown = np.empty((2 * found.shape[0], 4), np.int64)
-                    grown[:count] = found[:count]
-                    found = grown
+                    found = with_more_rows(found)
                 if trailing_zeros(at_bits) < trailing_zeros(digit_bits):
                     at = block + trailing_zeros(at_bits)
                     at_bits &= at_bits - U64(1)
                     if _opens_domain(base, size, at):
-                        found[count] = (d, AT, at, at + 1)
+                        _put(found, count, (d, AT, at, at + 1))
                         count += 1
                     continue
                 first = trailing_zeros(digit_bits)
@@ -118,19 +123,17 @@ def candidates(address: NDArray[np.uint64], length: NDArray[np.int64]) -> NDArra
                 else:
                     if digits >= _FEWEST_DIGITS or dots >= _DOTS:
                         kind = DOTTED if dots >= _DOTS else LONG
-                        found[count] = (d, kind, start, end)
+                        _put(found, count, (d, kind, start, end))
                         count += 1
                     start, digits, dots = at, 0, 0
                 if at != end and _opens_account(base, size, at):
-                    found[count] = (d, ACCOUNT, at - 2, at)
+                    _put(found, count, (d, ACCOUNT, at - 2, at))
                     count += 1
                 digits += run
                 end = at + run
         if digits >= _FEWEST_DIGITS or dots >= _DOTS:
             if count + 1 > found.shape[0]:
-                grown = np.empty((2 * found.shape[0], 4), np.int64)
-                grown[:count] = found[:count]
-                found = grown
-            found[count] = (d, DOTTED if dots >= _DOTS else LONG, start, end)
+                found = with_more_rows(found)
+            _put(found, count, (d, DOTTED if dots >= _DOTS else LONG, start, end))
             count += 1
     return found[:count]

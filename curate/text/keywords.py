@@ -23,6 +23,7 @@ from curate.text.simd import (
     lower_block,
     nonzero_mask,
     trailing_zeros,
+    with_more_rows,
 )
 from curate.text.words import PADDING, hash_word, longest
 
@@ -109,7 +110,8 @@ def _lower_ascii(address: int, size: int, low: NDArray[np.uint8]) -> None:
         lower_block(address + U64(at), target + U64(at))
     for i in range(whole, size):
         low[i] = load8(address, i)
-    low[size : size + PADDING] = 0
+    for i in range(size, size + PADDING):
+        low[i] = 0
     if whole < size:
         lower_block(target + U64(whole), target + U64(whole))
 
@@ -167,9 +169,7 @@ def _find(
                 if not (places[slot] & _ANYWHERE or first) or end - low_end > limit:
                     continue
                 if count == found.shape[0]:
-                    grown = np.empty((2 * count, 3), np.int64)
-                    grown[:count] = found
-                    found = grown
+                    found = with_more_rows(found)
                 found[count, 0], found[count, 1], found[count, 2] = d, low_end, end
                 count += 1
                 done = end
