@@ -1,6 +1,7 @@
 """Each dialect reads the published cases of its implementation as that implementation does."""
 
 import io
+import unicodedata
 
 import polars as pl
 import pytest
@@ -13,7 +14,7 @@ from curate.errors import ConfigError
 from curate.report import summary
 from curate.rules import DIALECTS, RulesConfig, extra_signals, judge, load_rules, required_columns
 from curate.signals import SIGNALS, measure_signals
-from curate.text.english_tokens import english_token_counts, english_tokens
+from curate.text.english_tokens import english_token_counts, english_tokens, known_forms
 
 A = "red fish blue fish\nred fish blue fish\none fish two fish\n"
 B = "alpha beta gamma delta epsilon."
@@ -306,12 +307,42 @@ def test_english_tokens_as_datatrove_counts_them(text, tokens):
     assert english_tokens(text) == tokens.split("|")
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.text(max_size=60))
-def test_english_tokens_lose_no_character_and_are_counted_as_listed(text):
-    tokens = english_tokens(text)
-    counted = english_token_counts(pl.Series([text])).row(0)
+# Forms, marks and characters at which the rules turn; the last ones but the blanks fold to ASCII.
+SNIPPETS = (
+    "Mr. co. e.g. o'clock :( 8) don't I'd've CAN’T wont Gonna 6pm 12a.m. km/h ² °C US$ A$ $ € % + "
+    "http:// a.com @ 1.2.3.4 :80 /x? -- --- —— ... .. 's ’S _ x.Y a,b 9 Z é я 中 ٣ Ⅷ 🙂 ( ) \" ' , "
+    ". ! ? - / : = & * # < > cat dog e\u0301 \u200d \u017f \u212a \u0130"
+)
+BLANKS = (" ", "\n", "\x85", "\xa0", "\u2003", "\x00")
+PIECES = st.sampled_from([*SNIPPETS.split(), *BLANKS, "x" * 70, "é" * 40])
+TEXTS = st.one_of(st.text(max_size=40), st.lists(PIECES, max_size=25).map("".join))
 
-    assert "".join(tokens) == "".join(text.split())
-    assert counted[0] == len(tokens)
-    assert counted[1] == sum(any(map(str.isalpha, t)) for t in tokens)
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=10))
+def test_compiled_english_counts_are_those_of_the_tokens(texts):
+    assert english_token_counts(pl.Series(texts)).rows() == [_counted(text) for text in texts]
+
+
+def test_each_english_form_is_counted_as_it_is_cut():
+    """In either case, with either apostrophe, alone and between marks."""
+    forms = [cased for form in known_forms() for cased in (form, form.upper(), form.title())]
+    forms += [form.replace("'", "’") for form in forms]
+    texts = [f"{front}{form}{back}" for form in forms for front in ("", "(") for back in ("", ".,")]
+
+    counted = english_token_counts(pl.Series(texts)).rows()
+
+    assert counted == [_counted(text) for text in texts]
+
+
+def _counted(text):
+    tokens = english_tokens(text)
+    words = [t for t in tokens if not all(unicodedata.category(c)[0] in "PSC" for c in t)]
+    letters = sum(any(map(str.isalpha, token)) for token in tokens)
+    return len(tokens), letters, len(words), sum(map(len, words))
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS)
+def test_english_tokens_lose_no_character(text):
+    assert "".join(english_tokens(text)) == "".join(text.split())

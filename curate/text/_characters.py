@@ -25,6 +25,7 @@ NUMERIC_INNER = 512  # joins two digits: 1,000, 10:30, 1/2
 TERMINAL = 1024  # ends a sentence, or closes a quotation that does
 CONTROL = 2048  # control characters that are no white space: they separate tokens, like space
 SENTENCE_END = 4096  # ends a sentence in Unicode's sense: no ellipsis, no quotation mark
+FORMAT = 8192  # of those that extend, the format characters (category Cf)
 
 INNER_CHARACTERS = ".'’@&#"
 NUMERIC_INNER_CHARACTERS = ",:/"
@@ -61,7 +62,7 @@ _BY_SUBCATEGORY = {
     "Lu": WORD | LETTER | UPPER,
     "Lt": WORD | LETTER | UPPER,
     "Nd": WORD | DIGIT,
-    "Cf": EXTEND,
+    "Cf": EXTEND | FORMAT,
     "Cc": CONTROL,
 }
 

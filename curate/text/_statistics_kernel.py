@@ -84,7 +84,7 @@ def stop_hash(padded: NDArray[np.uint8], size: int) -> Scalar:
 
 
 @part
-def _load(address: Scalar, size: Scalar, text: NDArray[np.uint8], padding: Scalar) -> Scalar:
+def load_text(address: Scalar, size: Scalar, text: NDArray[np.uint8], padding: Scalar) -> Scalar:
     """Copy a document into the buffer, padding after it; whether it is all ASCII."""
     target = address_of(text)
     whole = size - size % 64
@@ -226,7 +226,7 @@ def measure_text(
     place = _ONE
     for d in range(length.size):
         row, size = out[d], length[d]
-        ascii_only = _load(address[d], size, text, 0)
+        ascii_only = load_text(address[d], size, text, 0)
         row[_BYTES] = row[_CHARS] = size
         _count_characters(base, size, row)
         entropy[d] = _entropy_bits(base, size, letters, row[_ASCII_LETTERS])
@@ -268,7 +268,7 @@ def measure_tokens(
     live = np.empty(room, np.int32)
     place = _ONE
     for d in range(length.size):
-        _load(address[d], length[d], text, 0)
+        load_text(address[d], length[d], text, 0)
         tokens = find_tokens(base, length[d], flags, shorts, hashes, sizes)
         count_words(tokens, hashes, sizes, known, lengths, out[d])
         place = _with_room(table, place, 10 * tokens)
@@ -310,7 +310,7 @@ def measure_words(
         size = length[d]
         if lowered.size:
             size = lower(address[d], size, lowered, text)
-        elif not _load(address[d], size, text, 32) or has_zero(base, size):
+        elif not load_text(address[d], size, text, 32) or has_zero(base, size):
             prepare_words(base, size, flags)
         tokens = find_words(base, size, lowered.size > 0, flags, hashes, sizes, out[d])
         count_words(tokens, hashes, sizes, known, lengths, out[d])

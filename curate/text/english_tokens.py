@@ -6,14 +6,52 @@ as they are; what remains is one token if it looks like a web address, and is ot
 infixes (a hyphen between letters, an ellipsis, `a.B`, `a,b`, `a:b`). Everything else inside a
 piece stays whole: `covid-19` after a digit, `said--"It`, `src="/blog`. Emoji as prefixes and
 rare forms of spaCy's list of exceptions are left out.
+
+The patterns below are the definition. Counts come from compiled code that follows them step by step
+(`curate.text._english_rules`), with the same characters, forms and units.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+
+from curate.text._characters import (
+    DIGIT,
+    EXTEND,
+    FORMAT,
+    LETTER,
+    WORD,
+    character_flags,
+)
+from curate.text._english_kernel import COUNTS, count_english
+from curate.text._english_rules import (
+    ALNUM,
+    ALPHA,
+    BEFORE_STOP,
+    CAPITAL,
+    CURRENCY,
+    DECIMAL,
+    DOT_AHEAD,
+    DOT_BEHIND,
+    FORM_BITS,
+    FORM_END,
+    HASH_FACTOR,
+    ICON,
+    NO_MARK,
+    ONE_TOKEN,
+    PREFIX,
+    SUFFIX,
+    TOP_LEVEL,
+    UNFOLDED,
+    UNIT_END,
+)
+from curate.text.arrow import text_view
 
 _QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉⟦⟧"
 _MARKS = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
@@ -39,7 +77,8 @@ _INFIX = re.compile(
     rf"|(?<=[{_LOWER}{re.escape(_QUOTES)}])\.(?=[{_UPPER}{re.escape(_QUOTES)}])"
     rf"|(?<={_ALPHA}),(?={_ALPHA})|(?<=[^\W_]){_HYPHEN}(?={_ALPHA})|(?<=[^\W_])[:<>=/](?={_ALPHA})"
 )
-_HOST = r"(?:(?:[^\W_][\w-]{0,62})?[^\W_]\.)+[a-zß-öø-ÿ]{2,63}"
+_TOP_LEVEL = "a-zß-öø-ÿ"
+_HOST = rf"(?:(?:[^\W_][\w-]{{0,62}})?[^\W_]\.)+[{_TOP_LEVEL}]{{2,63}}"
 _ADDRESS = re.compile(
     rf"(?:[\w+\-.]{{2,}}://)?(?:\S+(?::\S*)?@)?(?:{_HOST}|\d{{1,3}}(?:\.\d{{1,3}}){{3}})"
     r"(?::\d{2,5})?(?:[/?#]\S*)?"
@@ -54,18 +93,21 @@ _SHORT_FORMS = (
     "'em 'cos 'cause 'll 'd 're 's and/or 8) 8-)"
 )
 _SHORT = frozenset(_SHORT_FORMS.split())
+_SUBJECTS = "i|you|he|she|it|we|they|who|what|when|where|why|how|there|that|this|these|those"
+_ENDINGS = "s|d|ll|re|ve|m"
+_MODALS = "could|should|would|might|must"
+_VERBS = (
+    "ai|are|ca|could|dare|did|does|do|had|has|have|is|may|might|must|need|ought|sha|should|"
+    "was|were|wo|would"
+)
+_VERBS_WITHOUT_MARK = "ai|are|ca|could|did|do|does|had|has|have|is|should|was|wo|would"
 _CLITIC = re.compile(
-    r"((?:i|you|he|she|it|we|they|who|what|when|where|why|how|there|that|this|these|those)"
-    r"(?:['’](?:s|d|ll|re|ve|m)){1,2}|(?:could|should|would|might|must)['’]ve|let['’]s"
-    r"|(?:ai|are|ca|could|dare|did|does|do|had|has|have|is|may|might|must|need|ought|sha|should|"
-    r"was|were|wo|would)n['’]t(?:['’]ve)?|cannot|gonna|gotta|y['’]all"
-    r"|(?:ai|are|ca|could|did|do|does|had|has|have|is|should|was|wo|would)nt"
+    rf"((?:{_SUBJECTS})(?:['’](?:{_ENDINGS})){{1,2}}|(?:{_MODALS})['’]ve|let['’]s"
+    rf"|(?:{_VERBS})n['’]t(?:['’]ve)?|cannot|gonna|gotta|y['’]all|(?:{_VERBS_WITHOUT_MARK})nt"
     r"|(?:[1-9]|1[0-2])(?:[ap]m|[ap]\.m\.))",
     re.IGNORECASE,
 )
 _LETTER_STOP = re.compile(r"[a-zäöü]\.", re.IGNORECASE)
-_MOST_KEPT = 1_000_000  # pieces whose counts are remembered
-_known: dict[str, tuple[int, int, int, int]] = {}
 
 
 def english_tokens(text: str) -> list[str]:
@@ -83,24 +125,111 @@ def english_token_counts(text: pl.Series) -> pl.DataFrame:
     >>> english_token_counts(pl.Series(["I don't -- well, 3!"])).row(0)
     (8, 4, 5, 11)
     """
-    rows = [_counts(value) for value in text]
-    names = ("tokens", "alphabetic", "words", "word_chars")
-    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Int64), orient="row")
+    view = text_view(text)
+    counts = np.zeros((len(text), len(COUNTS)), np.int64)
+    tables = (character_flags(), _classes(), _forms())
+    left = count_english(view.address, view.length, *tables, counts)
+    encoded, current = b"", -1
+    for document, start, end in left.tolist():
+        if document != current:
+            encoded, current = text[document].encode(), document
+        counts[document] += _piece_counts(encoded[start:end].decode())
+    return pl.DataFrame({name: counts[:, i] for i, name in enumerate(COUNTS)})
 
 
-def _counts(text: str) -> tuple[int, int, int, int]:
-    if len(_known) > _MOST_KEPT:
-        _known.clear()
-    tokens = alphabetic = words = chars = 0
-    for piece in text.split():
-        found = _known.get(piece)
-        if found is None:
-            found = _known[piece] = _piece_counts(piece)
-        tokens += found[0]
-        alphabetic += found[1]
-        words += found[2]
-        chars += found[3]
-    return tokens, alphabetic, words, chars
+@cache
+def _classes() -> NDArray[np.uint16]:
+    """The classes of the kernel, one a code point."""
+    flags = character_flags()
+    classes = np.zeros(len(flags), np.uint16)
+    for given, wanted in (
+        (WORD, ALNUM | NO_MARK),
+        (LETTER, ALPHA),
+        (DIGIT, DECIMAL),
+        (EXTEND, NO_MARK),
+    ):
+        classes[(flags & given) > 0] |= wanted
+    classes[(flags & FORMAT) > 0] &= ~np.uint16(NO_MARK)
+    classes[ord("_")] = 0
+    for characters, wanted in (
+        ("§%=—–" + _MARKS + _QUOTES + _CURRENCY + _ICONS, PREFIX),
+        ("—–" + _MARKS + _QUOTES + _ICONS, SUFFIX),
+        (_CURRENCY, CURRENCY),
+        (_ICONS, ICON),
+        ("0123456789%²-+" + _MARKS + _QUOTES, BEFORE_STOP),
+        (_QUOTES, DOT_BEHIND | DOT_AHEAD),
+        ("\u017f\u0130\u0131\u212a", UNFOLDED),
+        (_form_ends(), FORM_END),
+    ):
+        classes[[ord(character) for character in characters]] |= wanted
+    for pattern, wanted in (
+        (_LOWER, BEFORE_STOP | DOT_BEHIND),
+        (_UPPER, CAPITAL | DOT_AHEAD),
+        (_TOP_LEVEL, TOP_LEVEL),
+    ):
+        letters = re.compile(f"[{pattern}]")
+        found = [code for code in range(0x500) if letters.match(chr(code))]
+        classes[found] |= wanted
+    return classes
+
+
+def known_forms() -> list[str]:
+    """The forms that stay, or are cut in their own way; clitics in lower case.
+
+    >>> {"e.g.", "don't", "6pm"} <= set(known_forms())
+    True
+    """
+    return [*_SHORT_FORMS.split(), *_clitic_forms()]
+
+
+def _form_ends() -> str:
+    """The last characters of all forms, in both cases."""
+    ends = {form[-1] for form in known_forms()}
+    return "".join(sorted(ends | {end.upper() for end in ends}))
+
+
+@cache
+def _forms() -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
+    """The hash table of the kernel: short forms, clitics in lower case, units."""
+    values = {_hash(form): ONE_TOKEN for form in _SHORT}
+    for form in _clitic_forms():
+        tokens = _clitics(form)
+        value = len(tokens) + 16 * sum(any(map(str.isalpha, token)) for token in tokens)
+        values.setdefault(_hash(form), value)
+    values |= {_hash(unit, UNIT_END): 1 for unit in _UNITS.split()}
+    keys, found = np.zeros(1 << FORM_BITS, np.uint64), np.zeros(1 << FORM_BITS, np.uint16)
+    for key, value in values.items():
+        slot = key >> 64 - FORM_BITS
+        while keys[slot]:
+            slot = (slot + 1) % len(keys)
+        keys[slot], found[slot] = key, value
+    return keys, found
+
+
+def _clitic_forms() -> list[str]:
+    """Whatever `_CLITIC` matches, in lower case and with straight apostrophes."""
+    once = [f"{who}'{clitic}" for who in _SUBJECTS.split("|") for clitic in _ENDINGS.split("|")]
+    nots = [f"{verb}n't" for verb in _VERBS.split("|")]
+    clocks = (f"{hour}{half}" for hour in range(1, 13) for half in ("am", "pm", "a.m.", "p.m."))
+    return [
+        *once,
+        *(f"{form}'{clitic}" for form in once for clitic in _ENDINGS.split("|")),
+        *(f"{verb}'ve" for verb in _MODALS.split("|")),
+        *nots,
+        *(f"{form}'ve" for form in nots),
+        *(f"{verb}nt" for verb in _VERBS_WITHOUT_MARK.split("|")),
+        *("let's", "cannot", "gonna", "gotta", "y'all"),
+        *clocks,
+    ]
+
+
+def _hash(form: str, *end: int) -> int:
+    """The hash of the kernel."""
+    hash_ = 1
+    for code in (*map(ord, form), *end):
+        hash_ = (hash_ ^ code) * HASH_FACTOR % 2**64
+        hash_ ^= hash_ >> 32
+    return hash_
 
 
 def _piece_counts(piece: str) -> tuple[int, int, int, int]:
