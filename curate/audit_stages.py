@@ -9,21 +9,21 @@ import polars as pl
 
 from curate.audits import (
     Audit,
-    Losses,
     add_lexicon_groups,
+    add_losses,
     add_topics,
     group_scores,
     impact,
     load_lexicon,
+    losses_of,
     responsible_ai_fields,
 )
+from curate.clean import EDIT_SCHEMA
 from curate.corpus import write_atomically
 from curate.judgement import steps_of
 from curate.run_folder import RunFolder
 from curate.scoring import write_group_words
 from curate.shards import Context, Facts, all_edits, native_parts
-
-_SIZE = "original_bytes"
 
 
 def audit_impact(context: Context) -> Facts:
@@ -46,7 +46,7 @@ def audit_impact(context: Context) -> Facts:
         tokens="words",
         cluster="source",
         strata=[name for name in config.strata if name in frame.columns],
-        losses=Losses(columns=edits, weight=_SIZE),
+        losses=losses_of(edits) if edits else None,
     )
     write_atomically(table, folder.file("audit/impact.parquet"))
     if config.scores:
@@ -55,25 +55,25 @@ def audit_impact(context: Context) -> Facts:
     return {"rows": table.height, "flags": table.filter(pl.col("state") == "flag").height}
 
 
-def _edit_steps(folder: RunFolder) -> dict[str, str]:
-    """Steps that edited anything → the column with the share of text that they took."""
-    steps: dict[str, str] = {}
+def _edit_steps(folder: RunFolder) -> list[str]:
+    """Steps that edited anything, in order."""
+    steps: dict[str, None] = {}
     for part in native_parts(folder):
         for path in all_edits(folder, part.name):
             if path.exists():
                 found = pl.scan_parquet(path).select(pl.col("step").unique(maintain_order=True))
-                steps |= {name: f"taken by {name}" for name in found.collect()["step"]}
-    return steps
+                steps |= dict.fromkeys(found.collect()["step"])
+    return list(steps)
 
 
-def _audited(context: Context, edits: dict[str, str]) -> tuple[pl.DataFrame, list[str]]:
+def _audited(context: Context, edits: list[str]) -> tuple[pl.DataFrame, list[str]]:
     """All native verdicts with shares of text taken and groups found in texts; the groups."""
     config, folder = context.config.audit, context.folder
     lexicons = [load_lexicon(name) for name in config.lexicons]
     frames = []
     for part in native_parts(folder):
         texts = pl.read_parquet(part, columns=["id", "text"])
-        found = texts.hstack(_taken(folder, part, texts, edits))
+        found = _with_losses(folder, part, texts, edits)
         found = add_lexicon_groups(found, lexicons) if lexicons else found
         frames.append(found if config.topics else found.drop("text"))
     extra = pl.concat(frames)
@@ -86,27 +86,17 @@ def _audited(context: Context, edits: dict[str, str]) -> tuple[pl.DataFrame, lis
     wanted += [name for name in config.scores if name not in extra.columns]
     chosen = [name for name in dict.fromkeys(wanted) if name in known]
     frame = verdicts.select(chosen).collect().hstack(extra.drop("id", *chosen, strict=False))
-    made = {_SIZE, *edits.values(), "id"}
+    made = {"id", *losses_of(edits).needed}
     return frame, [*config.groups, *(c for c in extra.columns if c not in made)]
 
 
-def _taken(
-    folder: RunFolder, part: Path, texts: pl.DataFrame, edits: dict[str, str]
+def _with_losses(
+    folder: RunFolder, part: Path, texts: pl.DataFrame, edits: list[str]
 ) -> pl.DataFrame:
-    """Size of each original text, and the share of it that each step takes by itself."""
-    sizes = texts.select("id", pl.col("text").str.len_bytes().cast(pl.Float64).alias(_SIZE))
-    tables = [pl.read_parquet(path) for path in all_edits(folder, part.name) if path.exists()]
-    for step, column in edits.items():
-        cut = pl.col("end") - pl.col("start") - pl.col("replacement").str.len_bytes()
-        sums = [
-            t.filter(pl.col("step") == step).select("id", cut=cut.clip(lower_bound=0))
-            for t in tables
-        ]
-        total = pl.concat(sums).group_by("id").agg(pl.col("cut").sum().alias(column))
-        sizes = sizes.join(total, on="id", how="left", maintain_order="left")
-        share = (pl.col(column).fill_null(0) / pl.col(_SIZE)).fill_nan(0.0)
-        sizes = sizes.with_columns(share.clip(0.0, 1.0).alias(column))
-    return sizes.drop("id")
+    """The texts of a shard with what each step takes of them by itself."""
+    paths = [path for path in all_edits(folder, part.name) if path.exists()]
+    tables = [pl.read_parquet(path, columns=list(EDIT_SCHEMA)) for path in paths]
+    return add_losses(texts, pl.concat(tables), edits) if tables else texts
 
 
 def audit_facts(context: Context) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import polars as pl
 import typer
 from rich.console import Console
 from rich.padding import Padding
@@ -81,6 +80,18 @@ def audit(
         list[str] | None, typer.Option("--rules", help="Rule sets that judge a file's texts.")
     ] = None,
     text: Annotated[str, typer.Option("--text", help="Column with a file's text.")] = "text",
+    clean: Annotated[
+        list[str] | None, typer.Option("--clean", help="Cleaning steps, audited as steps.")
+    ] = None,
+    cleaned: Annotated[
+        str | None, typer.Option("--cleaned", help="Column with a file's text after cleaning.")
+    ] = None,
+    edits: Annotated[
+        str | None, typer.Option("--edits", help="Parquet file with what cleaning changed.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--table", help="CSV or Parquet file for one row a number.")
+    ] = None,
     input: Input = None,
     output: Output = None,
     set: Assignments = None,
@@ -88,30 +99,30 @@ def audit(
     """Judge and audit only: a config without its experiment, or any file of documents."""
     if what.suffix == ".toml":
         overrides = _overrides(input, None, None, output, set)
-        _execute(what, overrides | {"measure": False}, None)
+        _execute(what, overrides, None, without="measure")
         return
     if input or output or set:
         raise ConfigError("--input, --output and --set belong to a config; a file takes --rules …")
-    from curate.file_audit import FileAudit, audit_file
+    from curate.file_audit import FileAudit, audit_file, said, tables_of, write_table
+    from curate.report.terminal import print_table
 
-    judged_by = tuple(rules) if rules else FileAudit().rules
     config = FileAudit(
         groups=tuple(groups or ["source"]),
-        rules=judged_by,
+        rules=tuple(rules) if rules else FileAudit().rules,
         text=text,
+        clean=tuple(clean or ()),
+        cleaned=cleaned,
+        edits=edits,
         lexicons=tuple(lexicons or ()),
         scores=tuple(scores or ()),
         topics=topics,
     )
     found = audit_file(what, config)
-    print(f"Judged by {', '.join(judged_by)}, unless the file holds verdicts of its own.")
-    print(found.sentence)
-    columns = ["step", "group_column", "group", "n", "removal_ratio", "adjusted_removal_ratio", "q"]
-    tables = [found.flagged.select(columns)] + ([] if found.scores is None else [found.scores])
-    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=120, tbl_hide_dataframe_shape=True):
-        for table in tables:
-            if not table.is_empty():
-                print(table)
+    if table is not None:
+        write_table(found.tidy, table)
+    print(said(found, config))
+    for shown in tables_of(found):
+        print_table(shown)
 
 
 @app.command()
@@ -227,20 +238,9 @@ def sweep(
 @app.command()
 def diff(folder: RunPath, other: RunPath) -> None:
     """List the documents whose verdict differs between two runs."""
-    from curate.audits import audit_difference
-    from curate.runs import open_run
+    from curate.runs import difference_said, open_run
 
-    first, second = open_run(folder), open_run(other)
-    changes = first.diff(second)
-    print(f"{changes.height:,} documents differ")
-    for row in changes.head(20).to_dicts():
-        print(f"  {row['id']}: {_fate(row['failed'])} → {_fate(row['failed_other'])}")
-    tables = [r.folder.file("audit/impact.parquet") for r in (first, second)]
-    if all(table.exists() for table in tables):
-        flags = audit_difference(*(pl.read_parquet(table) for table in tables))
-        print(f"{flags.height:,} audit flags differ")
-        for row in flags.to_dicts():
-            print(f"  {row['change']}: {row['step']} on {row['group_column']} {row['group']}")
+    print("\n".join(difference_said(open_run(folder), open_run(other))))
 
 
 @app.command()
@@ -338,7 +338,12 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _execute(config: Any, overrides: dict[str, Any], workers: int | None) -> None:  # noqa: ANN401
+def _execute(
+    config: Any,  # noqa: ANN401
+    overrides: dict[str, Any],
+    workers: int | None,
+    without: str | None = None,
+) -> None:
     from curate.config import load_config
     from curate.pipeline import open_context, run_stages
 
@@ -346,7 +351,7 @@ def _execute(config: Any, overrides: dict[str, Any], workers: int | None) -> Non
     say = partial(told.print, style="dim", soft_wrap=True)
     context = open_context(load_config(config, overrides=overrides), workers=workers, say=say)
     try:
-        run_stages(context)
+        run_stages(context, without=without)
     except GateError:  # the tables stand and say why; after other errors they would be old ones
         if context.folder.file("report.json").exists():
             _print_summary(context.folder.root)
@@ -378,12 +383,6 @@ def _overrides(
     }
     named = {key: value for key, value in given.items() if value is not None}
     return named | dict(parse_assignment(a) for a in assignments or [])
-
-
-def _fate(failed: list[str] | None) -> str:
-    if failed is None:
-        return "absent"
-    return ", ".join(failed) or "kept"
 
 
 __all__ = ["ConfigError", "app", "main"]

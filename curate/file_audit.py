@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from curate.audits import STRATA, Audit, add_lexicon_groups, add_topics, audit
+from curate.clean import CleanConfig, apply_edits, clean
 from curate.corpus import scan_corpus
-from curate.errors import ConfigError
+from curate.errors import ConfigError, InputError
 from curate.rules import RulesConfig, extra_signals, judge, load_rules
 from curate.signals import DEFAULT_SIGNALS, measure_signals
 
@@ -28,6 +29,12 @@ class FileAudit:
         cluster: Column within which documents are alike.
         strata: Columns that may explain a difference.
         text: Column with the text.
+        clean: Cleaning steps: each is audited by what it takes of the texts, and the rules judge
+            what they leave.
+        cleaned: Column with the text after cleaning, in a file that holds it beside the text
+            before: audited as the step `cleaning`.
+        edits: Parquet file with what cleaning changed (`id`, `step`, `start`, `end`,
+            `replacement`), as runs write it.
     """
 
     groups: tuple[str, ...] = ("source",)
@@ -38,6 +45,15 @@ class FileAudit:
     cluster: str | None = "source"
     strata: tuple[str, ...] = STRATA
     text: str = "text"
+    clean: tuple[str, ...] = ()
+    cleaned: str | None = None
+    edits: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("clean", "cleaned", "edits") if getattr(self, name)]
+        if len(given) > 1:
+            raise ConfigError(f"{' and '.join(given)} all say what was cleaned: give one")
+        CleanConfig(steps=self.clean)
 
 
 def audit_file(path: str | Path | Sequence[str | Path], config: FileAudit | None = None) -> Audit:
@@ -61,7 +77,7 @@ def audit_file(path: str | Path | Sequence[str | Path], config: FileAudit | None
     [('verdict', 'b')]
     """
     config = config or FileAudit()
-    frame = _judged(path, config)
+    frame, edits = _judged(path, config)
     groups = list(config.groups)
     for name in groups:
         if name not in frame.columns:
@@ -82,10 +98,52 @@ def audit_file(path: str | Path | Sequence[str | Path], config: FileAudit | None
         cluster=config.cluster,
         strata=config.strata,
         scores=config.scores,
+        edits=edits,
+        cleaned=config.cleaned,
     )
 
 
-def _judged(path: str | Path | Sequence[str | Path], config: FileAudit) -> pl.DataFrame:
+Judged = tuple[pl.DataFrame, pl.DataFrame | None]
+
+
+def _judged(path: str | Path | Sequence[str | Path], config: FileAudit) -> Judged:
+    """The documents with their verdicts, and what cleaning changed of them."""
+    edits = None if config.edits is None else _read_edits(config.edits)
+    verdicts = _stored_verdicts(path)
+    if verdicts is not None:
+        if config.text != "text" and config.text in verdicts.columns:
+            verdicts = verdicts.drop("text", strict=False).rename({config.text: "text"})
+        return verdicts, clean(verdicts, config.clean) if config.clean else edits
+    rules = RulesConfig(sets=config.rules)
+    names = [*DEFAULT_SIGNALS, *extra_signals(rules)]
+    documents = scan_corpus(path, text=config.text)
+    if config.cleaned is not None:
+        return _judged_by(documents, rules, names, config.cleaned)
+    if config.clean or edits is not None:
+        held = documents.collect()
+        edits = clean(held, config.clean) if config.clean else edits
+        assert edits is not None
+        cleaned = held.with_columns(apply_edits(held, edits).alias("text after cleaning"))
+        return _judged_by(cleaned.lazy(), rules, names, "text after cleaning")[0], edits
+    measured = measure_signals(documents, names).collect()
+    return judge(measured, load_rules(rules, measured)), None
+
+
+def _judged_by(
+    documents: pl.LazyFrame, rules: RulesConfig, names: Sequence[str], column: str
+) -> Judged:
+    """Documents judged by another text than their own, which they keep."""
+    if column not in documents.collect_schema().names():
+        known = ", ".join(documents.collect_schema().names())
+        raise ConfigError(f"no column {column!r} with cleaned texts; the file has: {known}")
+    held = documents.collect()
+    other = held.with_columns(pl.col(column).fill_null("").alias("text"))
+    measured = measure_signals(other, names)
+    judged = judge(measured, load_rules(rules, measured))
+    return judged.with_columns(held["text"]), None
+
+
+def _stored_verdicts(path: str | Path | Sequence[str | Path]) -> pl.DataFrame | None:
     if isinstance(path, str | Path) and Path(path).suffix == ".parquet" and Path(path).is_file():
         names = pl.scan_parquet(path).collect_schema().names()
         if "failed" in names:
@@ -95,7 +153,52 @@ def _judged(path: str | Path | Sequence[str | Path], config: FileAudit) -> pl.Da
             passed = pl.lit([], dtype=pl.List(pl.String))
             failed = pl.when(pl.col("kept")).then(passed).otherwise(removed)
             return pl.read_parquet(path).with_columns(failed=failed)
-    rules = RulesConfig(sets=config.rules)
-    names = [*DEFAULT_SIGNALS, *extra_signals(rules)]
-    documents = measure_signals(scan_corpus(path, text=config.text), names).collect()
-    return judge(documents, load_rules(rules, documents))
+    return None
+
+
+def _read_edits(path: str) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{path}: no Parquet file with edits: {error}") from error
+
+
+def said(found: Audit, config: FileAudit) -> str:
+    """What an audit found, in two lines for a terminal.
+
+    >>> frame = pl.DataFrame({"source": ["a", "b"] * 100, "failed": [[], ["s.r"]] * 100})
+    >>> said(audit(frame), FileAudit()).splitlines()[1].split(", most")[0]
+    '1 of 2 tested (step, group) pairs lose clearly more than the rest of the corpus'
+    """
+    judged_by = ", ".join(config.rules)
+    return f"Judged by {judged_by}, unless the file holds verdicts of its own.\n{found.sentence}"
+
+
+def tables_of(found: Audit) -> list[pl.DataFrame]:
+    """Tables to look at: flags, what edits do, scores; empty ones too.
+
+    >>> frame = pl.DataFrame({"source": ["a", "b"] * 100, "failed": [[], ["s.r"]] * 100})
+    >>> tables_of(audit(frame))[0].select("group", "lost", "lost_rest").rows()
+    [('b', 1.0, 0.0)]
+    """
+    shares = pl.col("removed") / pl.col("n"), pl.col("removed_rest") / pl.col("n_rest")
+    flags = found.flagged.with_columns(lost=shares[0], lost_rest=shares[1])
+    shown = ("removal_ratio", "adjusted_removal_ratio", "adjusted_for", "q")
+    columns = ["step", "group_column", "group", "n", "lost", "lost_rest", *shown]
+    scores = [] if found.scores is None else [found.scores]
+    return [flags.select(columns), found.edits, *scores]
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a table as its suffix says.
+
+    >>> write_table(pl.DataFrame(), Path("a.xlsx"))
+    Traceback (most recent call last):
+    curate.errors.ConfigError: a.xlsx: a table is written as .csv or .parquet
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"{path}: a table is written as .csv or .parquet")
+    try:
+        table.write_csv(path) if path.suffix == ".csv" else table.write_parquet(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error

@@ -288,16 +288,28 @@ def _make_folder(root: Path) -> None:
         ) from error
 
 
-def run_stages(context: Context, *, until: str | None = None) -> None:
-    """Run every stage whose key has changed, in order, up to and including `until`."""
+def run_stages(context: Context, *, until: str | None = None, without: str | None = None) -> None:
+    """Run every stage whose key has changed, in order, up to and including `until`.
+
+    `without` leaves one stage out; what it has made before stays only where it still holds.
+    """
     if until is not None and until not in BY_NAME:
         raise ConfigError(unknown_name("stage", until, BY_NAME))
     for stage in STAGES:
+        if stage.name == without:
+            _leave_out(stage, context)
+            continue
         ran = run_stage(stage.name, context)
         if context.say is not None:
             context.say(describe(stage.name, context, ran=ran))
         if stage.name == until:
             return
+
+
+def _leave_out(stage: Stage, context: Context) -> None:
+    key = stage_key(stage, context)
+    if not context.manifest.is_done(stage.name, key):
+        context.manifest.begin(stage.name, key=key, homes=stage.homes)
 
 
 def run_stage(name: str, context: Context) -> bool:

@@ -10,12 +10,15 @@ from typing import Any
 
 import polars as pl
 
+from curate.audits import audit_difference
 from curate.config import RunConfig, load_config
 from curate.errors import InputError
 from curate.ledger import Explanation, WhatIf, ask_what_if, explain_document, retention
 from curate.pipeline import run_config
 from curate.run_folder import RunFolder
 from curate.run_quality import RunQuality
+
+_SHOWN = 20  # lines of a list on a terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,35 @@ class Run:
             f"<div><strong>{html.escape(str(self.folder.root))}</strong>: kept {kept:,} of "
             f"{counts.height:,} documents{sentences}</div>"
         )
+
+
+def difference_said(first: Run, second: Run) -> list[str]:
+    """Which documents' verdicts and which flags of the audit differ, in lines for a terminal."""
+    changes = first.diff(second)
+    fates = [
+        f"  {row['id']}: {_fate(row['failed'])} → {_fate(row['failed_other'])}"
+        for row in changes.head(_SHOWN).to_dicts()
+    ]
+    lines = [f"{changes.height:,} documents differ", *fates, *_more(changes)]
+    tables = [r.folder.file("audit/impact.parquet") for r in (first, second)]
+    if not all(table.exists() for table in tables):
+        return lines
+    flags = audit_difference(*(pl.read_parquet(table) for table in tables))
+    said = [
+        f"  {row['change']}: {row['step']} on {row['group_column']} {row['group']}"
+        for row in flags.head(_SHOWN).to_dicts()
+    ]
+    return [*lines, f"{flags.height:,} audit flags differ", *said, *_more(flags)]
+
+
+def _more(rows: pl.DataFrame) -> list[str]:
+    return [f"  … and {rows.height - _SHOWN:,} more"] if rows.height > _SHOWN else []
+
+
+def _fate(failed: list[str] | None) -> str:
+    if failed is None:
+        return "absent"
+    return ", ".join(failed) or "kept"
 
 
 def open_run(path: str | Path) -> Run:

@@ -4,10 +4,15 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
-from curate.audits import Losses, impact
+from curate.audits import Losses, audit, impact
 from curate.audits._adjusted import documents_of
 from curate.audits._edited import edited_rows
+from curate.clean import apply_edits, clean
+from curate.cli import app
+from curate.errors import ConfigError
+from curate.file_audit import FileAudit, audit_file
 from curate.statistics import binomial_band
 
 ENDS = ("adjusted_removal_ratio", "adjusted_removal_ratio_low", "adjusted_removal_ratio_high")
@@ -123,3 +128,100 @@ def test_intervals_of_nulls_hold_one(strata, clusters, weighted):
     print("edited null:", strata, clusters, weighted, missed / repetitions)
 
     assert missed <= binomial_band(repetitions, 0.055)[1]
+
+
+# ── from edits and texts to audits ───────────────────────────────────────────────────────────
+
+
+def mails(n=600):
+    """Half the texts of one source hold an address, a tenth of the other's."""
+    rows = [
+        f"Some words that stay, row {i}" + (" ann.smith@site.org" if hit else "")
+        for source in ("a", "b")
+        for i, hit in enumerate(i % (2 if source == "a" else 10) == 0 for i in range(n))
+    ]
+    return pl.DataFrame(
+        {
+            "id": [f"d{i}" for i in range(2 * n)],
+            "text": rows,
+            "source": ["a"] * n + ["b"] * n,
+            "site": pl.Series([f"s{i % 40}" for i in range(2 * n)]),
+        }
+    )
+
+
+def test_edits_and_text_pairs_say_the_same():
+    documents = mails()
+    edits = clean(documents, ["mask_pii"])
+    pair = documents.with_columns(clean_text=apply_edits(documents, edits))
+    by_edits = audit(documents, groups="source", cluster=None, edits=edits)
+    by_text = audit(pair.lazy(), groups="source", cluster=None, cleaned="clean_text")
+
+    assert by_edits.edits.drop("step").equals(by_text.edits.drop("step"))
+    assert by_edits.edits["step"].unique().to_list() == ["mask_pii"]
+    assert by_edits.edits.row(0, named=True)["touched"] == 0.5
+    assert by_edits.edits.row(0, named=True)["touched_ratio"] == pytest.approx(5)
+    assert by_edits.flagged["group"].to_list() == ["a"]
+
+
+def test_edits_stand_beside_removals_in_one_family():
+    documents = mails().with_columns(
+        failed=pl.when(pl.int_range(pl.len()) % 7 == 0)
+        .then(pl.lit(["short.words"]))
+        .otherwise(pl.lit([], dtype=pl.List(pl.String)))
+    )
+    found = audit(documents, groups="source", edits=clean(documents, ["mask_pii"]), cluster=None)
+
+    assert found.table["step"].unique(maintain_order=True).to_list() == ["mask_pii", "short"]
+    assert found.table["q"].drop_nulls().len() == 4
+    assert {"touched removal_ratio", "tokens removal_ratio"} <= set(found.tidy["metric"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"edits": pl.DataFrame({"id": ["a"]})}, "no column 'step' in the edits"),
+        ({"cleaned": "text2"}, "no column 'text2' in the judged documents"),
+        ({"cleaned": "text", "edits": pl.DataFrame()}, "give one"),
+        ({"cleaned": "text"}, "no document failed a rule or was edited"),
+        ({}, "no column 'failed'"),
+    ],
+)
+def test_what_no_audit_can_be_made_of_is_said(change, message):
+    with pytest.raises(ConfigError, match=message):
+        audit(mails(5), **change)
+
+
+def test_the_command_audits_cleaning_and_writes_the_tidy_table(tmp_path):
+    mails().write_parquet(tmp_path / "a.parquet")
+    call = [
+        "audit",
+        str(tmp_path / "a.parquet"),
+        "--clean",
+        "mask_pii",
+        "--rules",
+        "gopher_quality",
+    ]
+    done = CliRunner().invoke(app, [*call, "--table", str(tmp_path / "t.csv")])
+    table = pl.read_csv(tmp_path / "t.csv")
+
+    assert done.exit_code == 0, done.output
+    assert "mask_pii" in done.stdout
+    assert "adjusted_touched_ratio" in done.stdout
+    assert table.columns == [
+        *("step", "group_axis", "group", "metric", "value"),
+        *("low", "high", "n", "q", "flag"),
+    ]
+    assert set(table["step"]) >= {"mask_pii"}
+
+
+def test_a_file_is_judged_by_what_cleaning_leaves(tmp_path):
+    text = "the words of a text and of that which have to be with it here " * 6
+    menu = "Home | Shop | Login | Cart | Help\n" * 60
+    pl.DataFrame(
+        {"id": ["a", "b"], "text": [menu + text, text + "one"], "source": ["m", "n"]}
+    ).write_parquet(tmp_path / "a.parquet")
+    config = FileAudit(clean=("drop_boilerplate_lines",), rules=("gopher_quality",), cluster=None)
+    found = audit_file(tmp_path / "a.parquet", config)
+
+    assert found.edits.filter(group="m")["taken"].item() > 0.5

@@ -17,23 +17,17 @@ from curate.audits.amplification import (
 from curate.audits.association import association, distinctive_words, log_odds_z, npmi
 from curate.audits.counterfactual import SwapDesign, SwapTest, swap_table, swap_test
 from curate.audits.difference import audit_difference
-from curate.audits.gate import (
-    STRATA,
-    Audit,
-    AuditConfig,
-    Gate,
-    audit,
-    check_gate,
-    explained,
-    forbidden_rows,
-)
+from curate.audits.edits import add_losses, losses_of
+from curate.audits.gate import STRATA, AuditConfig, Gate, check_gate, forbidden_rows
 from curate.audits.impact import impact
 from curate.audits.lexicons import Entry, Lexicon, add_lexicon_groups, load_lexicon
 from curate.audits.remedies import reweigh, reweigh_alike
 from curate.audits.representation import Representation, representation
+from curate.audits.result import Audit, audit, explained
 from curate.audits.scores import group_scores
-from curate.audits.statements import responsible_ai_fields, tidy
+from curate.audits.statements import responsible_ai_fields
 from curate.audits.swaps import Swaps, load_swaps, swap
+from curate.audits.tables import edit_rows, tidy
 from curate.audits.topics import add_topics
 from curate.audits.weat import Weat, resampled_weat, weat
 
@@ -53,6 +47,7 @@ __all__ = [
     "Swaps",
     "Weat",
     "add_lexicon_groups",
+    "add_losses",
     "add_topics",
     "association",
     "audit",
@@ -61,6 +56,7 @@ __all__ = [
     "check_gate",
     "directional_amplification",
     "distinctive_words",
+    "edit_rows",
     "explained",
     "forbidden_rows",
     "group_metrics",
@@ -69,6 +65,7 @@ __all__ = [
     "load_lexicon",
     "load_swaps",
     "log_odds_z",
+    "losses_of",
     "npmi",
     "representation",
     "resampled_weat",

@@ -1,21 +1,13 @@
-"""The audit's config, its gate, and the result object of a notebook."""
+"""The audit's config, and its gate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from curate.audits.impact import MIN_RATIO, impact
-from curate.audits.scores import group_scores
 from curate.errors import ConfigError, GateError
-from curate.frames import polars_frame
 
-POPULATION = (
-    "Rates are a census of this corpus. Intervals, p and q speak of documents to come: from like"
-    " sources or duplicate clusters where these are known, otherwise document by document."
-)
 STRATA = ("words", "source", "language")
 _SHOWN = (
     *("step", "group_column", "group", "n", "removal_ratio", "excess_removal", "q"),
@@ -99,6 +91,7 @@ def check_gate(table: pl.DataFrame, gate: Gate) -> None:
     Raises:
         GateError: At least one row meets all three conditions.
 
+    >>> from curate.audits import impact
     >>> verdicts = pl.DataFrame({
     ...     "source": ["forum"] * 1000 + ["books"] * 1000,
     ...     "failed": [["a.short"]] * 150 + [[]] * 850 + [["a.short"]] * 10 + [[]] * 990,
@@ -131,112 +124,3 @@ def check_gate(table: pl.DataFrame, gate: Gate) -> None:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def explained(rows: pl.DataFrame) -> pl.DataFrame:
-    """The flagged rows whose harm mostly goes once like is compared with like.
-
-    Their adjusted removal ratio lies below the least effect of a flag, and the logarithm of the
-    ratio has at least halved. The harm is real; the group as such is not its reason.
-
-    >>> rows = pl.DataFrame({"state": ["flag", "flag"], "removal_ratio": [1.6, 1.6],
-    ...                      "adjusted_removal_ratio": [1.0, 1.5]})
-    >>> explained(rows).height
-    1
-    """
-    adjusted = pl.col("adjusted_removal_ratio")
-    halved = adjusted.log().abs() <= pl.col("removal_ratio").log().abs() / 2
-    return rows.filter((pl.col("state") == "flag") & (adjusted < MIN_RATIO) & halved)
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What the audit found: `table` is `impact`'s, `scores` that of `group_scores` if asked for."""
-
-    table: pl.DataFrame
-    scores: pl.DataFrame | None = None
-
-    @property
-    def flagged(self) -> pl.DataFrame:
-        """The rows to worry about, the strongest first."""
-        order = ["removal_ratio", "step", "group"]
-        return self.table.filter(state="flag").sort(order, descending=[True, False, False])
-
-    @property
-    def sentence(self) -> str:
-        """One sentence: what to worry about, and what cannot be told."""
-        states = dict(self.table.drop_nulls("state").group_by("state").len().rows())
-        tested = states.get("flag", 0) + states.get("no flag", 0)
-        return (
-            f"{states.get('flag', 0)} of {tested} tested (step, group) pairs lose clearly more"
-            f" than the rest of the corpus{self._explanation()};"
-            f" {states.get('not enough documents', 0)} have not enough documents to tell."
-        )
-
-    def _explanation(self) -> str:
-        by = explained(self.flagged).group_by("adjusted_for").len().sort("adjusted_for").rows()
-        return "".join(f" ({n} of them explained by {names})" for names, n in by)
-
-    def _repr_html_(self) -> str:
-        shown = self.flagged.select(_SHOWN)
-        scores = "" if self.scores is None else self.scores._repr_html_()
-        return f"<p>{self.sentence}</p>{shown._repr_html_()}{scores}<p>{POPULATION}</p>"
-
-
-def audit(  # noqa: PLR0913 - each names columns of one role
-    judged: pl.DataFrame | pl.LazyFrame,
-    *,
-    groups: str | Sequence[str] = ("source",),
-    tokens: str | None = None,
-    cluster: str | None = "source",
-    strata: Sequence[str] = STRATA,
-    scores: Sequence[str] = (),
-) -> Audit:
-    """Audit judged documents: which groups does each step take more from?
-
-    Args:
-        judged: A frame with `failed` (List[String] of `set.rule`), as `judge` gives it, and the
-            group columns. Each rule set is one step, in order of first appearance by name.
-        groups: Column or columns to audit.
-        tokens: Numeric column that weighs documents, e.g. `text_chars`.
-        cluster: Column within which documents are alike; ignored where it is missing.
-        strata: Columns that may explain a difference; missing ones are ignored.
-        scores: Numeric columns whose means are compared between groups, raw and curated.
-
-    Raises:
-        ConfigError: A column is missing, or no document failed any rule.
-
-    >>> judged = pl.DataFrame({
-    ...     "source": ["forum"] * 200 + ["books"] * 200,
-    ...     "failed": [["a.short"]] * 80 + [[]] * 120 + [["a.short"]] * 20 + [[]] * 180,
-    ... })
-    >>> audit(judged, groups=["source"]).sentence.split(";")[0]
-    '1 of 2 tested (step, group) pairs lose clearly more than the rest of the corpus'
-    """
-    named = [groups] if isinstance(groups, str) else list(groups)
-    judged = polars_frame(judged, "judged documents")
-    known = judged.lazy().collect_schema().names()
-    if "failed" not in known:
-        raise ConfigError("no column 'failed': judge the documents before the audit")
-    wanted = (*named, tokens, cluster, *strata, *scores, "failed", "control", "cluster_id")
-    # One pass over what may be a long lazy plan, and never the texts.
-    columns = [c for c in dict.fromkeys(wanted) if c in known]
-    frame = judged.lazy().select(columns).collect()
-    steps: dict[str, list[str]] = {}
-    for rule in frame["failed"].explode().drop_nulls().unique().sort():
-        steps.setdefault(rule.split(".")[0], []).append(rule)
-    if not steps:
-        raise ConfigError("no document failed a rule: there is no removal to audit")
-    within = cluster if cluster in frame.columns else None
-    table = impact(
-        frame,
-        steps=steps,
-        group=named,
-        tokens=tokens,
-        cluster=within,
-        strata=[name for name in strata if name in frame.columns],
-    )
-    if not scores:
-        return Audit(table)
-    stays = frame.with_columns(kept=pl.col("failed").list.len() == 0)
-    return Audit(table, group_scores(stays, scores, groups=named, cluster=within))

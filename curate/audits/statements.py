@@ -1,46 +1,11 @@
-"""An audit in other forms: one row a number, and the free-text fields of a data card."""
+"""An audit in words: the free-text fields of a data card."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import polars as pl
-
-from curate.audits.gate import POPULATION, Audit, explained
 from curate.audits.lexicons import Lexicon
-
-_METRICS = ("keep_ratio", "removal_ratio", "odds_ratio")
-_ADJUSTED = ("adjusted_removal_ratio", "adjusted_odds_ratio")
-
-
-def tidy(table: pl.DataFrame) -> pl.DataFrame:
-    """The tested rows of `impact`'s table with one row a number.
-
-    Returns:
-        `step`, `group_axis`, `group`, `metric`, `value`, `low`, `high`, `n`, `q`, `flag`
-        Boolean; `q` and `flag` belong to the (step, group). Metrics that are undefined are left
-        out.
-
-    >>> from curate.audits import impact
-    >>> verdicts = pl.DataFrame({"source": ["a"] * 50 + ["b"] * 50,
-    ...                          "failed": [["s.r"]] * 20 + [[]] * 70 + [["s.r"]] * 10})
-    >>> tidy(impact(verdicts, steps={"s": ["s.r"]}, group="source")).height
-    8
-    """
-    rows = table.filter(population="marginal", weight="documents")
-    axis = pl.col("group_column").alias("group_axis")
-    common: list[pl.Expr] = [pl.col("step"), axis, pl.col("group")]
-    end = [pl.col("n"), pl.col("q"), (pl.col("state") == "flag").alias("flag")]
-    parts = []
-    for name in (*_METRICS, *_ADJUSTED):
-        ends = [pl.col(f"{name}_{side}").alias(side) for side in ("low", "high")]
-        metric = [pl.lit(name).alias("metric"), pl.col(name).alias("value")]
-        parts.append(rows.select(*common, *metric, *ends, *end))
-    none = pl.lit(None, pl.Float64)
-    metric = [pl.lit("excess_removal").alias("metric"), pl.col("excess_removal").alias("value")]
-    parts.append(rows.select(*common, *metric, none.alias("low"), none.alias("high"), *end))
-    found = pl.concat(parts).drop_nulls("value")
-    return found.sort("step", "group_axis", "group", maintain_order=True)
+from curate.audits.result import POPULATION, Audit, explained
 
 
 def responsible_ai_fields(found: Audit, lexicons: Sequence[Lexicon] = ()) -> dict[str, str]:
@@ -49,6 +14,7 @@ def responsible_ai_fields(found: Audit, lexicons: Sequence[Lexicon] = ()) -> dic
     `rai:dataBiases` says what was found, `rai:dataLimitations` what cannot be told. Other
     fields are the author's: no number fills them.
 
+    >>> import polars as pl
     >>> from curate.audits import audit
     >>> judged = pl.DataFrame({"source": ["a"] * 200 + ["b"] * 200, "failed": [["s.r"]] * 80
     ...                        + [[]] * 120 + [["s.r"]] * 20 + [[]] * 180})
