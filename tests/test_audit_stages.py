@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 from conftest import prose, vocabulary
+from typer.testing import CliRunner
 
 import curate
+from curate.cli import app
 from curate.config import load_config, to_toml
 from curate.errors import ConfigError, GateError
 from curate.runs import open_run
@@ -108,6 +110,25 @@ def test_an_unknown_word_list_ends_a_run_before_any_work(config, tmp_path):
     with pytest.raises(ConfigError, match="did you mean 'identity'"):
         curate.run(config | changes)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_audit_of_a_config_leaves_its_experiment_for_later(tmp_path):
+    spoken(np.random.default_rng(9), 60).write_parquet(tmp_path / "raw.parquet")
+    spoken(np.random.default_rng(10), 9).write_parquet(tmp_path / "held.parquet")
+    values = {
+        "input": {"path": str(tmp_path / "raw.parquet")},
+        "controls": {"share": 0.0},
+        "output": {"path": str(tmp_path / "run")},
+        "measure": {"evaluation": [str(tmp_path / "held.parquet")]},
+    }
+    path = tmp_path / "run.toml"
+    path.write_text(to_toml(load_config(values)))
+    done = CliRunner().invoke(app, ["audit", str(path)])
+
+    assert done.exit_code == 0, done.output
+    assert open_run(tmp_path / "run").config.measure == load_config(values).measure
+    assert (tmp_path / "run" / "report.html").exists()
+    assert not list((tmp_path / "run").glob("scaling/*.parquet"))
 
 
 ASK = """
