@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from curate.errors import ConfigError
 from curate.proxies import Evaluation, Gpt, GptSettings
 
 pytest.importorskip("torch", reason="needs torch (the train extra), not found: skipped")
@@ -81,6 +82,33 @@ def test_bfloat16_learns_as_float32_does():
 
     assert low != full
     assert low == pytest.approx(full, rel=0.01)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_parts_of_a_step_are_the_step(precision):
+    """Three threads with a window each: the losses of one thread, and again the same bits."""
+    from curate.proxies import transformer
+
+    def trained(settings):
+        model = transformer.start(settings, vocabulary=VOCABULARY, seed=1)
+        for step in range(12):
+            starts = np.array([0, 16, 32]) + 48 * step
+            transformer.train_step(model, TOKENS, starts, share=1.0)
+        return model
+
+    settings = replace(SMALL, precision=precision)
+    whole, split, again = (trained(replace(settings, parts=n)) for n in (1, 3, 3))
+
+    tolerance = 1e-5 if precision == "float32" else 2e-3
+    np.testing.assert_allclose(split.losses, whole.losses, rtol=0, atol=tolerance)
+    assert split.losses == again.losses
+    assert split.flat.numpy().tobytes() == again.flat.numpy().tobytes()
+
+
+@pytest.mark.parametrize("parts", [0, 2])
+def test_parts_must_share_the_windows_evenly(parts):
+    with pytest.raises(ConfigError, match=f"3 windows of a step cannot be shared by {parts} parts"):
+        replace(SMALL, parts=parts)
 
 
 # ── many models as one ───────────────────────────────────────────────────────────────────────

@@ -34,6 +34,7 @@ class Room:
         shape: Windows and positions.
         low: Whether products are made in bfloat16.
         turned: Cosines and sines of the positions.
+        share: Of the whole step's loss, where others read the rest of its windows.
         buffers: By name, those of layer 0 as `"0.joint"`; made when first asked for.
         operands: Weights as products take them: rounded where these are made in bfloat16.
         quick: Whether float32 products are oneDNN's: a tenth faster than BLAS where torch has it.
@@ -44,6 +45,7 @@ class Room:
     low: bool
     turned: tuple[NDArray[np.float32], NDArray[np.float32]]
     quick: bool
+    share: float = 1.0
     buffers: dict[str, Tensor] = field(default_factory=dict)
     operands: Weights = field(default_factory=dict)
 
@@ -76,13 +78,15 @@ class Room:
         return self.buffers[name]
 
 
-def make_room(settings: GptSettings, *, shape: tuple[int, int], low: bool = False) -> Room:
+def make_room(
+    settings: GptSettings, *, shape: tuple[int, int], low: bool = False, share: float = 1.0
+) -> Room:
     """Memory for batches of `shape` = (windows, positions)."""
     import torch
 
     turned = turns(shape[1], settings.width // settings.heads)
     quick = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return Room(settings=settings, shape=shape, low=low, turned=turned, quick=quick)
+    return Room(settings=settings, shape=shape, low=low, turned=turned, quick=quick, share=share)
 
 
 def turns(positions: int, head_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -153,12 +157,12 @@ def backward(
     ids: NDArray[np.int64],
     targets: NDArray[np.int64],
 ) -> float:
-    """Gradients of the mean loss, after `forward`; returns that loss in nats a token.
+    """Gradients of the room's share of the mean loss, after `forward`; that loss, nats a token.
 
     Gradients must be 0 before and are added to. Scores are overwritten.
     """
     scores, losses = room.buffers["scores"], room.real("losses", room.tokens).numpy()
-    weight = np.float32(1 / len(targets))
+    weight = np.float32(room.share / len(targets))
     kernels.cross_entropy(_array(scores), targets, losses, weight)
     stream = room.real("stream_gradient", room.tokens, room.settings.width).zero_()
     _weigh(room, gradients, "embedding", scores, room.buffers["last.normed"])

@@ -54,6 +54,17 @@ def _rounded(typing: Any, x: Any) -> Any:  # noqa: ANN401 - numba's own types
     return types.uint16(types.float32), build
 
 
+@intrinsic
+def _larger(typing: Any, x: Any, y: Any) -> Any:  # noqa: ANN401 - numba's own types
+    """The larger number; not for NaN. Over a row it vectorises, which `max` does not."""
+
+    def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ANN401
+        above = builder.fcmp_ordered(">", given[0], given[1], flags=("fast",))
+        return builder.select(above, given[0], given[1], flags=("fast",))
+
+    return types.float32(types.float32, types.float32), build
+
+
 def _read(x: Any) -> Any:  # noqa: ANN401
     """A number of an operand as float32."""
     raise NotImplementedError
@@ -248,7 +259,7 @@ def attend(scores: Operand) -> None:
             top = _read(row[0])
             for i in range(t + 1):
                 shares[i] = _read(row[i])
-                top = max(top, shares[i])
+                top = _larger(top, shares[i])
             total = np.float32(0.0)
             for i in range(t + 1):
                 share = _exp(shares[i] - top)
@@ -303,7 +314,7 @@ def cross_entropy(scores: Operand, targets: Ids, losses: Numbers, weight: np.flo
         top = _read(row[0])
         for i in range(vocabulary):
             shares[i] = _read(row[i])
-            top = max(top, shares[i])
+            top = _larger(top, shares[i])
         aim = shares[target] - top
         total = np.float32(0.0)
         for i in range(vocabulary):
@@ -338,6 +349,23 @@ def _adam_span(
 
 
 @_compiled
+def gather(gradient: Numbers, part: Numbers) -> None:
+    """A part's gradient is added to the first one's, and set to 0."""
+    for i in range(len(gradient)):
+        gradient[i] += part[i]
+        part[i] = np.float32(0.0)
+
+
+@_compiled
+def square_sum(gradient: Numbers) -> float:
+    """The sum of the squares of all numbers."""
+    total = 0.0
+    for i in range(len(gradient)):
+        total += np.float64(gradient[i] * gradient[i])
+    return total
+
+
+@_compiled
 def adam(
     flat: Numbers,
     gradient: Numbers,
@@ -349,13 +377,9 @@ def adam(
     """One AdamW step with the gradient's norm clipped; the gradient is set to 0.
 
     Decay acts on the first `matrices` numbers; `rates` = (rate, β1, β2, decay × rate, largest
-    norm, steps taken before).
+    norm, norm, steps taken before).
     """
-    rate, beta1, beta2, decay, largest, step = rates
-    total = 0.0
-    for i in range(len(gradient)):
-        total += np.float64(gradient[i] * gradient[i])
-    norm = np.sqrt(total)
+    rate, beta1, beta2, decay, largest, norm, step = rates
     clip = np.float32(largest / norm if norm > largest else 1.0)
     warm = np.float32(np.sqrt(1 - beta2 ** (step + 1)))
     pace = np.float32(rate / (1 - beta1 ** (step + 1)))

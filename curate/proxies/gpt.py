@@ -44,6 +44,8 @@ class GptSettings:
         clip_norm: Largest norm of a step's gradient.
         second_moment: AdamW's β2: how long squared gradients are remembered.
         precision: Of the operands of matrix products in training; models are scored in float32.
+        parts: Threads that share the windows of a step. Their gradients are added in one order: the
+            numbers depend on the parts, and not on how many threads a machine has.
 
     Raises:
         ConfigError: A number that cannot be.
@@ -65,6 +67,7 @@ class GptSettings:
     clip_norm: float = 1.0
     second_moment: float = 0.99
     precision: Precision = "float32"
+    parts: int = 1
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
@@ -73,6 +76,10 @@ class GptSettings:
             raise ConfigError(f"sizes must be positive and the context even, got {self}")
         if self.width % (2 * self.heads):
             raise ConfigError(f"width {self.width} must be a multiple of 2 × {self.heads} heads")
+        if self.parts < 1 or self.batch_sequences % self.parts:
+            raise ConfigError(
+                f"{self.batch_sequences} windows of a step cannot be shared by {self.parts} parts"
+            )
         if not (0 < self.decay_fraction < 1 and self.peak_rate > 0):
             raise ConfigError(f"decay_fraction must lie in (0, 1) and rates above 0, got {self}")
 

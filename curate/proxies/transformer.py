@@ -11,8 +11,10 @@ tokens at width 64), and the last gain begins at 4, so that logits can spread ea
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -52,6 +54,21 @@ __all__ = [
 
 
 @dataclass(kw_only=True, slots=True)
+class Part:
+    """What one thread of a training step works with.
+
+    Attributes:
+        room: Its memory.
+        gradient: Of its windows; the first part's is the model's own.
+        gradients: Views into it by name.
+    """
+
+    room: engine.Room
+    gradient: Tensor
+    gradients: dict[str, Tensor]
+
+
+@dataclass(kw_only=True, slots=True)
 class Model:
     """A model in training.
 
@@ -66,7 +83,7 @@ class Model:
         gradients: Views into `gradient` by name.
         step: Steps taken.
         losses: Of all steps so far, nats a token.
-        room: Memory of a training step, made at the first one.
+        parts: Memory of a training step's parts and their gradients, made at the first one.
     """
 
     settings: GptSettings
@@ -79,7 +96,7 @@ class Model:
     gradients: dict[str, Tensor]
     step: int = 0
     losses: list[float] = field(default_factory=list)
-    room: engine.Room | None = None
+    parts: list[Part] = field(default_factory=list)
 
     @property
     def n_params(self) -> int:
@@ -219,17 +236,13 @@ def train_step(
         raise ConfigError(
             f"{len(starts)} windows for a step; the model's settings say {settings.batch_sequences}"
         )
-    if model.room is None:
-        shape = (settings.batch_sequences, settings.context)
-        low = settings.precision == "bfloat16"
-        model.room = engine.make_room(settings, shape=shape, low=low)
     inputs, targets = batch(tokens, starts, settings.context)
-    engine.forward(model.room, model.weights, inputs)
-    loss = engine.backward(model.room, model.weights, model.gradients, inputs, targets)
+    loss = _passes(model, inputs, targets)
     rate = settings.peak_rate * share * min(1.0, (model.step + 1) / settings.warm_up_steps)
+    gradient = model.gradient.numpy()
     kernels.adam(
         model.flat.numpy(),
-        model.gradient.numpy(),
+        gradient,
         model.first,
         model.second,
         model.n_matrices,
@@ -239,12 +252,55 @@ def train_step(
             settings.second_moment,
             rate * settings.weight_decay,
             settings.clip_norm,
+            float(np.sqrt(kernels.square_sum(gradient))),
             float(model.step),
         ),
     )
     model.step += 1
     model.losses.append(loss)
     return loss
+
+
+def _passes(model: Model, inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
+    """Forward and backward, each part of the windows on its own thread; nats a token."""
+    if not model.parts:
+        model.parts = [_part(model, first=k == 0) for k in range(model.settings.parts)]
+    count = len(model.parts)
+
+    def passes(k: int) -> float:
+        part, span = model.parts[k], slice(k * len(inputs) // count, (k + 1) * len(inputs) // count)
+        engine.forward(part.room, model.weights, inputs[span])
+        given = part.room, model.weights, part.gradients, inputs[span], targets[span]
+        return engine.backward(*given)
+
+    if count == 1:
+        return passes(0)
+    with one_thread():
+        rest = [_helpers(count - 1).submit(passes, k) for k in range(1, count)]
+        losses = [passes(0), *(found.result() for found in rest)]
+    for part in model.parts[1:]:
+        kernels.gather(model.gradient.numpy(), part.gradient.numpy())
+    return sum(losses) / count
+
+
+def _part(model: Model, *, first: bool) -> Part:
+    import torch
+
+    settings = model.settings
+    shape = (settings.batch_sequences // settings.parts, settings.context)
+    low, share = settings.precision == "bfloat16", 1 / settings.parts
+    room = engine.make_room(settings, shape=shape, low=low, share=share)
+    gradient = model.gradient if first else torch.zeros_like(model.gradient)
+    parts = shapes(settings, vocabulary=model.vocabulary)
+    return Part(room=room, gradient=gradient, gradients=_views(gradient, parts))
+
+
+@cache
+def _helpers(count: int) -> ThreadPoolExecutor:
+    """Threads beside the calling one, each with one thread of torch's."""
+    import torch
+
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def score(model: Model, evaluation: Evaluation) -> NDArray[np.float64]:
