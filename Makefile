@@ -40,7 +40,7 @@ $(VENV)/.installed: pyproject.toml
 # Torch first and pinned: the CPU build is enough for the tests, and the smallest download.
 $(VENV)/.installed-test: $(VENV)/.installed constraints-test.txt
 	$(PIP) --constraint constraints-test.txt torch
-	$(PIP) --constraint constraints-test.txt --editable '.[train,dev]'
+	$(PIP) --constraint constraints-test.txt --editable '.[train,language,repair,dev]'
 	touch $@
 
 clean:

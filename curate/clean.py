@@ -17,6 +17,7 @@ import polars as pl
 from curate.errors import ConfigError, IntegrityError, unknown_name
 from curate.text.boilerplate import frame_lines
 from curate.text.c4 import CITATION, c4_lines
+from curate.text.mixed_mojibake import mixed_repairs
 from curate.text.mojibake import MOJIBAKE, repairs
 from curate.text.personal_data import find_personal_data
 from curate.text.spans import Span, add_disjoint
@@ -34,6 +35,11 @@ EDIT_SCHEMA = pl.Schema(
     }
 )
 """Columns of an edits table; `start` and `end` are byte offsets into the original UTF-8 text."""
+
+_SPANS = pl.Schema(
+    {"document": pl.UInt32(), "start": pl.Int64(), "end": pl.Int64(), "replacement": pl.String()}
+)
+"""What a cleaner returns; `document` is the row."""
 
 Cleaner = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -169,13 +175,26 @@ def repair_encoding(documents: pl.DataFrame) -> pl.DataFrame:
     for document in suspects:
         text = documents["text"][document].encode()
         rows += [(document, start, end, new) for start, end, new in repairs(text)]
-    schema = {
-        "document": pl.UInt32,
-        "start": pl.Int64,
-        "end": pl.Int64,
-        "replacement": pl.String,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=_SPANS, orient="row")
+
+
+def repair_mojibake(documents: pl.DataFrame) -> pl.DataFrame:
+    """Undo mojibake of any code page in lines that ftfy (extra `repair`) calls bad.
+
+    Spans are the words that change. A line that would stay bad or lose a character is left as it
+    is; so is a text of ASCII alone. See `curate.text.mixed_mojibake`.
+
+    Raises:
+        ConfigError: ftfy is not installed.
+
+    >>> repair_mojibake(pl.DataFrame({"text": ["plain"]})).height
+    0
+    """
+    rows: list[tuple[int, int, int, str]] = []
+    for document in documents["text"].str.contains(r"[^\x00-\x7f]").arg_true().to_list():
+        found = mixed_repairs(documents["text"][document])
+        rows += [(document, start, end, new) for start, end, new in found]
+    return pl.DataFrame(rows, schema=_SPANS, orient="row")
 
 
 def keep_c4_lines(documents: pl.DataFrame) -> pl.DataFrame:
@@ -206,8 +225,7 @@ def strip_citations(documents: pl.DataFrame) -> pl.DataFrame:
     for document in documents["text"].str.contains(CITATION).arg_true().to_list():
         raw = documents["text"][document].encode()
         rows += [(document, *m.span(), "") for m in re.finditer(CITATION.encode(), raw)]
-    schema = {"document": pl.UInt32, "start": pl.Int64, "end": pl.Int64, "replacement": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=_SPANS, orient="row")
 
 
 def strip_urls(documents: pl.DataFrame) -> pl.DataFrame:
@@ -222,12 +240,12 @@ def strip_urls(documents: pl.DataFrame) -> pl.DataFrame:
         for match in re.finditer(URL, text):
             start = len(text[: match.start()].encode())
             rows.append((document, start, start + len(match[0].encode()), ""))
-    schema = {"document": pl.UInt32, "start": pl.Int64, "end": pl.Int64, "replacement": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=_SPANS, orient="row")
 
 
 CLEANERS: Mapping[str, Cleaner] = {
     "repair_encoding": repair_encoding,
+    "repair_mojibake": repair_mojibake,
     "drop_boilerplate_lines": drop_boilerplate_lines,
     "keep_c4_lines": keep_c4_lines,
     "strip_citations": strip_citations,

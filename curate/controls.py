@@ -164,11 +164,11 @@ def scoreboard(
     """What a run did to documents whose right treatment is known.
 
     Caught means: not kept. Personal data that `mask_pii` edited and mojibake that
-    `repair_encoding` edited are caught too; and a copy is caught when it and its origin are not
-    both kept, since of two equal documents it does not matter which one stays. (Boilerplate whose
-    whole text was dropped is an empty document, which the length rules remove.) Of near copies
-    that must stay, only those count as lost that went as duplicates: what other rules do to a
-    copy they do to the text of its origin as well.
+    `repair_encoding` or `repair_mojibake` edited are caught too; and a copy is caught when it and
+    its origin are not both kept, since of two equal documents it does not matter which one stays.
+    (Boilerplate whose whole text was dropped is an empty document, which the length rules remove.)
+    Of near copies that must stay, only those count as lost that went as duplicates: what other
+    rules do to a copy they do to the text of its origin as well.
 
     Args:
         truth: `id`, `kind` (null = not scored), `origin`, `similarity`.
@@ -314,7 +314,7 @@ def _with_verdicts(
         step: pl.col("id").is_in(
             edits.filter(pl.col("step") == step)["id"].cast(pl.String).implode()
         )
-        for step in ("mask_pii", "repair_encoding")
+        for step in ("mask_pii", "repair_encoding", "repair_mojibake")
     }
     kind = pl.col("kind")
     return joined.with_columns(
@@ -322,7 +322,7 @@ def _with_verdicts(
             ~pl.col("kept")
             | (kind.is_in(COPIES) & ~pl.col("origin_kept").fill_null(True))
             | ((kind == "personal_data") & edited["mask_pii"])
-            | ((kind == "mojibake") & edited["repair_encoding"])
+            | ((kind == "mojibake") & (edited["repair_encoding"] | edited["repair_mojibake"]))
         ).alias("caught"),
         pl.when(kind.is_in(COPIES)).then("as_copy").otherwise(~pl.col("kept")).alias("lost"),
     )

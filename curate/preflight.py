@@ -17,7 +17,7 @@ from curate.rules import OTHER_COLUMNS, load_rules
 from curate.signals import DEFAULT_SIGNALS, LANGUAGE_SIGNALS, SIGNALS
 from curate.text.language import language_codes
 
-__all__ = ["check", "check_columns", "check_languages", "check_rules"]
+__all__ = ["check", "check_cleaning", "check_columns", "check_languages", "check_rules"]
 
 _MADE = ("failed", "kept", "cluster_id", "duplicate_of", "jaccard", "evaluation_ngrams")
 _SIGNALS_FOR = {"groups": ("language",), "scores": DEFAULT_SIGNALS, "add": DEFAULT_SIGNALS}
@@ -34,6 +34,7 @@ def check(config: RunConfig, *, finished: bool = False) -> None:
     >>> check(load_config({"input": {"path": "a"}, "output": {"path": "b"}}), finished=True)
     """
     check_rules(config)
+    check_cleaning(config)
     outside.lexicon_digests(config)
     outside.check_survivor(config)
     if not finished:
@@ -58,6 +59,21 @@ def check_rules(config: RunConfig) -> None:
     rules = config.rules
     named = pl.DataFrame(schema={name: pl.Float64 for _, name in _rule_columns(config)})
     load_rules(replace(rules, sets=(*rules.sets, *rules.shown)), named)
+
+
+def check_cleaning(config: RunConfig) -> None:
+    """Whether what the cleaning steps need is installed.
+
+    Raises:
+        ConfigError: `repair_mojibake` without ftfy.
+
+    >>> from curate.config import load_config
+    >>> check_cleaning(load_config({"input": {"path": "a"}, "output": {"path": "b"}}))
+    """
+    if "repair_mojibake" in config.clean.steps and find_spec("ftfy") is None:
+        raise ConfigError(
+            "the cleaning step 'repair_mojibake' needs ftfy: pip install 'curate-corpus[repair]'"
+        )
 
 
 def check_languages(config: RunConfig) -> None:

@@ -1,5 +1,8 @@
 """Cleaning: edits that fit the text, merge in step order, and can be replayed without a step."""
 
+import sys
+from importlib.util import find_spec
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -7,8 +10,9 @@ from hypothesis import strategies as st
 
 from curate.clean import CLEANERS, EDIT_SCHEMA, CleanConfig, apply_edits, clean
 from curate.errors import ConfigError, IntegrityError
+from curate.text import mixed_mojibake
 
-STEPS = tuple(CLEANERS)
+STEPS = tuple(s for s in CLEANERS if s != "repair_mojibake" or find_spec("ftfy"))
 PIECES = [
     "ann@site.org",
     "8.8.8.8",
@@ -169,3 +173,46 @@ def test_web_addresses_are_taken_out_and_nothing_else():
     text = "É see http://a.org/é?x=1#y, <www.site.org> or HTTPS://B.com; not http: or www."
 
     assert cleaned(text, "strip_urls") == "É see  <> or ; not http: or www."
+
+
+NO_FTFY = pytest.mark.skipif(not find_spec("ftfy"), reason="needs the extra `repair`: skipped")
+
+
+@NO_FTFY
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one\nThe Mona Lisa doesnÃƒÂ¢Ã¢â€šÂ¬Ã¢â€žÂ¢t.\né", "one\nThe Mona Lisa doesn’t.\né"),
+        ("voilÃ  le travail Ã  faire", "voilà le travail à faire"),
+        ("‚Äúhello‚Äù she said", "“hello” she said"),
+        ("Ã© " * 3_000 + "end", "é " * 3_000 + "end"),
+        ("plain", "plain"),
+        ("été, naïve, 中文, Ελλάδα, €5", "été, naïve, 中文, Ελλάδα, €5"),
+        ("ÀÌ±Û·ç½º¿¡¼\xadµµ ´ÙÀ½ Á¡°Ë¶§ºÎÅÍ", "ÀÌ±Û·ç½º¿¡¼\xadµµ ´ÙÀ½ Á¡°Ë¶§ºÎÅÍ"),
+        ("cďż˝ este totuna", "cďż˝ este totuna"),
+    ],
+)
+def test_mojibake_of_any_code_page_is_undone_where_all_of_it_goes(text, expected):
+    assert cleaned(text, "repair_mojibake") == expected
+
+
+@NO_FTFY
+def test_a_repaired_line_leaves_room_for_other_steps():
+    text = "Ask Ã©mile: ann@site.org, doesnâ€™t cost â‚¬5, see https://a.org/b"
+
+    edits = clean(frame(text), ["repair_mojibake", "strip_urls", "mask_pii"])
+
+    assert edits["step"].value_counts().sort("step").rows() == [
+        ("mask_pii", 1),
+        ("repair_mojibake", 3),
+        ("strip_urls", 1),
+    ]
+    assert apply_edits(frame(text), edits).item() == "Ask émile: <EMAIL>, doesn’t cost €5, see "
+
+
+def test_a_step_whose_extra_is_missing_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+    mixed_mojibake._ftfy.cache_clear()
+
+    with pytest.raises(ConfigError, match=r"pip install 'curate-corpus\[repair\]'"):
+        clean(frame("é"), ["repair_mojibake"])

@@ -206,6 +206,7 @@ def board(rows, edits=(), extra=()):
         ("personal_data", "repair_encoding", True, 0),
         ("personal_data", None, False, 1),
         ("mojibake", "repair_encoding", True, 1),
+        ("mojibake", "repair_mojibake", True, 1),
         ("mojibake", "mask_pii", True, 0),
         ("canary", None, True, 0),
         ("canary", None, False, 1),

@@ -131,6 +131,7 @@ def test_fractions_lie_between_0_and_1(lists, texts):
             "The cat made noise. My brother came home.",
             206.835 - 4.06 - 84.6 * 9 / 8,
         ),
+        ("code_line_fraction", "int f() {\n  return 1; \n}\nA line; of prose.", 3 / 4),
         ("lorem_ipsum_count", "Lorem ipsum dolor, LOREM  IPSUM", 2),
         ("whitespace_word_count", "It's a test, is n't it?", 6),
         ("median_whitespace_word_chars", "This is a test.", 3),

@@ -223,6 +223,12 @@ _CONTENT = {
     "markup_fraction": fraction(
         "markup", "chars", "characters of tags, comments, scripts and styles / characters", "marks"
     ),
+    "code_line_fraction": fraction(
+        c("text").str.count_matches(r"[;{}][ \t\r]*(?:\n|$)"),
+        c("text").str.count_matches("\n", literal=True) + 1,
+        "lines that end in `;`, `{` or `}` / lines: program code and style sheets",
+        "text",
+    ),
     "lorem_ipsum_count": Signal(
         meaning="places that say lorem ipsum, in any case",
         expression=c("text").str.count_matches("(?i)lorem[ \u00a0]+ipsum"),
