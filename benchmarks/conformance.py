@@ -130,7 +130,6 @@ def section(peer: str, documents: pl.DataFrame, theirs: pl.DataFrame) -> str:
     other = theirs.select("id", other="failed")
     both = judge(frame, rules).join(other, on="id", how="left", maintain_order="left")
     columns = f"| rule | same verdict | kappa | we drop | {peer} drops |\n|---|---|---|---|---|"
-    columns = f"| rule | same verdict | kappa | we drop | {peer} drops |\n|---|---|---|---|---|"
     head = f"## {peer}\n\n{columns}"
     lines = [_row(f"**{name}**", *_set_drops(both, name)) for name in SETS[peer]]
     lines += [_row(rule.name, *_rule_drops(both, rule)) for rule in rules if rule_known(peer, rule)]
