@@ -14,8 +14,10 @@ notices, and menus of three entries or more. Longer lines than `LONGEST_LINE_BYT
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
+import numpy as np
 import polars as pl
 
 from curate.text.keywords import Keywords, keywords, lines_with
@@ -44,8 +46,8 @@ français|español
 """
 
 _NOTICES = (
-    r"\b(?:uses?|using|store|sets?|accept|reject|allow|decline|manage|refuse)\b.*\bcookies",
-    r"\b(?:necessary|essential|functional|marketing|analytics|advertising)\b.*\bcookies",
+    r"\b(?:uses?|using|store|sets?|accept|reject|allow|decline|manage|refuse)\b.*\bcookies\b",
+    r"\b(?:necessary|essential|functional|marketing|analytics|advertising)\b.*\bcookies\b",
     r"\bcookies?\b.*\b(?:policy|preferences|consent|experience|notice|personali[sz]e)",
     r"\bcookies?\b.*\b(?:necessary|improve|analy[sz]e|collect|partners|disabled|enabled)",
     r"\bby (?:continuing|using|browsing|clicking|signing|subscribing)\b.*\b(?:site|agree)\b",
@@ -58,7 +60,7 @@ _NOTICES = (
     r"\btracking technologies",
     r"\bnewsletters?\b",
     r"\b(?:subscribe|sign up|signup|join)\b.*\b(?:mailing list|updates|inbox|offers|alerts)",
-    r"\b(?:enter|submit) your e-?mail|\byour e-?mail address\b",
+    r"\b(?:enter|submit) your e-?mails?\b|\byour e-?mail address\b",
     r"\bno spam\b",
     r"\bunsubscribe\b.*\b(?:any ?time|whenever)",
     r"\b(?:follow|find|connect with|watch) us on\b|\bfollow us\b",
@@ -74,7 +76,7 @@ _NOTICES = (
     r"\bcreate (?:an|your|a free) (?:account|profile)",
     r"\bforgot(?:ten)? (?:your )?(?:password|username)",
     r"\bremember me\b|\bkeep me (?:signed|logged) in",
-    r"\b(?:enable|turn on|requires?)\b.*\bjavascript|\bjavascript is (?:dis|en)abled",
+    r"\b(?:enable|turn on|requires?)\b.*\bjavascript\b|\bjavascript is (?:dis|en)abled",
     r"\byour (?:shopping )?(?:cart|basket|bag)\b",
     r"\bfree (?:shipping|delivery|returns)\b",
     r"\badd(?:ed)? to (?:your )?(?:cart|basket|bag|wish ?list)",
@@ -100,31 +102,72 @@ _SEPARATOR = r"(?:[ \t]*[|·•›»>/–—-][ \t]*|[ \t]*::[ \t]*|\t+| {2,})"
 _AROUND = r"[ \t]*(?:[-*•·»›>+][ \t]*)?", r"[ \t]*[!:.…»›>→]*\s*"
 _FRAME = rf"(?i)^{_AROUND[0]}{_ENTRY}(?:{_SEPARATOR}{_ENTRY})*{_AROUND[1]}$"
 _MENU = rf"(?i)^{_AROUND[0]}{_ENTRY}(?:{_SEPARATOR}{_ENTRY}){{2,}}{_AROUND[1]}$"
-# Word bounds that know ASCII letters alone: with Unicode ones the engine leaves its automaton.
-_NOTICE = "(?i)" + "|".join(_NOTICES).replace(r"\b", r"(?-u:\b)").replace(r"\W", "[^a-zA-Z0-9_]")
-# A line that fits a pattern holds one of these words, or begins with one of an entry's first words.
-_WORDS = """
-agree site cookie cookies accept reject allow manage privacy consent choice choices legitimate
-personalized personalised third tracking newsletter newsletters mailing updates inbox offers
-alerts email emails mail mails spam unsubscribe us share facebook twitter terms powered skip top
-log sign account member subscriber registered profile forgot forgotten remember keep javascript
-cart basket bag shipping delivery returns wish wishlist customer customers first comments likes
-shares views followers reviews replies read app appstore also more stories recommended sponsored
-advertisement language country region currency location store page showing browser opens
+
+
+def _any_of(patterns: Iterable[str]) -> str:
+    # Word bounds that know ASCII letters alone: with Unicode ones the engine leaves its automaton.
+    joined = "|".join(patterns).replace(r"\b", r"(?-u:\b)").replace(r"\W", "[^a-zA-Z0-9_]")
+    return f"(?i){joined}"
+
+
+# What holds `.*` multiplies the states of the automaton, hence by itself.
+_NOTICES_ACROSS = _any_of(notice for notice in _NOTICES if ".*" in notice)
+_NOTICES_WITHIN = _any_of(notice for notice in _NOTICES if ".*" not in notice)
+# A line that fits a pattern holds one of these words, one word of each set of a combination, or
+# menu words alone.
+_ENOUGH = """
+cookie cookies subscribe signup join manage legitimate personalized personalised tracking newsletter newsletters spam
+unsubscribe facebook twitter forgot forgotten javascript cart basket bag comments likes shares
+views followers reviews replies app appstore sponsored advertisement showing browser
 """
-_FIRST_WORDS = """
-home homepage about contact search menu main navigation site sitemap faq faqs help support careers
-jobs press advertise newsletter newsletters news blog events shop store products services pricing
-plans features solutions resources gallery forum forums community log login logout sign signin
-signup signout register subscribe join my account cart basket checkout view add wish wishlist buy
-order next previous prev older newer load show see read learn find continue more share tweet like
-follow print e email comment comments leave reply report save close facebook twitter instagram
-linkedin youtube pinterest whatsapp reddit tiktok rss related popular recent most trending latest
-top categories tags archive archives topics sport sports politics business technology
-entertainment lifestyle opinion weather video videos photos travel health world local money culture
-women men kids sale new brands gifts privacy cookie cookies terms legal imprint accessibility
-disclaimer back skip profile settings dashboard notifications messages download get language
-english deutsch fran espa stories
+_COMBINATIONS = """
+continuing|using|browsing|clicking|signing|subscribing & by & site|agree
+all & accept|reject|allow
+privacy|consent|choice|choices & your
+party & third
+sign & up
+email|emails|mail|mails & your
+us & follow|find|connect|watch
+share & this|on|via
+privacy & policy|notice|statement|settings
+terms & of & use|service|sale
+powered & by
+skip & to
+back & to & top
+log|sign & in & to
+already & have|a|registered
+create & an|your|a
+me & remember|keep
+free & shipping|delivery|returns
+add|added & to
+customer|customers & who|also|support|service|care
+first & be & the & to
+read & min|mins|minute|minutes|more
+also & like
+more & stories
+more & this & from
+recommended & for & you
+select|choose|change & your & language|country|region|currency|location|store
+page & of
+opens & in & new
+"""
+_FIRST_MENU_WORDS = """
+about accessibility account add advertise archive archives back basket blog brands business buy
+careers cart categories checkout close comment comments community contact continue cookie cookies
+culture dashboard deutsch disclaimer download e email english entertainment espa events facebook
+faq faqs features find follow forum forums fran gallery get gifts health help home homepage imprint
+instagram jobs join kids language latest learn leave legal lifestyle like linkedin load local log
+login logout main men menu messages money more most my navigation new newer news newsletter
+newsletters next notifications older opinion order photos pinterest plans politics popular press
+prev previous pricing print privacy products profile read recent reddit register related reply
+report resources rss sale save search see services settings share shop show sign signin signout
+signup site sitemap skip solutions sport sports store subscribe support tags technology terms
+tiktok top topics travel trending tweet twitter video videos view weather whatsapp wish wishlist
+women world youtube
+"""
+_FURTHER_MENU_WORDS = """
+a ais all and app articles center centre conditions feed in list mail map notice now of ol out page
+policy post posts preferences reading service stories the to up us use with
 """
 
 
@@ -142,12 +185,18 @@ def frame_lines(text: pl.Series) -> pl.DataFrame:
     >>> frame_lines(pl.Series([page])).select("start", "removable").rows()
     [(0, True), (24, True), (54, False)]
     """
-    lines = lines_with(text, _sieve(), longest_bytes=LONGEST_LINE_BYTES)
-    notice = lines["line"].str.contains(_NOTICE)
-    entry = _only(lines["line"], _FRAME, among=~notice)
-    menu = _only(lines["line"], _MENU, among=entry)
-    frame = lines.with_columns(removable=notice | menu).filter(notice | entry)
-    return frame.select("document", "start", "line", "removable")
+    lines = lines_with(text, _sieve(), longest_bytes=LONGEST_LINE_BYTES)[0]
+    return _judged(lines).select("document", "start", "line", "removable")
+
+
+def _judged(lines: pl.DataFrame) -> pl.DataFrame:
+    """Those lines that are of a frame, and whether they are removable."""
+    line = lines["line"].unique(maintain_order=True)  # lines of frames come again and again
+    notice = line.str.contains(_NOTICES_WITHIN) | line.str.contains(_NOTICES_ACROSS)
+    entry = _only(line, _FRAME, among=~notice)
+    menu = _only(line, _MENU, among=entry)
+    frame = pl.DataFrame({"line": line, "removable": notice | menu}).filter(notice | entry)
+    return lines.join(frame, on="line", maintain_order="left")
 
 
 def frame_line_fraction(text: pl.Series) -> pl.Series:
@@ -162,15 +211,17 @@ def frame_line_fraction(text: pl.Series) -> pl.Series:
     >>> frame_line_fraction(pl.Series(["Login\nRegister\nA sentence.\nOne more.", ""])).to_list()
     [0.5, 0.0]
     """
-    found = frame_lines(text).group_by("document", maintain_order=True).len()
-    lines = text.gather(found["document"]).str.count_matches(r"(?m)^.*\S.*$")
-    shares = pl.zeros(len(text), dtype=pl.Float64, eager=True)
-    return shares.scatter(found["document"], found["len"] / lines) if len(found) else shares
+    lines, solid = lines_with(text, _sieve(), longest_bytes=LONGEST_LINE_BYTES)
+    found = np.bincount(_judged(lines)["document"].to_numpy(), minlength=len(text))
+    return pl.Series(found / np.maximum(solid, 1))
 
 
 @cache
 def _sieve() -> Keywords:
-    return keywords(_WORDS.split(), first=_FIRST_WORDS.split())
+    combinations = ["|".join(_ENOUGH.split()), *_COMBINATIONS.strip().split("\n")]
+    return keywords(
+        combinations, first=_FIRST_MENU_WORDS.split(), further=_FURTHER_MENU_WORDS.split()
+    )
 
 
 def _only(lines: pl.Series, pattern: str, *, among: pl.Series) -> pl.Series:

@@ -8,25 +8,22 @@ brace in a line that goes anyway condemns nothing.
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-LONGEST_WORD_CHARS = 1000
-FEWEST_WORDS = 3
+from curate.text._c4_kernel import CURLY, KEPT, LOREM, judge_lines
+from curate.text._characters import character_flags
+from curate.text.arrow import text_view
+
 CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
-_UNWANTED = [
-    "javascript",
-    "terms of use",
-    "privacy policy",
-    "cookie policy",
-    "uses cookies",
-    "use of cookies",
-    "use cookies",
-]
-_SENTENCE_END = r"""[.?!]+["'”’)\]]*(?:\s|$)"""
-_ABBREVIATION = r"(?-u:\b)(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|Prof|Co|Inc|vs|e\.g|i\.e|[A-Z])\.\s"
-
-c = pl.col
-
+"""Pattern of a citation mark."""
+_COUNTS = (
+    "c4_sentence_count",
+    "c4_kept_line_count",
+    "c4_curly_line_count",
+    "c4_lorem_ipsum_line_count",
+)
 
 def c4_lines(text: pl.Series) -> pl.DataFrame:
     r"""Every line with what the rules say of it.
@@ -44,44 +41,19 @@ def c4_lines(text: pl.Series) -> pl.DataFrame:
     ... ).rows()
     [(False, 0), (True, 2), (False, 0)]
     """
-    lines = (
-        pl.DataFrame({"document": pl.int_range(len(text), dtype=pl.UInt32, eager=True)})
-        .with_columns(line=text.str.split("\n"))
-        .explode("line")
-        .with_columns(size=c("line").str.len_bytes().cast(pl.Int64))
-        .with_columns(end=(c("size") + 1).cum_sum().over("document") - 1)
-        .with_columns(start=c("end") - c("size"), line=c("line").str.strip_chars())
+    lines = _judged(text, rows=int(text.str.count_matches("\n", literal=True).sum()) + len(text))[1]
+    bits = lines[:, 3]
+    return pl.DataFrame(
+        {
+            "document": pl.Series(lines[:, 0], dtype=pl.UInt32),
+            "start": lines[:, 1],
+            "end": lines[:, 2],
+            "lorem_ipsum": bits & LOREM != 0,
+            "kept": bits & KEPT != 0,
+            "curly_bracket": bits & CURLY != 0,
+            "sentences": lines[:, 4],
+        }
     )
-    # Most lines are no candidates: what costs more is asked of the others alone.
-    marks = lines["line"].str.contains("[", literal=True).arg_true()
-    plain = lines["line"].gather(marks).str.replace_all(CITATION, "")
-    whole = lines["line"]
-    lines = lines.with_columns(line=whole.clone().scatter(marks, plain) if len(marks) else whole)
-    rows = lines.select(_is_sentence(whole)).to_series().arg_true()
-    judged = lines[rows].select(_of_candidates())
-    columns = ["document", "start", "end"]
-    for name in ("lorem_ipsum", "kept", "curly_bracket", "sentences"):
-        none = pl.repeat(0, lines.height, dtype=judged.schema[name], eager=True)
-        values = none.scatter(rows, judged[name]) if len(rows) else none
-        lines = lines.with_columns(values.alias(name))
-        columns.append(name)
-    return lines.select(columns)
-
-
-def _of_candidates() -> list[pl.Expr]:
-    """What the rules say of lines that end as a sentence does."""
-    line = c("line").str
-    kept = ~line.contains_any(_UNWANTED, ascii_case_insensitive=True)
-    ends = line.count_matches(_SENTENCE_END).cast(pl.Int64)
-    sentences = (ends - line.count_matches(_ABBREVIATION).cast(pl.Int64)).clip(1)
-    return [
-        kept.alias("kept"),
-        line.contains("(?i)lorem ipsum").alias("lorem_ipsum"),
-        (line.contains("{", literal=True) & ~line.contains("(?i)javascript")).alias(
-            "curly_bracket"
-        ),
-        pl.when(kept).then(sentences).otherwise(0).alias("sentences"),
-    ]
 
 
 def c4_counts(text: pl.Series) -> pl.DataFrame:
@@ -94,32 +66,13 @@ def c4_counts(text: pl.Series) -> pl.DataFrame:
     >>> c4_counts(pl.Series(["Only this one stays.\nHome", ""])).rows()
     [(1, 1, 0, 0), (0, 0, 0, 0)]
     """
-    counts = (
-        c4_lines(text)
-        .group_by("document", maintain_order=True)
-        .agg(
-            c4_sentence_count=c("sentences").sum(),
-            c4_kept_line_count=c("kept").sum(),
-            c4_curly_line_count=c("curly_bracket").sum(),
-            c4_lorem_ipsum_line_count=c("lorem_ipsum").sum(),
-        )
-    )
-    return counts.drop("document").cast(pl.Int64)
+    return pl.DataFrame(_judged(text, rows=0)[0], schema=_COUNTS)
 
 
-def _is_sentence(whole: pl.Series) -> pl.Expr:
-    """Whether a line has words of natural length and ends as a sentence does.
-
-    Args:
-        whole: The lines before citation marks were taken out.
-    """
-    long = (whole.str.len_chars() > LONGEST_WORD_CHARS).arg_true()
-    longest = whole.gather(long).str.extract_all(r"\S+").list.eval(pl.element().str.len_chars())
-    too_long = pl.repeat(False, len(whole), dtype=pl.Boolean, eager=True)
-    if len(long):
-        too_long = too_long.scatter(
-            long, (longest.list.max() > LONGEST_WORD_CHARS).fill_null(False)
-        )
-    ends = c("line").str.contains(r"""[.?!"']$""") & ~c("line").str.ends_with("...")
-    words = whole.str.contains(rf"\S(?:\s+\S+){{{FEWEST_WORDS - 1}}}")
-    return ends & words & ~too_long
+def _judged(text: pl.Series, *, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Figures of each document, and of each line as far as there are rows for them."""
+    view = text_view(text)
+    counts = np.zeros((len(text), len(_COUNTS)), np.int64)
+    lines = np.empty((rows, 5), np.int64)
+    judge_lines(view.address, view.length, character_flags(), counts, lines)
+    return counts, lines

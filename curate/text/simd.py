@@ -195,6 +195,42 @@ def mark_masks(_context: Llvm, source: Llvm) -> _Codegen:
 
 
 @intrinsic
+def line_masks(_context: Llvm, source: Llvm) -> _Codegen:
+    r"""Of the 64 bytes at `source` what lines are judged by; the byte behind them is read too.
+
+    In order: newlines, ASCII white space, `. ? !`, the beginnings of `ip`, `cy`, `ms` and `ki` in
+    either case, `{`, and `[`.
+    """
+    result = types.UniTuple(types.uint64, 6)
+
+    def codegen(context: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        block = _load_block(builder, args[0])
+        low = builder.or_(block, _all(32))
+        following = _load_block(builder, builder.add(args[0], ir.Constant(_I64, 1)))
+        following = builder.or_(following, _all(32))
+        rare = _pair(builder, low, following, "ip")
+        for pair in ("cy", "ms", "ki"):
+            rare = builder.or_(rare, _pair(builder, low, following, pair))
+        masks = (
+            _equals(builder, block, "\n"),
+            builder.or_(_between(builder, block, 9, 13), _equals(builder, block, " ")),
+            _one_of(builder, block, ".?!"),
+            rare,
+            _equals(builder, block, "{"),
+            _equals(builder, block, "["),
+        )
+        bits = [builder.bitcast(mask, _I64) for mask in masks]
+        return context.make_tuple(builder, result, bits)
+
+    return result(types.uint64), codegen
+
+
+def _pair(builder: Llvm, block: Llvm, following: Llvm, letters: str) -> Llvm:
+    first, second = _equals(builder, block, letters[0]), _equals(builder, following, letters[1])
+    return builder.and_(first, second)
+
+
+@intrinsic
 def copy_block(_context: Llvm, source: Llvm, target: Llvm) -> _Codegen:
     """Copy 64 bytes; returns a bit mask of the bytes >= 0x80."""
 
