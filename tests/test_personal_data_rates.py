@@ -1,13 +1,17 @@
 """Precision and recall of personal data on values and look-alikes that the test makes."""
 
 import ipaddress
+import re
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from curate.statistics import wilson
 from curate.text.personal_data import _IBAN_CHARS, KINDS, find_personal_data
+from curate.text.spans import add_disjoint
 
 EACH = 400  # positives and as many look-alikes of each of the six kinds: 2,400 of either
 LETTERS, CAPITALS, DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
@@ -188,3 +192,35 @@ def test_precision_and_recall(kind):
     assert set(MAKERS) == set(KINDS)
     assert hits / EACH >= 0.95, wilson(hits, EACH)
     assert hits / (hits + wrong) >= 0.98, wilson(hits, hits + wrong)
+
+
+PIECES = (
+    *("a", "b.c", "..", ".", "@", "@", "@site.org", "-", "_", "é", "+", "<", ">", " ", "site.org"),
+    *(
+        "x" * 62,
+        "x" * 64,
+        "@[192.0.2.1]",
+        "@[192.0.2.256]",
+        "com",
+        "9",
+        "!",
+        "=",
+        ".c-",
+        ".-c",
+        "\n",
+    ),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=20))
+def test_the_kernel_finds_the_addresses_that_the_pattern_finds(pieces):
+    raw = "".join(pieces).encode()
+    slow: list[tuple[int, int, str]] = []
+    for sign in re.finditer(b"@", raw):
+        domain = KINDS["email"].pattern.match(raw, sign.start())
+        place = domain and KINDS["email"].check(raw, *domain.span())
+        if place:
+            add_disjoint(slow, (*place, "email"))
+    found = find_personal_data(pl.Series([raw.decode()])).filter(pl.col("kind") == "email")
+    assert found.select("start", "end", "kind").rows() == slow

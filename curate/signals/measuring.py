@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
+import numpy as np
 import polars as pl
 
 from curate.errors import ConfigError, InputError, unknown_name
@@ -156,14 +157,10 @@ def _compressed_bytes(text: pl.Series) -> pl.DataFrame:
 
 def _personal_data_counts(text: pl.Series) -> pl.DataFrame:
     """One column a kind of personal data, one row a document."""
-    found = find_personal_data(text)
-    counts = {}
-    for kind in KINDS:
-        per_document = found.filter(c("kind") == kind)["document"].value_counts()
-        dense = pl.DataFrame({"document": pl.int_range(len(text), dtype=pl.UInt32, eager=True)})
-        joined = dense.join(per_document, on="document", how="left", maintain_order="left")
-        counts[kind] = joined["count"].fill_null(0)
-    return pl.DataFrame(counts)
+    found = find_personal_data(text).partition_by("kind", as_dict=True)
+    none = pl.DataFrame(schema={"document": pl.UInt32})
+    documents = {kind: found.get((kind,), none)["document"].to_numpy() for kind in KINDS}
+    return pl.DataFrame({k: np.bincount(d, minlength=len(text)) for k, d in documents.items()})
 
 
 _FLAGGED = "flagged_words"

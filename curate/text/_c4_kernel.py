@@ -38,10 +38,11 @@ _SHORTS = np.array(
 )
 """Abbreviations as numbers; a single capital is one too."""
 _PHRASES = np.zeros((7, 16), np.uint8)
-for _row, _phrase in enumerate(
-    (b"javascript", b"lorem ip", b"privacy policy", b"cookie policy", b"uses cookies")
-    + (b"use of cookies", b"use cookies")
-):
+_WANTED = (
+    *(b"javascript", b"lorem ip", b"privacy policy", b"cookie policy"),
+    *(b"uses cookies", b"use of cookies", b"use cookies"),
+)
+for _row, _phrase in enumerate(_WANTED):
     _PHRASES[_row, : len(_phrase)] = np.frombuffer(_phrase, np.uint8)
 _TERMS = np.frombuffer(b"terms of use\0\0\0\0", np.uint8)
 

@@ -198,7 +198,7 @@ def find_lines(
             low[i] = 0
         _rare_words(base, size, keys, marks, rare, prefixes, places)
         word, start = 0, np.int64(0)
-        newlines, at = line_masks(raw)[0], np.int64(0)
+        newlines, at = line_masks(raw)[0], 0
         while start < size:
             while newlines == _ZERO and at < size:
                 at += 64

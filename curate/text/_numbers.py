@@ -1,7 +1,12 @@
 """Where personal data may stand: at signs, long numbers, account numbers; a compiled sieve.
 
+E-mail addresses are found whole, as the pattern of `curate.text.personal_data` has them, except
+those with an address literal (`a@[192.0.2.1]`).
+
 A *number* is a row of digit runs with at most `_GAP` of the characters ` .-()` between them. Only
-numbers that are long enough, or that have three dots, are handed on.
+numbers that are long enough for a card, that hold four runs between full stops as an address does,
+or that stand behind a plus sign or hold runs of 3, 3 and 4 digits as a telephone number does, are
+handed on; and whole texts in which the first bytes of a known key stand.
 """
 
 from __future__ import annotations
@@ -9,21 +14,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.text.simd import (
-    address_of,
-    class_mask,
-    compiled,
-    inlined,
-    load8,
-    trailing_zeros,
-    with_more_rows,
-)
+from curate.text._line_tools import load_padded
+from curate.text._token_kernel import PADDING, Scalar
+from curate.text.simd import candidate_masks, compiled, inlined, load8, part, trailing_zeros
+from curate.text.words import longest
 
 U64 = np.uint64
-AT, ACCOUNT, DOTTED, LONG = 0, 1, 2, 3  # kinds of candidates
+ZERO, ONE = U64(0), U64(1)
+AT, ACCOUNT, DOTTED, LONG, WHOLE, LITERAL = range(6)  # kinds of candidates
 _GAP = 3
-_FEWEST_DIGITS = 8
-_DOTS = 3
+FEWEST_PHONE_DIGITS, FEWEST_CARD_DIGITS = 8, 13
+LONGEST_LOCAL, LONGEST_LABEL = 64, 63  # RFC 5321, 4.5.3.1.1; RFC 1035, 2.3.4
+_LOCAL_BYTES = [b for b in range(33, 127) if chr(b) not in '"(),:;<>@[\\]']
+LOCAL_LOW = U64(sum(1 << b for b in _LOCAL_BYTES if b < 64))
+LOCAL_HIGH = U64(sum(1 << b - 64 for b in _LOCAL_BYTES if b >= 64))
+DOTS, OCTETS, OCTET_DIGITS = 3, 4, 3
 
 
 @inlined
@@ -63,77 +68,137 @@ def _opens_account(address: int, size: int, at: int) -> bool:
     return at == 2 or not _is_word(load8(address, at - 3))
 
 
-@inlined
-def _opens_domain(address: int, size: int, at: int) -> bool:
-    """Whether a sign stands before a domain with a dot, or an address in brackets."""
-    if at == 0 or at + 1 >= size:
-        return False
-    before = load8(address, at - 1)
-    if before <= 32 or before == 46 or before >= 127:
-        return False
-    if load8(address, at + 1) == 91:
-        return True
-    i = at + 1
-    while i < size and (_is_word(load8(address, i)) or load8(address, i) == 45):
+@part
+def _local_start(base: Scalar, at: Scalar) -> Scalar:
+    """Where the words before an at sign begin, `a.b+c`; -1 if there are none or too many."""
+    start, last = at, 46
+    while start > 0 and at - start <= LONGEST_LOCAL:
+        byte = load8(base, start - 1)
+        bits = LOCAL_LOW if byte < 64 else LOCAL_HIGH
+        if byte >= 128 or (bits >> U64(byte & 63)) & ONE == ZERO or (byte == 46 and last == 46):
+            break
+        last = byte
+        start -= 1
+    start += start < at and load8(base, start) == 46
+    while start < at:
+        byte, before = load8(base, start), load8(base, start - 1) if start > 0 else 32
+        word = _is_word(byte) or byte == 95
+        if byte != 46 and before < 128 and word != (_is_word(before) or before == 95):
+            return start if at - start <= LONGEST_LOCAL else -1
+        start += 1
+    return -1
+
+
+@part
+def _domain_end(base: Scalar, at: Scalar) -> Scalar:
+    """Where the domain behind an at sign ends; -1 if it is none with a full stop inside."""
+    end, labels = np.int64(-1), 0
+    i = at
+    while True:
         i += 1
-    return at + 1 < i < size and load8(address, i) == 46
+        start = i
+        while _is_word(load8(base, i)) or load8(base, i) == 45:
+            i += 1
+        hyphen = i == start or load8(base, start) == 45 or load8(base, i - 1) == 45
+        if hyphen or i - start > LONGEST_LABEL:
+            return end
+        labels += 1
+        if labels > 1 and load8(base, i) < 128:
+            end = i
+        if load8(base, i) != 46:
+            return end
 
 
-@inlined
-def _put(found: NDArray[np.int64], row: int, cells: tuple[int, int, int, int]) -> None:
-    """Cell by cell: to assign a row, Numba compiles the words of its error, for two seconds."""
-    for i in range(4):
-        found[row, i] = cells[i]
+@part
+def _kind(
+    base: Scalar, start: Scalar, digits: Scalar, dots: Scalar, address: Scalar, phone: Scalar
+) -> Scalar:
+    """What a number may be; -1 if it is nothing."""
+    phone = phone or (start > 0 and load8(base, start - 1) == 43)
+    phone = phone and digits >= FEWEST_PHONE_DIGITS
+    if dots >= DOTS:
+        return DOTTED if address or phone else -1
+    return LONG if phone or digits >= FEWEST_CARD_DIGITS else -1
+
+
+@part
+def _put(
+    found: NDArray[np.int64], count: Scalar, d: Scalar, kind: Scalar, start: Scalar, end: Scalar
+) -> Scalar:
+    """Add a candidate if there is room; returns how many there are."""
+    if kind < 0:
+        return count
+    if count < found.shape[0]:
+        found[count, 0], found[count, 1] = d, kind
+        found[count, 2], found[count, 3] = start, end
+    return count + 1
 
 
 @compiled
-def candidates(address: NDArray[np.uint64], length: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of (document, kind, start, end), in the order of the text."""
-    found = np.empty((1024, 4), np.int64)
-    tail = np.zeros(64, np.uint8)
+def candidates(
+    address: NDArray[np.uint64], length: NDArray[np.int64], found: NDArray[np.int64]
+) -> int:
+    """Fill in (document, kind, start, end), in the order of the text, as far as there is room.
+
+    Returns:
+        How many candidates there are.
+    """
+    text = np.empty(longest(length) + PADDING, np.uint8)
     count = 0
     for d in range(length.shape[0]):
-        base, size = address[d], length[d]
+        size = length[d]
+        base = load_padded(address[d], size, text)
         start, end, digits, dots = np.int64(-1), np.int64(-8), 0, 0
-        for block in range(0, size, 64):
-            source = base + U64(block)
-            if block + 64 > size:
-                for i in range(block, block + 64):
-                    tail[i - block] = load8(base, i) if i < size else 0
-                source = address_of(tail)
-            digit_bits, at_bits = class_mask(source)
-            while at_bits != 0 or digit_bits != 0:
-                if count + 4 > found.shape[0]:
-                    found = with_more_rows(found)
+        # The lengths of the last three runs of digits, and how many of at most three digits
+        # stand between single full stops up to the last one but one.
+        older, old, run, octets = 0, 0, 0, 0
+        dotted, ip, phone, secret = False, False, False, False
+        for block in range(0, size + 1, 64):
+            digit_bits, at_bits, secret_bits = candidate_masks(base + U64(block))
+            secret = secret or secret_bits != ZERO
+            while at_bits != ZERO or digit_bits != ZERO:
                 if trailing_zeros(at_bits) < trailing_zeros(digit_bits):
                     at = block + trailing_zeros(at_bits)
-                    at_bits &= at_bits - U64(1)
-                    if _opens_domain(base, size, at):
-                        _put(found, count, (d, AT, at, at + 1))
-                        count += 1
+                    at_bits &= at_bits - ONE
+                    if load8(base, at + 1) == 91:
+                        count = _put(found, count, d, LITERAL, at, at + 1)
+                        continue
+                    stop = _domain_end(base, at)
+                    if stop >= 0:
+                        start_of_local = _local_start(base, at)
+                        kind = AT if start_of_local >= 0 else -1
+                        count = _put(found, count, d, kind, start_of_local, stop)
                     continue
                 first = trailing_zeros(digit_bits)
-                run = trailing_zeros(~(digit_bits >> U64(first)))
-                digit_bits = digit_bits & (digit_bits + (U64(1) << U64(first)))
+                more = trailing_zeros(~(digit_bits >> U64(first)))
+                digit_bits = digit_bits & (digit_bits + (ONE << U64(first)))
                 at = block + first
                 if at > 0 and at == end:  # the run crosses into this block
-                    pass
-                elif start >= 0 and _joins(base, end, at):
-                    dots += at - end == 1 and load8(base, end) == 46
+                    run += more
+                    digits += more
+                    end = at + more
+                    continue
+                octets = (octets if dotted else 0) + 1 if 0 < run <= OCTET_DIGITS else 0
+                ip = ip or octets >= OCTETS
+                phone = phone or (older == 3 and old == 3 and run == 4)
+                dotted = at - end == 1 and load8(base, end) == 46
+                if start >= 0 and _joins(base, end, at):
+                    dots += dotted
+                    older, old = old, run
                 else:
-                    if digits >= _FEWEST_DIGITS or dots >= _DOTS:
-                        kind = DOTTED if dots >= _DOTS else LONG
-                        _put(found, count, (d, kind, start, end))
-                        count += 1
-                    start, digits, dots = at, 0, 0
-                if at != end and _opens_account(base, size, at):
-                    _put(found, count, (d, ACCOUNT, at - 2, at))
-                    count += 1
-                digits += run
-                end = at + run
-        if digits >= _FEWEST_DIGITS or dots >= _DOTS:
-            if count + 1 > found.shape[0]:
-                found = with_more_rows(found)
-            _put(found, count, (d, DOTTED if dots >= _DOTS else LONG, start, end))
-            count += 1
-    return found[:count]
+                    kind = _kind(base, start, digits, dots, ip, phone)
+                    count = _put(found, count, d, kind, start, end)
+                    start, digits, dots, older, old = at, 0, 0, 0, 0
+                    dotted, ip, phone = False, False, False
+                if _opens_account(base, size, at):
+                    count = _put(found, count, d, ACCOUNT, at - 2, at)
+                run = more
+                digits += more
+                end = at + more
+        octets = (octets if dotted else 0) + 1 if 0 < run <= OCTET_DIGITS else 0
+        ip = ip or octets >= OCTETS
+        phone = phone or (older == 3 and old == 3 and run == 4)
+        count = _put(found, count, d, _kind(base, start, digits, dots, ip, phone), start, end)
+        if secret:
+            count = _put(found, count, d, WHOLE, 0, size)
+    return count

@@ -116,9 +116,10 @@ _NOTICES_WITHIN = _any_of(notice for notice in _NOTICES if ".*" not in notice)
 # A line that fits a pattern holds one of these words, one word of each set of a combination, or
 # menu words alone.
 _ENOUGH = """
-cookie cookies subscribe signup join manage legitimate personalized personalised tracking newsletter newsletters spam
-unsubscribe facebook twitter forgot forgotten javascript cart basket bag comments likes shares
-views followers reviews replies app appstore sponsored advertisement showing browser
+cookie cookies subscribe signup join manage legitimate personalized personalised tracking
+newsletter newsletters spam unsubscribe facebook twitter forgot forgotten javascript cart basket
+bag comments likes shares views followers reviews replies app appstore sponsored advertisement
+showing browser
 """
 _COMBINATIONS = """
 continuing|using|browsing|clicking|signing|subscribing & by & site|agree

@@ -25,6 +25,7 @@ _COUNTS = (
     "c4_lorem_ipsum_line_count",
 )
 
+
 def c4_lines(text: pl.Series) -> pl.DataFrame:
     r"""Every line with what the rules say of it.
 

@@ -23,9 +23,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import polars as pl
 
-from curate.text._numbers import ACCOUNT, AT, DOTTED, LONG, candidates
+from curate.text._numbers import ACCOUNT, AT, DOTTED, LITERAL, LONG, WHOLE, candidates
 from curate.text.arrow import text_view
 from curate.text.spans import Span, add_disjoint
 
@@ -63,24 +64,10 @@ _PHONE = (
     rb"|(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}"
     rb")(?![0-9A-Za-z_\-/]|[.,:][0-9])"
 )
-# Published prefixes of keys that open something; the mark comes first, so that a sieve finds them.
-WHOLE = 4  # the candidate is a text that holds such a mark
+# Published prefixes of keys that open something; `candidate_masks` knows pieces of them.
 SECRET_MARKS = (
-    "PRIVATE KEY-----",
-    "AKIA",
-    "ASIA",
-    "AIza",
-    "ghp_",
-    "gho_",
-    "ghs_",
-    "github_pat_",
-    "glpat-",
-    "xoxb-",
-    "xoxp-",
-    "sk_live_",
-    "rk_live_",
-    "npm_",
-    "hf_",
+    *(b"PRIVATE KEY-----", b"AKIA", b"ASIA", b"AIza", b"ghp_", b"gho_", b"ghs_", b"github_pat_"),
+    *(b"glpat-", b"xoxb-", b"xoxp-", b"sk_live_", b"rk_live_", b"npm_", b"hf_"),
 )
 _SECRET = (
     rb"-----BEGIN (?:[A-Z]+ ){0,2}PRIVATE KEY-----[A-Za-z0-9+/=\\\s:,.-]{40,}?"
@@ -158,15 +145,14 @@ def _is_issued(digits: str) -> bool:
 def _check_iban(text: bytes, start: int, end: int) -> Place | None:
     country = text[start : start + 2].decode()
     wanted = _IBAN_CHARS.get(country, 0)
-    stop = start
-    value = ""
-    while stop < end and len(value) < wanted:  # upper-case words may follow the number
-        value += text[stop : stop + 1].decode().strip()
-        stop += 1
+    number = re.match(rb"(?: ?[A-Z0-9]){%d}" % wanted, text[start:end])
+    if not (wanted and number):
+        return None
+    stop = start + number.end()  # upper-case words may follow the number
+    value = number.group().replace(b" ", b"").decode()
     rest = text[stop : stop + 1]
     whole = not (rest.isalnum() and text[stop - 1 : stop + 1].isalnum())
-    valid = wanted and len(value) == wanted and whole and mod97(value) == 1
-    return (start, stop) if valid else None
+    return (start, stop) if whole and mod97(value) == 1 else None
 
 
 def _check_phone(text: bytes, start: int, end: int) -> Place | None:
@@ -177,7 +163,9 @@ def _check_phone(text: bytes, start: int, end: int) -> Place | None:
 
 
 KINDS: Mapping[str, Kind] = {
-    "email": Kind(sieves=(AT,), pattern=re.compile(_DOMAIN), check=_check_email, anchored=True),
+    "email": Kind(
+        sieves=(AT, LITERAL), pattern=re.compile(_DOMAIN), check=_check_email, anchored=True
+    ),
     "ip": Kind(sieves=(DOTTED,), pattern=re.compile(_IP), check=_check_ip),
     "iban": Kind(sieves=(ACCOUNT,), pattern=re.compile(_IBAN), check=_check_iban, anchored=True),
     "card": Kind(sieves=(LONG,), pattern=re.compile(_CARD), check=_check_card),
@@ -220,30 +208,40 @@ def find_personal_data(text: pl.Series) -> pl.DataFrame:
     [(1, 'email', 5, 15), (1, 'ip', 18, 25)]
     """
     view = text_view(text)
+    count, room = 1, 0
+    while count > room:
+        room = max(count, int(view.length.sum()) // 512)
+        found = np.empty((room, 4), np.int64)
+        count = candidates(view.address, view.length, found)
+    documents, first = np.unique(found[:count, 0], return_index=True)
+    of_document = np.split(found[:count, 1:], first[1:])
     rows: list[tuple[int, str, int, int]] = []
-    of_document: dict[int, list[tuple[int, int, int]]] = {}
-    for document, *candidate in candidates(view.address, view.length).tolist():
-        of_document.setdefault(document, []).append(tuple(candidate))
-    for document in text.str.contains_any(list(SECRET_MARKS)).arg_true().to_list():
-        of_document.setdefault(document, []).append((WHOLE, 0, int(view.length[document])))
-    for document in sorted(of_document):
-        places = _places(text[document].encode(), of_document[document])
-        rows += [(document, *place) for place in places]
+    for document, own in zip(documents.tolist(), of_document, strict=False):
+        raw = b"" if (own[:, 0] == AT).all() else text[document].encode()
+        rows += [(document, *place) for place in _places(raw, own.tolist())]
+    columns = zip(*rows, strict=True) if rows else ((),) * 4
     schema = {"document": pl.UInt32, "kind": pl.String, "start": pl.Int64, "end": pl.Int64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema)
 
 
-def _places(raw: bytes, found: list[tuple[int, int, int]]) -> list[tuple[str, int, int]]:
+def _places(raw: bytes, found: list[list[int]]) -> list[tuple[str, int, int]]:
     spans: list[Span] = []
+    windows: dict[tuple[int, ...], list[list[int]]] = {}
     for name, kind in KINDS.items():
-        windows = [(start, end) for sieve, start, end in found if sieve in kind.sieves]
-        for place in _values(raw, kind, windows):
+        if kind.sieves not in windows:
+            windows[kind.sieves] = [own for own in found if own[0] in kind.sieves]
+        for place in _values(raw, kind, windows[kind.sieves]):
             add_disjoint(spans, (*place, name))
     return [(name, start, end) for start, end, name in spans]
 
 
-def _values(raw: bytes, kind: Kind, windows: list[Place]) -> Iterator[Place]:
-    for start, end in windows:
+def _values(raw: bytes, kind: Kind, windows: list[list[int]]) -> Iterator[Place]:
+    for sieve, start, end in windows:
+        if sieve == AT:  # the sieve has found the address itself
+            yield start, end
+            continue
+        if sieve == WHOLE and not any(mark in raw for mark in SECRET_MARKS):
+            continue
         for match in _matches(raw, kind, start, end):
             place = kind.check(raw, *match.span())
             if place:
