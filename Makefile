@@ -12,8 +12,12 @@ export DO_NOT_TRACK := 1
 demo: setup ## run the main job on the packaged preset, print the verdict and the report's path
 	$(BIN)/curate demo
 
+# A file's tests stay in one process, so that they share its runs. WORKERS=1 uses no second process.
+WORKERS ?= 2
+PARALLEL := $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
+
 test: setup-test ## every test, doctests included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 study: setup-test ## the long simulations: coverage, power, error rates
 	$(BIN)/python -m pytest -m study

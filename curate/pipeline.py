@@ -72,6 +72,7 @@ STAGES = (
         sections=("measure",),
         modules=("corpus",),
         inputs=outside.evaluation_files,
+        state=lambda config: config.input.text,
     ),
     Stage(
         name="contamination",
@@ -81,6 +82,7 @@ STAGES = (
         sections=("decontamination",),
         modules=("corpus", "text"),
         inputs=outside.further_sets,
+        state=lambda config: config.input.text,
     ),
     Stage(
         name="controls",
@@ -123,6 +125,7 @@ STAGES = (
         sections=("seed", "quality"),
         modules=("clean", "corpus", "ngram_model", "quality", "scoring", "text", "tokens"),
         inputs=outside.quality_files,
+        state=lambda config: config.input.text,
     ),
     Stage(
         name="verdicts",

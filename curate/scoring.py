@@ -12,7 +12,14 @@ from typing import Any
 
 import polars as pl
 
-from curate.corpus import InputConfig, ingest, keys_named, write_atomically, write_bytes_atomically
+from curate.corpus import (
+    InputConfig,
+    ingest,
+    ingest_beside,
+    keys_named,
+    write_atomically,
+    write_bytes_atomically,
+)
 from curate.duplicates import clusters
 from curate.errors import ConfigError, InputError
 from curate.quality import (
@@ -135,7 +142,10 @@ def _ingested(context: Context, side: str) -> pl.DataFrame:
     texts = getattr(context.config.quality, side)
     home = context.folder.file(f"quality/{side}")
     with keys_named(f"quality.{side}"):
-        result = ingest(texts if isinstance(texts, InputConfig) else InputConfig(path=texts), home)
+        if isinstance(texts, InputConfig):
+            result = ingest(texts, home)
+        else:
+            result = ingest_beside(InputConfig(path=texts), home, text=context.config.input.text)
     if result.documents == 0:
         raise InputError(f"quality.{side} holds no usable document; see {home / 'quarantine'}")
     return pl.concat([pl.read_parquet(p) for p in result.parts])

@@ -20,11 +20,13 @@ from curate.clean import clean
 from curate.controls import plant
 from curate.corpus import (
     DecontaminationConfig,
+    IngestResult,
     InputConfig,
     InputFile,
     decontaminate,
     find_files,
     ingest,
+    ingest_beside,
     write_atomically,
     write_croissant,
     write_curated,
@@ -62,10 +64,9 @@ def read_documents(context: Context) -> Facts:
     """Input → `documents/`, `quarantine/`: parsed once, in input order."""
     result = ingest(context.config.input, context.folder.root)
     if result.documents == 0:
-        reasons = ", ".join(f"{reason}: {n:,}" for reason, n in sorted(result.reasons.items()))
         raise InputError(
             f"the input holds no usable document; {result.rows_read:,} rows were read "
-            f"({reasons or 'no row at all'}); see {context.folder.file('quarantine')}"
+            f"({_why_nothing(result)}); see {context.folder.file('quarantine')}"
         )
     return {
         "rows_read": result.rows_read,
@@ -76,6 +77,13 @@ def read_documents(context: Context) -> Facts:
     }
 
 
+def _why_nothing(result: IngestResult) -> str:
+    """Why an input gave no document: reasons of rows, then the first files that are broken."""
+    rows = [f"{reason}: {n:,}" for reason, n in sorted(result.reasons.items())]
+    files = [f"{file.path} is broken: {file.detail}" for file in result.broken_files[:3]]
+    return "; ".join(rows + files) or "no row at all"
+
+
 def read_evaluation(context: Context) -> Facts:
     """Evaluation files → `evaluation/<file>/`; a set is a file, or a value of a column."""
     measure = context.config.measure
@@ -84,7 +92,8 @@ def read_evaluation(context: Context) -> Facts:
     counts = {"documents": 0, "quarantined": 0}
     for file in find_files(InputConfig(path=tuple(measure.evaluation))):
         config = InputConfig(path=str(file.path), source=measure.evaluation_column)
-        result = ingest(config, context.folder.file(f"evaluation/{file.path.stem}"))
+        home = context.folder.file(f"evaluation/{file.path.stem}")
+        result = _read_beside(context, config, home)
         counts["documents"] += result.documents
         counts["quarantined"] += result.quarantined
     return counts
@@ -134,10 +143,17 @@ def _further_sets(config: DecontaminationConfig) -> Sequence[InputFile]:
 def _read_set(context: Context, path: Path) -> pl.DataFrame:
     """Texts of one further evaluation set, named by its file."""
     home = context.folder.file(f"contamination/texts/{path.stem}")
-    ingest(InputConfig(path=str(path)), home)
+    _read_beside(context, InputConfig(path=str(path)), home)
     parts = sorted((home / "documents").glob("part-*.parquet"))
     frames = [pl.read_parquet(part, columns=["text"]) for part in parts]
     return pl.concat(frames).with_columns(set=pl.lit(path.stem))
+
+
+def _read_beside(context: Context, config: InputConfig, home: Path) -> IngestResult:
+    try:
+        return ingest_beside(config, home, text=context.config.input.text)
+    except InputError as error:
+        raise InputError(f"{str(config.path)!r}: {error}") from None
 
 
 def plant_controls(context: Context) -> Facts:

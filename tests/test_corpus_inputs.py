@@ -1,8 +1,9 @@
 """Which files an input stands for, in which order, under which names."""
 
+import polars as pl
 import pytest
 
-from curate.corpus import InputConfig, find_files, fingerprint
+from curate.corpus import InputConfig, find_files, fingerprint, ingest_beside
 from curate.errors import ConfigError, InputError
 
 
@@ -116,3 +117,27 @@ def test_a_fingerprint_does_not_depend_on_columns_or_part_sizes(tmp_path):
     assert fingerprint(InputConfig(path=path)) == fingerprint(
         InputConfig(path=path, text="body", part_bytes=7)
     )
+
+
+@pytest.mark.parametrize(
+    ("columns", "read"),
+    [
+        ({"content": "mine", "other": "no"}, "mine"),
+        ({"text": "usual", "other": "no"}, "usual"),
+        ({"text": "title", "content": "mine"}, "mine"),
+    ],
+)
+def test_texts_beside_a_corpus_are_read_by_its_column_or_the_usual_one(tmp_path, columns, read):
+    pl.DataFrame(columns).write_parquet(tmp_path / "eval.parquet")
+    config = InputConfig(path=str(tmp_path / "eval.parquet"))
+
+    result = ingest_beside(config, tmp_path / "read", text="content")
+    assert pl.read_parquet(result.parts[0])["text"].to_list() == [read]
+
+
+def test_texts_beside_a_corpus_without_either_column_are_refused_by_its_name(tmp_path):
+    pl.DataFrame({"body": ["x"]}).write_parquet(tmp_path / "eval.parquet")
+    config = InputConfig(path=str(tmp_path / "eval.parquet"))
+
+    with pytest.raises(InputError, match=r"no row .* 'content' .* columns there: body"):
+        ingest_beside(config, tmp_path / "read", text="content")

@@ -181,12 +181,14 @@ def test_a_ladder_that_ends_too_early_says_at_least(inputs):
 
 
 @pytest.mark.slow
-def test_error_rates_of_the_checks_over_400_draws():
+@pytest.mark.parametrize("repetitions", [120, pytest.param(400, marks=pytest.mark.study)])
+def test_error_rates_of_the_checks(repetitions):
     """Null pair and random filtering reject at 5 %; the calibrator is admitted.
 
-    Judged at the larger budget against exact 99.9 % binomial bands.
+    Judged at the larger budget against exact 99.9 % binomial bands. A check that really rejects
+    at 20 % leaves the band of 120 draws with probability .98; at 10 %, that of 400 with .72.
     """
-    repetitions, inputs = 400, example_inputs(1_500)
+    inputs = example_inputs(1_500)
     tables = [
         over_all(run_experiment(inputs, SMALL, seed=1_000 + s)).filter(n_tokens=8_000)
         for s in range(repetitions)
@@ -202,7 +204,8 @@ def test_error_rates_of_the_checks_over_400_draws():
     for name in ("null_a → null_b", "raw → random"):
         assert found[name]["reached"] >= 0.97 * repetitions
         assert low <= found[name]["rejected"] <= high, name
-    assert found["raw → random"]["rejected"] <= 0.075 * repetitions
+    if repetitions >= 400:  # in fewer draws, chance alone passes it too often
+        assert found["raw → random"]["rejected"] <= 0.075 * repetitions
     calibrator = found["calibrator_diluted → calibrator_clean"]
     assert calibrator["admitted"] >= binomial_band(repetitions, 0.95)[0]
     assert found["raw → curated"]["rejected"] == repetitions

@@ -5,7 +5,13 @@ from curate.corpus.croissant import write_croissant
 from curate.corpus.curated import CuratedResult, write_curated
 from curate.corpus.decontamination import DecontaminationConfig, decontaminate
 from curate.corpus.fingerprints import fingerprint
-from curate.corpus.ingestion import BrokenFile, IngestResult, check_counts, ingest
+from curate.corpus.ingestion import (
+    BrokenFile,
+    IngestResult,
+    check_counts,
+    ingest,
+    ingest_beside,
+)
 from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files, keys_named
 from curate.corpus.parts import quarantined_rows, read_parts
 from curate.corpus.scan import scan_corpus
@@ -48,6 +54,7 @@ __all__ = [
     "fingerprint",
     "folder_digest",
     "ingest",
+    "ingest_beside",
     "keys_named",
     "quarantined_rows",
     "read_parts",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -92,7 +92,7 @@ def ingest(
         if progress is not None:
             progress(found.rows_read)
     if rows_read:
-        _check_columns(config, list(columns))
+        _check_columns(config, list(columns), rejected=quarantine.reasons)
     result = IngestResult(
         parts=documents.close(),
         quarantined=quarantine.close(),
@@ -103,6 +103,29 @@ def ingest(
     )
     check_counts(result)
     return result
+
+
+def ingest_beside(config: InputConfig, folder: Path, *, text: str) -> IngestResult:
+    """Parse texts that stand beside a corpus (evaluation, reference), given as paths alone.
+
+    They are often cut from the same files, so their column is looked for under the corpus's own
+    name first.
+
+    Args:
+        config: Where the texts are.
+        folder: As for `ingest`.
+        text: Column with the text of the corpus.
+
+    Raises:
+        InputError: As for `ingest`; where neither column is there, the message names the first.
+    """
+    missing: list[InputError] = []
+    for name in dict.fromkeys((text, config.text)):
+        try:
+            return ingest(replace(config, text=name), folder)
+        except InputError as error:
+            missing.append(error)
+    raise missing[0]
 
 
 def check_counts(result: IngestResult) -> None:
@@ -152,11 +175,14 @@ def _read_tables(files: Iterable[InputFile], config: InputConfig) -> Iterator[Ba
             yield from read_jsonl(file, config.text)
 
 
-def _check_columns(config: InputConfig, columns: list[str]) -> None:
+def _check_columns(config: InputConfig, columns: list[str], *, rejected: Mapping[str, int]) -> None:
+    """Raise unless the columns that are named were seen; rows that are no records have none."""
+    counts = ", ".join(f"{n:,} × {reason}" for reason, n in sorted(rejected.items()))
+    there = ", ".join(columns) or f"none, every row was rejected ({counts})"
     for role in ("text", "id", "source"):
         name = getattr(config, role)
         if name is not None and name not in columns:
             raise InputError(
                 f"no row of the input has the column {name!r} that input.{role} names;"
-                f" columns there: {', '.join(columns) or 'none'}"
+                f" columns there: {there}"
             )
