@@ -57,6 +57,7 @@ from curate.shards import (
 from curate.signals import DEFAULT_SIGNALS, measure_signals
 from curate.sweeps import idle_rules
 from curate.text.flagged_words import WordLists, load_word_lists
+from curate.text.statistics import is_compiled
 from curate.verdicts import decide
 
 
@@ -187,6 +188,8 @@ def annotate(context: Context) -> Facts:
     """`documents/`, `edits/` → `annotations/`: one column a signal, of the cleaned text."""
     config = context.config
     flagged = config.signals.flagged_words
+    if context.say is not None and not is_compiled():
+        context.say("annotate: compiles its kernels, once on this machine, in about 10 to 20 s")
     work = partial(
         _annotate_part,
         names=(*DEFAULT_SIGNALS, *read_signals(config)),

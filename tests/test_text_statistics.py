@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from statistics_twin import statistics, tokenize
 
 from curate.errors import CurateError
-from curate.text.statistics import VIEWS, statistics_columns, text_statistics
+from curate.text.statistics import VIEWS, is_compiled, statistics_columns, text_statistics
 
 # Characters at which the definitions turn: joins, marks, scripts, every kind of line end.
 TURNS = "ab eA0 19_.,:/'’@&#-=…•{}\n\n\n\r\t\x0b\x1c\x85\u2028\u00a0\x00\x07éß़́İ中の한ไا٣😀🇩‍️﻿𐐀𝟘ªǅ"
@@ -213,3 +213,9 @@ def test_no_documents():
 def test_other_columns_are_refused_by_name(column):
     with pytest.raises(CurateError, match="column 'text'"):
         text_statistics(column)
+
+
+def test_kernels_that_ran_lie_in_the_cache():
+    text_statistics(pl.Series(["a"]))
+
+    assert is_compiled()

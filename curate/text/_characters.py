@@ -6,6 +6,7 @@ the Python version. Code points without an entry below (unassigned, private use)
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from functools import cache
 
@@ -55,6 +56,7 @@ SINGLE_RANGES = (
     (0x20000, 0x32400),
 )
 _CODE_POINTS = 0x110000
+_SPACES_BELOW = 0x3001  # U+3000 is the last white space
 _ASSIGNED_BELOW = 0x32400  # planes above hold only tags and variation selectors (0xE0000 …)
 
 _BY_CATEGORY = {"L": WORD | LETTER, "N": WORD, "M": EXTEND, "P": PUNCTUATION, "S": PUNCTUATION}
@@ -76,8 +78,9 @@ def character_flags() -> NDArray[np.uint16]:
     (True, True, True)
     """
     flags = np.zeros(_CODE_POINTS, np.uint16)
-    for code in [*range(_ASSIGNED_BELOW), *range(0xE0000, 0xE0200)]:
-        flags[code] = _category_flags(chr(code))
+    for start, stop in ((0, _ASSIGNED_BELOW), (0xE0000, 0xE0200)):
+        flags[start:stop] = _category_flags(start, stop)
+    flags[[code for code in range(_SPACES_BELOW) if chr(code).isspace()]] = SPACE
     for low, high in SINGLE_RANGES:
         block = flags[low:high]
         block[(block & LETTER) > 0] |= SINGLE
@@ -94,8 +97,12 @@ def character_flags() -> NDArray[np.uint16]:
     return flags
 
 
-def _category_flags(character: str) -> int:
-    if character.isspace():
-        return SPACE
-    category = unicodedata.category(character)
-    return _BY_SUBCATEGORY.get(category, _BY_CATEGORY.get(category[0], 0))
+def _category_flags(first: int, last: int) -> NDArray[np.uint16]:
+    """The flags of a range by general category: two letters each, read as one number."""
+    names = "".join(map(unicodedata.category, map(chr, range(first, last)))).encode()
+    numbers = np.frombuffer(names, np.uint16)
+    by_number = np.zeros(1 << 16, np.uint16)
+    for number in np.flatnonzero(np.bincount(numbers)):
+        name = int(number).to_bytes(2, sys.byteorder).decode()
+        by_number[number] = _BY_SUBCATEGORY.get(name, _BY_CATEGORY.get(name[0], 0))
+    return by_number[numbers]

@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from itertools import count, product
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -92,33 +93,37 @@ def text_statistics(text: pl.Series, *, views: Sequence[str] = ("standard",)) ->
     """
     view = text_view(text)
     names = statistics_columns(views)
-    counts = np.zeros((len(text), len(names) - 1), np.int64)
     entropy = np.zeros(len(text), np.float64)
-    _measure(view, views, counts, entropy)
-    columns = {name: counts[:, i] for i, name in enumerate(names[:-1])}
+    counted = [column for table in _measure(view, views, entropy) for column in table.T]
+    columns = dict(zip(names, counted, strict=False))  # entropy is the last name
     return pl.DataFrame(columns | {"letter_entropy_bits": entropy})
 
 
 def _measure(
-    view: TextView,
-    views: Sequence[str],
-    counts: NDArray[np.int64],
-    entropy: NDArray[np.float64],
-) -> None:
+    view: TextView, views: Sequence[str], entropy: NDArray[np.float64]
+) -> list[NDArray[np.int64]]:
+    """The counts of the text and of each view, a row a document.
+
+    Each table is an array of its own: a slice of a common one is contiguous if it has one row and
+    not otherwise, and the kernels would be compiled for both; likewise for a table of letters that
+    may be written.
+    """
     place = (view.address, view.length, character_flags())
     slots = table_slots(int(view.length.max(initial=0)))
-    measure_text(*place, np.zeros(slots, np.uint64), counts, entropy)
-    column = len(TEXT_COUNTS)
-    if "standard" in views:
-        table = np.zeros(slots, np.uint64)
-        measure_tokens(*place, _short_hashes(), _known_words(), table, counts[:, column:])
-        column += len(STANDARD_COUNTS)
+    found = [np.zeros((len(view), len(TEXT_COUNTS)), np.int64)]
+    measure_text(*place, np.zeros(slots, np.uint64), found[0], entropy)
     for name in VIEWS:
-        if name in views and name != "standard":
-            letters = character_table() if name == "shingle" else np.empty(0, np.uint32)
-            table = np.zeros(slots, np.uint64)
-            measure_words(*place, letters, _known_words(), table, counts[:, column:])
-            column += len(VIEW_COUNTS)
+        if name not in views:
+            continue
+        table = np.zeros(slots, np.uint64)
+        width = len(STANDARD_COUNTS if name == "standard" else VIEW_COUNTS)
+        found.append(np.zeros((len(view), width), np.int64))
+        if name == "standard":
+            measure_tokens(*place, _short_hashes(), _known_words(), table, found[-1])
+        else:
+            letters = character_table()[: None if name == "shingle" else 0]
+            measure_words(*place, letters, _known_words(), table, found[-1])
+    return found
 
 
 def statistics_columns(views: Sequence[str] = ("standard",)) -> tuple[str, ...]:
@@ -138,6 +143,16 @@ def statistics_columns(views: Sequence[str] = ("standard",)) -> tuple[str, ...]:
         *(name for name in further if not name.startswith("standard_")),
         "letter_entropy_bits",
     )
+
+
+def is_compiled() -> bool:
+    """Whether the kernels of `text_statistics` lie in Numba's cache.
+
+    >>> isinstance(is_compiled(), bool)
+    True
+    """
+    kept = Path(measure_tokens.stats.cache_path).glob("_statistics_kernel.measure_tokens-*.nbi")
+    return any(kept)
 
 
 @cache
