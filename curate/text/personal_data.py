@@ -217,8 +217,11 @@ def find_personal_data(text: pl.Series) -> pl.DataFrame:
     of_document = np.split(found[:count, 1:], first[1:])
     rows: list[tuple[int, str, int, int]] = []
     for document, own in zip(documents.tolist(), of_document, strict=False):
-        raw = b"" if (own[:, 0] == AT).all() else text[document].encode()
-        rows += [(document, *place) for place in _places(raw, own.tolist())]
+        if (own[:, 0] == AT).all() and (own[1:, 1] >= own[:-1, 2]).all():
+            rows += [(document, "email", start, end) for _, start, end in own.tolist()]
+            continue  # found whole, and none begins in another
+        places = _places(text[document].encode(), own.tolist())
+        rows += [(document, *place) for place in places]
     columns = zip(*rows, strict=True) if rows else ((),) * 4
     schema = {"document": pl.UInt32, "kind": pl.String, "start": pl.Int64, "end": pl.Int64}
     return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema)

@@ -215,7 +215,7 @@ def candidate_masks(_context: Llvm, source: Llvm) -> _Codegen:
     """Of the 64 bytes at `source` what personal data begins with; three bytes more are read.
 
     In order: ASCII digits, `@`, and places at which the mark of a key may begin or go on: `gh?_`,
-    `npm_`, `hf_`, `b_p`, `glp`, `xox`, `k_l`, `KEY-`, `A?IA`, `AIz`.
+    `npm_`, `hf_`, `b_pa`, `glpa`, `xox`, `k_li`, `KEY-`, `A?IA`, `AIza`.
     """
     result = types.UniTuple(types.uint64, 3)
 
@@ -224,7 +224,7 @@ def candidate_masks(_context: Llvm, source: Llvm) -> _Codegen:
             _load_block(builder, builder.add(args[0], ir.Constant(_I64, i))) for i in range(4)
         ]
         secret = _all_of(builder, blocks, "gh?_")
-        for mark in ("npm_", "hf_", "b_p", "glp", "xox", "k_l", "KEY-", "A?IA", "AIz"):
+        for mark in ("npm_", "hf_", "b_pa", "glpa", "xox", "k_li", "KEY-", "A?IA", "AIza"):
             secret = builder.or_(secret, _all_of(builder, blocks, mark))
         masks = (_between(builder, blocks[0], 48, 57), _equals(builder, blocks[0], "@"), secret)
         bits = [builder.bitcast(mask, _I64) for mask in masks]
