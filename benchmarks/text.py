@@ -38,6 +38,7 @@ MIXED = ROOT.parent / "shared" / "corpora" / "mixed" / "raw.parquet"
 PACKAGES = ("datatrove[processing]==0.10.1", "xxhash<4", "spacy", "pyarrow")
 SETS = ("gopher_quality", "gopher_repetition", "fineweb")
 APART = ("compression", "language")  # groups that are no part of the total
+OUTSIDE = ("language", "flagged_words")  # a model behind an extra; a list of one's own
 PIECES = 3
 SAMPLE_BYTES = 10_000_000
 PEER_BYTES = 2_000_000
@@ -91,7 +92,7 @@ def groups() -> dict[str, list[str]]:
     """Signals by the pass over the text that they come from."""
     found: dict[str, list[str]] = {}
     for name, signal in SIGNALS.items():
-        if signal.source == "language":  # a model of its own, behind an extra
+        if signal.source in OUTSIDE:
             continue
         found.setdefault(name if signal.source == "text" else signal.source, []).append(name)
     return found
