@@ -348,6 +348,22 @@ def test_summary_says_that_nothing_was_flagged(tmp_path):
     assert "No group was flagged." in captured.get()
 
 
+def test_a_filter_that_removes_good_text_is_warned_of(tmp_path):
+    folder = write_run(tmp_path / "run")
+    before = markdown(folder)
+    path = folder / "controls/scoreboard.parquet"
+    lost = {"caught": 60, "low": 0.41, "high": 0.59}
+    canary = pl.col("kind") == "canary"
+    board = pl.read_parquet(path).with_columns(
+        pl.when(canary).then(pl.lit(value)).otherwise(name).alias(name)
+        for name, value in lost.items()
+    )
+    board.write_parquet(path)
+
+    assert "known-good documents (canaries) were removed" not in before
+    assert "60 of 120 known-good documents (canaries) were removed" in markdown(folder)
+
+
 def test_markdown_cells_hold_pipes(tmp_path):
     """A group named `a|b` stays one cell."""
     folder = write_run(tmp_path / "run")

@@ -27,6 +27,7 @@ from curate.report.tables import RunTables, read_run
 
 __all__ = ["markdown", "summary"]
 
+CANARIES_LOST = 0.1  # share of known-good documents; what a filter costs on any text stays below
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 _STYLES = {"worth": "bold green", "harms": "bold red"}
 
@@ -59,7 +60,8 @@ def summary(run_folder: Path | str) -> RenderableType:
         parts.append(_table("The input's declared noise", _control_rows(run.declared), ""))
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
     parts += [Text(f"{said}\n") for said in _duplicates_said(run)]
-    parts += [Text(f"Warning: {said}\n", style="yellow") for said in _idle_said(run)]
+    warnings = [*_canaries_said(run), *_idle_said(run)]
+    parts += [Text(f"Warning: {said}\n", style="yellow") for said in warnings]
     if (contrasts := _contrast_rows(run)) is not None:
         parts.append(_table("What each change is worth by itself", contrasts, ""))
     if (sets := _set_rows(run)) is not None:
@@ -96,7 +98,8 @@ def markdown(run_folder: Path | str) -> str:
         f"## Audit: {flags_said(run.impact)}\n\n" + _pipe_table(_flag_rows(run), _no_flags(run)),
         f"Report: `{folder / 'report.html'}`",
     ]
-    blocks[2:2] = [f"## Rules\n\n{_escaped(said)}" for said in _idle_said(run)]
+    rules_said = [*_canaries_said(run), *_idle_said(run)]
+    blocks[2:2] = [f"## Rules\n\n{_escaped(said)}" for said in rules_said]
     blocks[2:2] = [f"## Duplicates\n\n{said}" for said in _duplicates_said(run)]
     if (sets := _set_rows(run)) is not None:
         blocks.insert(1, "## The verdict on each evaluation set\n\n" + _pipe_table(sets, ""))
@@ -127,6 +130,18 @@ def _idle_said(run: RunTables) -> list[str]:
     return [
         f"no document failed {', '.join(idle)}. A rule that never fires often reads another "
         "column, or another unit, than was meant."
+    ]
+
+
+def _canaries_said(run: RunTables) -> list[str]:
+    """That the rules remove text known to be good, where the interval leaves no doubt of it."""
+    if run.scoreboard is None:
+        return []
+    rows = run.scoreboard.filter(pl.col("kind") == "canary", pl.col("low") > CANARIES_LOST)
+    return [
+        f"{count(row['caught'])} of {count(row['planted'])} known-good documents (canaries) were "
+        "removed: the rules do not fit this kind of text. `curate sweep` shows what a bound costs."
+        for row in rows.to_dicts()
     ]
 
 
