@@ -2,9 +2,9 @@
 
 `python -m benchmarks.gpt [ENVIRONMENT]` makes an environment with torch and transformers in a
 temporary folder (or takes the one named) and lets both sides train in turn, in processes of their
-own: at equal settings (float32, 8 windows of 128 tokens, one thread), and each at the best that it
-has (precision, threads, batch, and for the peer `torch.compile`). Then both learn the standard
-library's documentation, each at the better of two rates.
+own: at equal settings (8 windows of 128 tokens, one thread, float32 and bfloat16), and each at the
+best that it has (precision, threads, windows a step, and for the peer `torch.compile`). Then both
+learn the standard library's documentation, each at the better of two rates.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import venv
 from itertools import product
 from pathlib import Path
 from pydoc_data.topics import topics
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ ROUNDS, SECONDS = 6, 0.5  # best of so many turns of about so long
 LEARNT, LEARN_WIDTH, LEARN_WINDOWS = 200_000, 64, 2
 RATES = {"ours": (2e-3, 4e-3), "theirs": (2e-3, 4e-3)}
 Setting = dict[str, Any]
-EQUAL: Setting = {"low": False, "threads": 1, "windows": 8}
+EQUAL: Setting = {"threads": 1, "windows": 8}
+TRIED_WINDOWS = (8, 16, 32)
 
 
 class Side:
@@ -62,12 +64,11 @@ class Side:
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
         return answer
 
-    def speed(self, width: int, setting: Setting, *, seconds: float = SECONDS) -> float:
-        """Tokens a second in one turn."""
+    def speed(self, width: int, setting: Setting, *, seconds: float = SECONDS) -> dict[str, float]:
+        """Tokens a second by the wall ("wall") and a CPU second ("cpu") in one turn."""
         guess = 2e6 / width / (setting["windows"] * POSITIONS)  # steps a second, roughly
         steps = max(2, round(guess * seconds))
-        found: float = self.ask(do="time", width=width, steps=steps, **setting)["tokens_per_second"]
-        return found
+        return self.ask(do="time", width=width, steps=steps, **setting)
 
 
 def main() -> None:
@@ -77,13 +78,14 @@ def main() -> None:
         sides = Side(sys.executable, "ours", folder), Side(python, "theirs", folder)
         peaks = {
             (low, threads): max(
-                sides[0].ask(do="peak", low=low, threads=threads)["flops"] for _ in range(5)
+                sides[0].ask(do="peak", low=low, threads=threads)["flops"] for _ in range(3)
             )
             for low, threads in product((False, True), threads_here())
         }
         rows = []
         for width in WIDTHS:
-            for mode, settings in (("equal", (EQUAL, EQUAL)), ("best", best(sides, width))):
+            equal = [("equal", (EQUAL | {"low": low},) * 2) for low in (False, True)]
+            for mode, settings in (*equal, ("best", best(sides, width))):
                 rows.append(compared(sides, width, mode, settings, peaks))
                 print(rows[-1], flush=True)
             for side in sides:
@@ -112,7 +114,7 @@ def best(sides: tuple[Side, Side], width: int) -> tuple[Setting, Setting]:
     """The fastest setting of each side, by short trials."""
     tried = [
         {"low": low, "threads": threads, "windows": windows}
-        for low, threads, windows in product((False, True), threads_here(), (4, 16))
+        for low, threads, windows in product((False, True), threads_here(), TRIED_WINDOWS)
     ]
     found = []
     for side in sides:
@@ -125,7 +127,7 @@ def best(sides: tuple[Side, Side], width: int) -> tuple[Setting, Setting]:
 
 
 def trial(side: Side, width: int, setting: Setting) -> float:
-    return max(side.speed(width, setting, seconds=SECONDS / 2) for _ in range(3))
+    return max(side.speed(width, setting, seconds=SECONDS / 3)["wall"] for _ in range(3))
 
 
 def compared(
@@ -136,11 +138,11 @@ def compared(
     peaks: dict[tuple[bool, int], float],
 ) -> str:
     """A line of the table: the two sides in turn, the best turn of each."""
-    turns: list[list[float]] = [[], []]
+    turns: list[list[dict[str, float]]] = [[], []]
     for _ in range(ROUNDS):
         for k, side in enumerate(sides):
             turns[k].append(side.speed(width, settings[k]))
-    speeds = [max(found) for found in turns]
+    speeds = [max(turn["wall"] for turn in found) for found in turns]
     shares = [
         speed * flops(width) / peaks[setting["low"], setting["threads"]]
         for speed, setting in zip(speeds, settings, strict=True)
@@ -149,8 +151,9 @@ def compared(
         f"{spelled(setting)} | {speed:,.0f} ({share:.0%})"
         for setting, speed, share in zip(settings, speeds, shares, strict=True)
     ]
-    size = f"{12 * LAYERS * width**2 / 1e6:.2f} M"
-    return f"| {size} | {mode} | {' | '.join(shown)} | **{speeds[0] / speeds[1]:.2f}** |"
+    by_cpu = median(ours["cpu"] / theirs["cpu"] for ours, theirs in zip(*turns, strict=True))
+    size, ratio = f"{12 * LAYERS * width**2 / 1e6:.2f} M", speeds[0] / speeds[1]
+    return f"| {size} | {mode} | {' | '.join(shown)} | **{ratio:.2f}** | {by_cpu:.2f} |"
 
 
 def flops(width: int) -> float:
@@ -169,13 +172,14 @@ def learnt(sides: tuple[Side, Side], folder: Path) -> list[str]:
     path = folder / "tokens.npz"
     np.savez(path, **documentation())
     found = []
-    for side in sides:
-        asked = {"low": False, "width": LEARN_WIDTH, "windows": LEARN_WINDOWS, "path": str(path)}
+    for side, low in product(sides, (False, True)):
+        asked = {"low": low, "width": LEARN_WIDTH, "windows": LEARN_WINDOWS, "path": str(path)}
         losses = {
             rate: side.ask(do="learn", rate=rate, **asked)["nats"] for rate in RATES[side.name]
         }
         rate = min(losses, key=lambda each: losses[each])
-        found.append(f"{side.name} {losses[rate]:.3f} (rate {rate:g})")
+        kind = "bfloat16" if low else "float32"
+        found.append(f"{side.name} {losses[rate]:.3f} in {kind} (rate {rate:g})")
     return found
 
 
@@ -217,10 +221,13 @@ def write(rows: list[str], losses: list[str], peaks: dict[tuple[bool, int], floa
             f"`python -m benchmarks.gpt`: training steps against {PACKAGES[1]}'s GPT-2 of the same "
             f"width and {LAYERS} layers, vocabulary {VOCABULARY}, fused AdamW, no dropout; tokens "
             f"a second by the wall, best of {ROUNDS} turns each, taken alternately (share of the "
-            f"matrix-product peak measured in the same run: {shown}).",
+            f"matrix-product peak measured in the same run: {shown}). *Best*: the fastest of both "
+            f"precisions, one thread or all, {TRIED_WINDOWS} windows a step, and for GPT-2 that "
+            "setting compiled; ours splits a step's windows over threads. Last column: median "
+            "ratio of tokens a CPU second of neighbouring turns, which load disturbs less.",
             "",
-            "| non-embedding | | ours at | tokens/s | GPT-2 at | tokens/s | ratio |",
-            "|---|---|---|---|---|---|---|",
+            "| non-embedding | | ours at | tokens/s | GPT-2 at | tokens/s | ratio | a CPU second |",
+            "|---|---|---|---|---|---|---|---|",
             *rows,
             "",
             f"Held-out loss after {LEARNT:,} tokens of documentation, width {LEARN_WIDTH}, nats a "
