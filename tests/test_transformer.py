@@ -84,6 +84,26 @@ def test_bfloat16_learns_as_float32_does():
     assert low == pytest.approx(full, rel=0.01)
 
 
+def test_products_are_the_same_without_one_dnn(monkeypatch):
+    """Both kinds of float32 product, and a torch without the quicker one."""
+    import torch
+
+    from curate.proxies import _engine, transformer
+
+    def scores():
+        room = _engine.make_room(SMALL, shape=(3, 16))
+        found = _engine.forward(room, model.weights, TOKENS[:48].astype(np.int64))
+        return room.quick, found.clone()
+
+    model = transformer.start(SMALL, vocabulary=VOCABULARY, seed=3)
+    _, quick = scores()
+    monkeypatch.setattr(_engine, "_quick", lambda: False)
+    plain_kind, plain = scores()
+
+    assert not plain_kind
+    torch.testing.assert_close(quick, plain, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_parts_of_a_step_are_the_step(precision):
     """Three threads with a window each: the losses of one thread, and again the same bits."""

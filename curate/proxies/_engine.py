@@ -9,6 +9,7 @@ normalisation, exponentials, the loss and the optimiser stay float32.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,11 +83,28 @@ def make_room(
     settings: GptSettings, *, shape: tuple[int, int], low: bool = False, share: float = 1.0
 ) -> Room:
     """Memory for batches of `shape` = (windows, positions)."""
+    turned = turns(shape[1], settings.width // settings.heads)
+    return Room(settings=settings, shape=shape, low=low, turned=turned, quick=_quick(), share=share)
+
+
+@cache
+def _quick() -> bool:
+    """Whether torch has oneDNN's linear operation, which is undocumented, as called here."""
     import torch
 
-    turned = turns(shape[1], settings.width // settings.heads)
-    quick = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return Room(settings=settings, shape=shape, low=low, turned=turned, quick=quick, share=share)
+    try:
+        found = _one_dnn(torch.ones(1, 2), torch.ones(3, 2))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool((found == 2).all())
+
+
+def _one_dnn(x: Tensor, weight: Tensor) -> Tensor:
+    """X times the transposed weight."""
+    import torch
+
+    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+    return found
 
 
 def turns(positions: int, head_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -263,8 +281,7 @@ def _times(room: Room, name: str, x: Tensor, other: Tensor) -> Tensor:
     import torch
 
     if room.quick and not room.low:
-        found = torch.ops.mkldnn._linear_pointwise(x, other.t(), None, "none", [], "")
-        room.buffers[name] = found
+        room.buffers[name] = _one_dnn(x, other.t())
         return room.buffers[name]
     return torch.mm(x, other, out=room.operand(name, len(x), other.shape[1]))
 
