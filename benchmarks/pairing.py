@@ -30,11 +30,13 @@ class Spread:
         name: Of the contrast.
         draws: By pairing the draws alone: spread of (ln m, loss difference), apart over paired.
         both: By pairing draws and documents: standard errors of the same.
+        limit: What pairing draws can come to at most, by the text that both arms share.
     """
 
     name: str
     draws: tuple[float, float]
     both: tuple[float, float]
+    limit: tuple[float, float]
 
     @classmethod
     def of(cls, name: str, result: ExperimentResult, budget: int) -> Self:
@@ -66,7 +68,25 @@ class Spread:
             name=name,
             draws=(float(apart[0] / paired[0]), float(apart[1] / paired[1])),
             both=(float(alone[0] / together[0]), float(alone[1] / together[1])),
+            limit=_limits(result, budget),
         )
+
+
+def _limits(result: ExperimentResult, budget: int) -> tuple[float, float]:
+    """Of ln m and of the loss difference, were all noise that of which clean documents were drawn.
+
+    A loss after n tokens then varies as 1 / n, and two prefixes of one sequence share the shorter.
+    Where B's loss at D is read off A, A has read h D clean tokens (h is the harm); at equal tokens
+    it has read (1 - f) D. With shares s : 1 the variances are 1 / s - 1 and 1 / s + 1.
+    """
+    table = result.multipliers.filter(n_tokens=budget, quantity="harm", eval_set="all")
+    harm = float(table["estimate"][0])
+    kept = 1 - result.plan["contrasts"][0]["removed_share"]
+    return _limit(min(harm, 1 / harm)), _limit(kept)
+
+
+def _limit(shared: float) -> float:
+    return float(np.sqrt((1 + shared) / max(1 - shared, 1e-12)))
 
 
 def _turned(curve: ArmCurve, by: int) -> ArmCurve:
@@ -128,22 +148,24 @@ def _main_variance(table: Floats) -> float:
 
 def pairing_lines(spreads: list[Spread]) -> list[str]:
     """The table, and the medians."""
-    shown = [("median", tuple(np.median([s.draws for s in spreads], axis=0)))]
-    medians = tuple(np.median([s.both for s in spreads], axis=0))
-    rows = [_row(s.name, s.draws, s.both) for s in spreads]
-    rows.append(_row(shown[0][0], shown[0][1], medians))
+    columns = ("draws", "limit", "both")
+    medians = (tuple(np.median([getattr(s, c) for s in spreads], axis=0)) for c in columns)
+    rows = [_row(s.name, s.draws, s.limit, s.both) for s in spreads]
+    rows.append(_row("median", *medians))
     return [
         "**Pairing.** The same runs at the larger budget, read in pairs and with the partners "
         "exchanged: how many times narrower the interval is. Draws: each curated draw against its "
-        "own raw draw, or against the others. Documents: both arms scored on the same evaluation "
-        "documents, or each on its own.",
+        "own raw draw, or against the others. Limit: what that can come to where the only noise is "
+        "which clean documents were drawn; at equal tokens raw holds 1 - f of curated's text, and "
+        "no pairing of draws goes beyond √((2 - f) / f). Documents: both arms scored on the same "
+        "evaluation documents, or each on its own.",
         "",
-        "| contrast | ln m, by draws | loss difference, by draws | ln m, by draws and documents "
-        "| loss difference, by draws and documents |",
-        "|---|---|---|---|---|",
+        "| contrast | ln m, by draws | loss difference, by draws | ln m, limit | loss difference, "
+        "limit | ln m, by draws and documents | loss difference, by draws and documents |",
+        "|---|---|---|---|---|---|---|",
         *rows,
     ]
 
 
 def _row(name: str, *pairs: tuple[float, ...]) -> str:
-    return f"| {name} | {' | '.join(f'{x:.1f} ×' for pair in pairs for x in pair)} |"
+    return f"| {name} | {' | '.join(f'{min(x, 999):.1f} ×' for pair in pairs for x in pair)} |"

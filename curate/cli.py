@@ -131,6 +131,9 @@ def measure(
     minutes: Annotated[
         float | None, typer.Option("--minutes", help="Time for it; what is not done then is left.")
     ] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="A plan.json: what it did is done again.")
+    ] = None,
     predict_larger: Annotated[
         bool, typer.Option("--predict-larger", help="Predict a larger experiment, run it, score.")
     ] = False,
@@ -142,7 +145,11 @@ def measure(
     workers: Workers = None,
 ) -> None:
     """Run the experiment; all that is already there is used as it is."""
-    timed = {} if minutes is None else {"measure.minutes": minutes, "measure.stop": True}
+    timed: dict[str, Any] = {}
+    if minutes is not None:
+        timed = {"measure.minutes": minutes, "measure.stop": True}
+    if plan is not None:
+        timed |= {"measure.plan": str(plan), "measure.stop": False}
     overrides = timed | _overrides(input, reference, evaluation, output, set)
     if what.is_dir():
         from curate.remeasure import measure_run

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from curate.errors import ConfigError
@@ -47,13 +48,26 @@ def threads(workers: int) -> Executor:
     [1, 2, 0]
     """
     _check(workers)
-    if workers == 1:
-        return serial
+    return serial if workers == 1 else _Threads(workers)
 
-    def run(function: Callable[[Spec], Result], specs: Sequence[Spec], /) -> list[Result]:
-        return _all(ThreadPoolExecutor(max_workers=workers), function, specs)
 
-    return run
+@dataclass(frozen=True, slots=True)
+class _Threads:
+    workers: int
+
+    def __call__(
+        self, function: Callable[[Spec], Result], specs: Sequence[Spec], /
+    ) -> list[Result]:
+        return _all(ThreadPoolExecutor(max_workers=self.workers), function, specs)
+
+
+def threads_of(executor: Executor) -> int:
+    """How many threads a map over threads has; 1 for any other.
+
+    >>> threads_of(threads(3)), threads_of(serial)
+    (3, 1)
+    """
+    return executor.workers if isinstance(executor, _Threads) else 1
 
 
 def processes(workers: int) -> Executor:

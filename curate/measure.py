@@ -166,8 +166,9 @@ def _pool(context: Context, config: MeasureConfig) -> tuple[pl.DataFrame, Facts]
 def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     """Which native documents each arm keeps, and what the experiment's own arms need.
 
-    `id`, `source`, `cluster`, `curated`, and where wanted `oracle`, `without_*`, `only_*`,
-    `steps_*` and `quality`: the lower, the sooner the arm of the worst documents takes it.
+    `id`, `source`, `cluster`, `curated`, `removed_by`, where truth is known `oracle`, and where
+    wanted `without_*`, `only_*`, `steps_*` and `quality`: the lower, the sooner the arm of the
+    worst documents takes it.
 
     Raises:
         ConfigError: The file named by `truth` lacks `id` or `kind`.
@@ -176,7 +177,11 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     verdicts = folder.table("verdicts")
     native = pl.col("control").is_null()
     own = verdicts.filter(native)
-    table = own.select("id", "source", "text_bytes", cluster="cluster_id", curated="kept")
+    steps = pl.element().str.replace(r"^(duplicates\.[^.]+|[^.]+).*$", "$1")  # as `step_of` has it
+    reasons = pl.col("failed").list.eval(steps).list.unique(maintain_order=True).list.join(" ")
+    table = own.select(
+        "id", "source", "text_bytes", cluster="cluster_id", curated="kept", removed_by=reasons
+    )
     table = table.with_columns(_order_of_the_worst(own, context.config))
     columns = verdicts.drop(VERDICT_COLUMNS)
     pairs = folder.read("duplicates/pairs.parquet")
@@ -186,10 +191,9 @@ def arm_masks(context: Context, config: MeasureConfig) -> pl.DataFrame:
     for name, decision in decisions.items():
         judged = decide(columns, pairs, decision, compare=compare).filter(native)
         table = table.with_columns(judged["kept"].alias(name))
-    if "oracle" in config.arms and context.config.truth is not None:
-        table = table.join(
-            _oracle(context.config.truth), on="id", how="left", maintain_order="left"
-        )
+    if context.config.truth is not None:  # whether it is an arm or not: draws are spread by it
+        truth = _oracle(context.config.truth)
+        table = table.join(truth, on="id", how="left", maintain_order="left")
     return table
 
 

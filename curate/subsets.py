@@ -2,13 +2,14 @@
 
 Notable choices, and their price:
 
-- The draw order of a replicate is a 64-bit hash of (seed, replicate, id), and every arm of
-  that replicate is this one order, filtered. So a filtered arm and its parent share their
+- The draw order of a replicate is a 64-bit hash of (seed, replicate, id), which the experiment
+  spreads evenly over groups of documents, and every arm of that replicate is this one order,
+  filtered. So a filtered arm and its parent share their
   documents: paired draws, which make a loss difference 5 to 10 times tighter than separate
   draws do. The price: arms of one replicate are dependent, and must be compared as pairs.
 - Nothing depends on row order, on the number of workers, or on which other arms exist.
 - Random filters, the null pair and the inert filler are drawn again in every replicate, each
-  under its own salt.
+  in an order of its own.
 - Draws are without replacement; a pool that is too small gives a shorter sequence, never a
   repeated one.
 """
@@ -156,33 +157,36 @@ def token_slice(keys: Keys, lengths: Counts, *, start: float, stop: float) -> Ma
     return mask
 
 
-def random_filter(
-    hashes: Keys, lengths: Counts, *, share: float, seed: int, replicate: int
-) -> Mask:
-    """Documents that a random filter keeps: `share` of the tokens, drawn anew per replicate.
+def random_filter(order: Counts, lengths: Counts, *, share: float) -> Mask:
+    """Documents that a random filter keeps: `share` of the tokens, the first ones of a draw order.
 
-    >>> hashes, lengths = id_hashes(map(str, range(1000))), np.full(1000, 5)
-    >>> random_filter(hashes, lengths, share=0.6, seed=1, replicate=0).mean()
+    >>> order = draw_order(list(map(str, range(1000))), seed=1, replicate=0)
+    >>> random_filter(order, np.full(1000, 5), share=0.6).mean()
     np.float64(0.6)
     """
-    keys = draw_keys(hashes, seed=seed, replicate=replicate, salt="random")
-    return token_slice(keys, lengths, start=0, stop=_checked(share) * float(lengths.sum()))
+    stop = _checked(share) * float(lengths.sum())
+    return token_slice(_ranks(order), lengths, start=0, stop=stop)
 
 
-def null_filters(
-    hashes: Keys, lengths: Counts, *, share: float, seed: int, replicate: int
-) -> tuple[Mask, Mask]:
+def null_filters(order: Counts, lengths: Counts, *, share: float) -> tuple[Mask, Mask]:
     """Two disjoint random filters of the same share of tokens; half each where share > 1/2.
 
-    >>> hashes, lengths = id_hashes(map(str, range(1000))), np.full(1000, 5)
-    >>> a, b = null_filters(hashes, lengths, share=0.4, seed=1, replicate=0)
+    >>> order = draw_order(list(map(str, range(1000))), seed=1, replicate=0)
+    >>> a, b = null_filters(order, np.full(1000, 5), share=0.4)
     >>> a.mean(), b.mean(), bool((a & b).any())
     (np.float64(0.4), np.float64(0.4), False)
     """
-    keys = draw_keys(hashes, seed=seed, replicate=replicate, salt="null")
+    ranks = _ranks(order)
     size = min(_checked(share), 0.5) * float(lengths.sum())
-    first = token_slice(keys, lengths, start=0, stop=size)
-    return first, token_slice(keys, lengths, start=size, stop=2 * size)
+    first = token_slice(ranks, lengths, start=0, stop=size)
+    return first, token_slice(ranks, lengths, start=size, stop=2 * size)
+
+
+def _ranks(order: Counts) -> Keys:
+    """Place of every row in an order."""
+    ranks = np.empty(len(order), np.uint64)
+    ranks[order] = np.arange(len(order), dtype=np.uint64)
+    return ranks
 
 
 def _checked(share: float) -> float:

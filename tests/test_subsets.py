@@ -87,7 +87,7 @@ def test_random_filters_keep_their_share_of_tokens(share):
     """By tokens, to within one document; another replicate keeps other documents."""
     lengths = documents().lengths
     first, second = (
-        random_filter(HASHES, lengths, share=share, seed=1, replicate=r) for r in (0, 1)
+        random_filter(draw_order(HASHES, seed=1, replicate=r), lengths, share=share) for r in (0, 1)
     )
 
     assert abs(lengths[first].sum() / lengths.sum() - share) <= 40 / lengths.sum()
@@ -98,7 +98,7 @@ def test_random_filters_keep_their_share_of_tokens(share):
 def test_null_filters_are_disjoint_and_alike(share, each):
     """Two filters of one share; above a half there is no room, so they take half each."""
     lengths = documents().lengths
-    a, b = null_filters(HASHES, lengths, share=share, seed=1, replicate=0)
+    a, b = null_filters(draw_order(HASHES, seed=1, replicate=0), lengths, share=share)
 
     assert not (a & b).any()
     assert [abs(lengths[m].sum() / lengths.sum() - each) < 0.005 for m in (a, b)] == [True, True]
@@ -108,7 +108,7 @@ def test_null_filters_are_disjoint_and_alike(share, each):
 def test_impossible_shares_are_refused(share):
     """A share outside (0, 1] names itself."""
     with pytest.raises(ConfigError, match=str(share)):
-        random_filter(HASHES, documents().lengths, share=share, seed=1, replicate=0)
+        random_filter(np.arange(500), documents().lengths, share=share)
 
 
 def test_filler_is_half_of_every_prefix():

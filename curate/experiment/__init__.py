@@ -26,6 +26,7 @@ from curate.experiment.matrix import MATRIX_SCHEMA, loss_matrix
 from curate.experiment.memorisation import MEMORY_SCHEMA, memorisation, memory_of_arms
 from curate.experiment.plan import FamilyPlan, Plan, make_plan
 from curate.experiment.promises import done_sentences, plan_sentences
+from curate.experiment.stored import settled_plan
 from curate.experiment.training import KEYS, RUN_SCHEMA, Course, Trained, train
 from curate.experiment.transfer import predictions, score_predictions, transfer_said
 from curate.scaling import MULTIPLIER_SCHEMA, NO_EVALUATION, sentences
@@ -130,7 +131,7 @@ def run_experiment(
         return unmeasured(config, NO_EVALUATION)
     if tokens_of(inputs, "curated") == 0:
         return unmeasured(config, NOTHING_LEFT)
-    plan = make_plan(inputs, config, seed=seed)
+    plan = settled_plan(inputs, config, seed=seed)
     promised = plan.to_dict()
     if course.say is not None:
         course.say("\n".join(plan_sentences(promised)))
@@ -151,7 +152,9 @@ def run_experiment(
         losses=losses.select([*KEYS, "document_bits"]),
         evaluation=table,
         multipliers=multipliers,
-        plan=promised | {"done": dict(trained.draws), "tuning": dict(trained.tuning)},
+        plan=promised
+        | {"done": dict(trained.draws), "tuning": dict(trained.tuning)}
+        | ({"machine": dict(trained.machine)} if trained.machine else {}),
         verdicts=sentences(multipliers),
         matrix=loss_matrix(trained.losses, neutral=list(inputs.evaluation)),
         shapley=step_values(draws, done, losses, table),

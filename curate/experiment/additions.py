@@ -74,6 +74,7 @@ def _with_control(inputs: MeasureInputs, arm: str, seed: int) -> MeasureInputs:
         masks=masks | {arm: np.concatenate([curated, ~longer])},
         clusters=np.concatenate([clusters, joined]),
         sources=None if inputs.sources is None else _with(inputs.sources, rows),
+        reasons=None if inputs.reasons is None else _with(inputs.reasons, rows),
     )
 
 

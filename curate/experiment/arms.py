@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from curate.errors import ConfigError
 from curate.experiment.contrasts import Contrast, text_of
 from curate.experiment.inputs import MeasureInputs
+from curate.experiment.order import even_order, find_levels
 from curate.subsets import (
     Counts,
     Diluted,
@@ -28,6 +29,9 @@ from curate.subsets import (
     source_held_order,
 )
 
+RECENT = 6  # orders that are kept: those of two replicates
+# The null pair reads the two halves of an order of its own: each half has the corpus's shares.
+SALTS = {"calibrator_clean": "calibrator", "null_a": "null", "null_b": "null"}
 STRICT = 0.005  # of B's tokens may lie outside A where the two count as nested
 
 __all__ = ["Draws", "make_draws"]
@@ -43,6 +47,8 @@ class Draws:
         share: Tokens that curation keeps: what random filters keep too.
         seed: Of the run.
         pool: Raw tokens of the fixed pool, 0 = no arm reads one.
+        levels: Groups that every prefix holds in their shares; see `find_levels`.
+        recent: The last few orders, for arms of one replicate share theirs.
     """
 
     inputs: MeasureInputs
@@ -50,11 +56,20 @@ class Draws:
     share: float
     seed: int
     pool: int = 0
+    levels: tuple[Counts, ...] = ()
+    recent: dict[tuple[int, str], Counts] = field(default_factory=dict)
 
     def order(self, replicate: int, *, salt: str = "order") -> Counts:
-        """Draw order; the calibrator and the pooled sequence have their own salts."""
+        """Draw order; the calibrator, random filters and the pooled sequence have own salts."""
+        found = self.recent.get((replicate, salt))
+        if found is not None:
+            return found
         keys = draw_keys(self.hashes, seed=self.seed, replicate=replicate, salt=salt)
-        return np.argsort(keys, kind="stable")
+        found = even_order(keys, self.inputs.texts["raw"].lengths, self.levels)
+        if len(self.recent) >= RECENT:
+            self.recent.clear()
+        self.recent[replicate, salt] = found
+        return found
 
     def text(self, arm: str) -> Encoded:
         """The arm's version of every document."""
@@ -94,11 +109,9 @@ class Draws:
         lengths = np.where(native, self.inputs.texts["raw"].lengths, 0)
         share = min(self.share, 1.0)
         if arm == "random":
-            chosen = random_filter(
-                self.hashes, lengths, share=share, seed=self.seed, replicate=replicate
-            )
-            return chosen & native
-        pair = null_filters(self.hashes, lengths, share=share, seed=self.seed, replicate=replicate)
+            drawn = self.order(replicate, salt="random")
+            return random_filter(drawn, lengths, share=share) & native
+        pair = null_filters(self.order(replicate, salt="null"), lengths, share=share)
         return pair[arm == "null_b"] & native
 
     def tokens(self, arm: str, replicate: int, budget: int) -> Tokens:
@@ -107,8 +120,7 @@ class Draws:
             return self._diluted(replicate, budget).tokens
         if arm.endswith("_pool"):
             return self._passes(arm, replicate, budget)
-        salt = "calibrator" if arm == "calibrator_clean" else "order"
-        order = self.order(replicate, salt=salt)
+        order = self.order(replicate, salt=SALTS.get(arm, "order"))
         if arm == "curated_mixture":
             order = self._mixed(order)
         return arm_tokens(order, self.mask(arm, replicate), self.text(arm), budget=budget)
@@ -196,4 +208,11 @@ def make_draws(inputs: MeasureInputs, *, share: float, seed: int, pool: int = 0)
     >>> len(raw), len(curated), bool((raw > 900).any()), bool((curated > 900).any())
     (500, 500, True, False)
     """
-    return Draws(inputs=inputs, hashes=id_hashes(inputs.ids), share=share, seed=seed, pool=pool)
+    return Draws(
+        inputs=inputs,
+        hashes=id_hashes(inputs.ids),
+        share=share,
+        seed=seed,
+        pool=pool,
+        levels=find_levels(inputs),
+    )

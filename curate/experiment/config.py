@@ -61,6 +61,8 @@ class MeasureConfig:
             may give other digits. `plan.json` says what was taken.
         vocabulary: Token ids of the run's own byte-pair encoding.
         headline: The one contrast that is tested without correction.
+        plan: `plan.json` of an experiment on the same corpus: its sizes, budgets and finished draws
+            are measured again, whatever the minutes, and give the same tables.
 
     >>> MeasureConfig().replicates
     8
@@ -90,6 +92,7 @@ class MeasureConfig:
     precision: str = "float32"
     vocabulary: int = 1024
     headline: str = f"raw{ARROW}curated"
+    plan: str | None = None
 
     def __post_init__(self) -> None:
         for what, names, known in (

@@ -13,6 +13,7 @@ from curate.experiment import additions
 from curate.experiment.coalitions import COALITION
 from curate.experiment.config import MeasureConfig
 from curate.experiment.inputs import MASKS, ONLY, WITHOUT, EvaluationSet, MeasureInputs
+from curate.experiment.pieces import in_pieces
 from curate.subsets import Counts, Encoded, draw_keys, id_hashes, pool_mask, replace_documents
 from curate.tokens import Tokenizer, encode, train_tokenizer
 
@@ -31,15 +32,17 @@ def measure_inputs(
 ) -> MeasureInputs:
     """Train the run's tokenizer on raw text and encode everything once.
 
+    Documents of more than 2,000 tokens come out in pieces; see `curate.experiment.pieces`.
+
     Args:
         documents: One row a document that no evaluation text overlaps: `id`, `text` String;
             `curated_text` String (after edits; null or absent = unchanged); `curated` and, where
             wanted, `oracle`, `without_<step>`, `only_<step>`, `inverse_quality`, `degraded`,
             `duplicated` Boolean: which documents stay; `native` Boolean: false marks documents
             of the arms that name them, which raw lacks; `cluster` String or Int64, null = in no
-            duplicate cluster; `source` String; `quality` Float64: for the arm of the worst
-            documents. A column `<arm>_text` gives an arm its own text. All but the first two
-            and `curated` are optional.
+            duplicate cluster; `source` String; `removed_by` String, null = kept; `quality`
+            Float64: for the arm of the worst documents. A column `<arm>_text` gives an arm its
+            own text. All but the first two and `curated` are optional.
         evaluation: `id`, `text`, `source` (name of the set) String; `None` or empty = none.
         filler: Inert texts for the calibrator.
         config: Caps of the evaluation sets, vocabulary.
@@ -73,6 +76,7 @@ def measure_inputs(
         vocabulary=tokenizer.vocabulary,
         tokenizer=tokenizer,
         sources=_numbers(documents, "source"),
+        reasons=_numbers(documents, "removed_by"),
         text_bytes=_text_bytes(documents),
     )
     return _completed(inputs, documents, config, seed)
@@ -88,7 +92,7 @@ def _completed(
         quality = documents["quality"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         worst = additions.worst_by_quality(inputs, quality)
         inputs = replace(inputs, masks={**inputs.masks, "inverse_quality": worst})
-    return additions.with_controls(inputs, config.arms, seed=seed)
+    return in_pieces(additions.with_controls(inputs, config.arms, seed=seed))
 
 
 def _text_bytes(documents: pl.DataFrame) -> dict[str, Counts]:

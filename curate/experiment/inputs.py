@@ -62,6 +62,8 @@ class MeasureInputs:
         vocabulary: Number of token ids.
         tokenizer: What encoded the texts; `None` where the caller had tokens already.
         sources: Number of each document's source, for the mixture-held arm.
+        reasons: Number of what removed each document (any number where nothing did), for the order
+            of draws; `None` = not known.
         held_out: Documents of the pool that no arm holds: "held_out_raw", "held_out_curated".
         text_bytes: UTF-8 bytes of every document, "raw" and "curated"; `None` = three a token.
     """
@@ -75,6 +77,7 @@ class MeasureInputs:
     vocabulary: int = 1024
     tokenizer: Tokenizer | None = None
     sources: Counts | None = None
+    reasons: Counts | None = None
     held_out: Mapping[str, EvaluationSet] = field(default_factory=dict)
     text_bytes: Mapping[str, Counts] | None = None
 

@@ -9,7 +9,7 @@ from curate.progress import spelled
 
 NAMES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
 
-__all__ = ["done_sentences", "plan_sentences"]
+__all__ = ["done_sentences", "pace_sentence", "plan_sentences"]
 
 
 def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
@@ -79,3 +79,15 @@ def done_sentences(plan: Mapping[str, Any], *, seconds: float | None = None) -> 
         parts.append(f"{NAMES.get(name, name)} {draws} of {family['replicates']} planned draws")
     took = "" if seconds is None else f", in {spelled(seconds)}"
     return [f"Done: {', '.join(parts)}{took}{'; the time was over' if short else ''}"]
+
+
+def pace_sentence(name: str, pace: Mapping[str, Any]) -> str:
+    """What was tried on the machine for a family.
+
+    >>> rates = {"1 job on 1 thread each": 60_000, "2 jobs on 1 thread each": 100_000}
+    >>> pace_sentence("gpt", {"jobs_at_once": 2, "tokens_per_second": rates})[:69]
+    'Machine: GPT with 2 jobs at once; tokens a second: 1 job on 1 thread '
+    """
+    tried = ", ".join(f"{layout} {n:,}" for layout, n in pace["tokens_per_second"].items())
+    taken = f"{pace['jobs_at_once']} job{'' if pace['jobs_at_once'] == 1 else 's'} at once"
+    return f"Machine: {NAMES.get(name, name)} with {taken}; tokens a second: {tried}"

@@ -7,7 +7,7 @@ Which draws were finished is all that a clock decides; what each of them says do
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from curate.executors import Executor
+from curate.executors import Executor, threads, threads_of
 from curate.experiment.arms import Draws
 from curate.experiment.inputs import EvaluationSet, MeasureInputs, merged_evaluation
+from curate.experiment.pace import Pace, family_pace, trial_budget
 from curate.experiment.plan import FamilyPlan, Plan
+from curate.experiment.promises import pace_sentence
 from curate.experiment.tuning import low_rate_check, tune_rates, with_precision
 from curate.progress import Advance, Say, progress
 from curate.proxies import FAMILIES, Evaluation, Gpt, KneserNey, ProxyFamily
@@ -68,11 +70,13 @@ class Trained:
         draws: Finished draws of each family; 0 = none.
         tuning: By family, the precision taken, the rates tried and chosen before, and raw against
             curated text at a tenth of the rate; see `curate.experiment.tuning`.
+        machine: By family, how many jobs at once were tried and taken; empty without a deadline.
     """
 
     losses: pl.DataFrame
     draws: Mapping[str, int]
     tuning: Mapping[str, Any]
+    machine: Mapping[str, Any]
 
 
 class _Job(NamedTuple):
@@ -124,14 +128,21 @@ def train(
                 family, tried = _tuned(family, draws, planned, executor)
                 tuning[name] |= tried
         jobs += _jobs(draws, planned, family)
-    results = _run(draws, jobs, executor, clock=_Clock(course.deadline), say=course.say)
+    machine = {} if course.deadline is None else _paces(draws, jobs, executor, course.say)
+    laid_out = {name: threads(pace.jobs) for name, pace in machine.items()}
+    results = _run(draws, jobs, lambda name: laid_out.get(name, executor), course=course)
     finished = {name: _whole_draws(name, jobs, results) for name in plan.families}
     done = [
         (job, points)
         for job, points in zip(jobs, results, strict=True)
         if points is not None and job.replicate < finished[job.family.name]
     ]
-    return Trained(losses=_losses(draws.inputs, done), draws=finished, tuning=tuning)
+    return Trained(
+        losses=_losses(draws.inputs, done),
+        draws=finished,
+        tuning=tuning,
+        machine={name: pace.to_dict() for name, pace in machine.items()},
+    )
 
 
 def _whole_draws(name: str, jobs: Sequence[_Job], results: Sequence[Points | None]) -> int:
@@ -252,12 +263,31 @@ def _sequence_ladders(
     return {size: rungs for size, rungs in together.items() if rungs}, asked
 
 
+def _paces(
+    draws: Draws, jobs: Sequence[_Job], executor: Executor, say: Say | None
+) -> dict[str, Pace]:
+    """How many jobs of each family at once are faster here, by a rung of its first sequence."""
+    found: dict[str, Pace] = {}
+    workers = threads_of(executor)
+    for job in jobs:
+        family, name = job.family, job.family.name
+        if name in found or workers == 1 or (isinstance(family, Gpt) and on_graphics(family)):
+            continue
+        size, rungs = next(iter(job.ladders.items()))
+        tokens = draws.tokens(job.arm, job.replicate, trial_budget(name, rungs))
+        found[name] = family_pace(family, size, tokens, job.evaluation, workers=workers)
+        if say is not None:
+            say(pace_sentence(name, found[name].to_dict()))
+    return found
+
+
 def _run(
-    draws: Draws, jobs: Sequence[_Job], executor: Executor, *, clock: _Clock, say: Say | None
+    draws: Draws, jobs: Sequence[_Job], executor_of: Callable[[str], Executor], *, course: Course
 ) -> list[Points | None]:
     """Results in the order of the jobs, whatever finishes first; `None` = there was no time."""
     first = jobs[0].family.name if jobs else ""
     stacked: dict[int, Points] = {}
+    clock = _Clock(course.deadline)
 
     def work(place: int) -> Points | None:
         job = jobs[place]
@@ -272,11 +302,16 @@ def _run(
         return points
 
     total = sum(job.tokens for job in jobs) / 1e6
-    until = clock.deadline
-    with progress("measure", total=total, unit="Mtokens", say=say, until=until) as advance:
+    results: list[Points | None] = []
+    with progress(
+        "measure", total=total, unit="Mtokens", say=course.say, until=clock.deadline
+    ) as advance:
         if any(isinstance(job.family, Gpt) and on_graphics(job.family) for job in jobs):
             stacked = _climb_stacked(draws, jobs, advance)
-        return executor(work, range(len(jobs)))
+        for name in dict.fromkeys(job.family.name for job in jobs):
+            places = [place for place, job in enumerate(jobs) if job.family.name == name]
+            results += executor_of(name)(work, places)
+        return results
 
 
 def on_graphics(family: Gpt) -> bool:
