@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks.results import write_section
+
 ROOT = Path(__file__).parents[1]
 PART_BYTES = 4_000_000
 SIZES = {"small": 20_000_000, "ten times": 200_000_000}
@@ -89,4 +91,6 @@ def memory_table(sizes: dict[str, int] = SIZES) -> str:
 
 
 if __name__ == "__main__":
-    print(memory_table())
+    table = memory_table()
+    write_section("Peak memory", f"{HEAD}\n\n{table}\n")
+    print(table)
