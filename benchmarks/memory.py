@@ -19,6 +19,8 @@ from benchmarks.results import write_section
 
 ROOT = Path(__file__).parents[1]
 PART_BYTES = 4_000_000
+HEAD = """Command: `python -m benchmarks.memory`. Ingestion, the signals of three rule sets and the
+verdicts, each run a process of its own over made-up JSON lines."""
 SIZES = {"small": 20_000_000, "ten times": 200_000_000}
 RUN = """
 import resource, sys
