@@ -90,14 +90,13 @@ def flagged_words(text: pl.Series, lists: WordLists) -> pl.Series:
     >>> flagged_words(pl.Series(["Darn, DARN hot dog!", "darned"]), lists).to_list()
     [3, 0]
     """
-    lower = text.str.to_lowercase()
     if ANY in lists.words:
-        return _count(lower, lists.words[ANY])
+        return _count(text, lists.words[ANY])
     told = languages(text)["language"]
     counts = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(text))
     for language, words in lists.words.items():
         rows = (told == language).arg_true()
-        counts = counts.scatter(rows, _count(lower.gather(rows), words))
+        counts = counts.scatter(rows, _count(text.gather(rows), words))
     return counts
 
 
@@ -121,31 +120,31 @@ def _entries(data: bytes, path: str) -> tuple[str, ...]:
     return tuple(sorted(words, key=lambda word: (-len(word), word)))
 
 
-def _count(lower: pl.Series, words: Sequence[str]) -> pl.Series:
+def _count(text: pl.Series, words: Sequence[str]) -> pl.Series:
     spaced = [word for word in words if not _unspaced(word)]
     dense = [word for word in words if _unspaced(word)]
-    counts = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(lower))
+    counts = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(text))
     if dense:
-        counts += lower.str.count_matches(_either(dense)).cast(pl.Int64)
-    return counts + _between_edges(lower, spaced) if spaced else counts
+        counts += text.str.count_matches(f"(?i){_either(dense)}").cast(pl.Int64)
+    return counts + _between_edges(text, spaced) if spaced else counts
 
 
-def _between_edges(lower: pl.Series, words: Sequence[str]) -> pl.Series:
+def _between_edges(text: pl.Series, words: Sequence[str]) -> pl.Series:
     """Places with an edge on both sides, which two of them may share.
 
     The fast engine cannot look around, so that it finds chains of words with one edge between two
-    of them; what a chain holds is counted by one that can.
+    of them; what a chain holds is counted by one that can, once for all chains that are alike.
     """
     one = _either(words)
-    chain = rf"(?:^|{_EDGE}){one}(?:{_EDGE}{one})*(?:$|{_EDGE})"
-    rows = lower.str.contains(chain).arg_true()
-    found = pl.DataFrame({"row": rows, "chain": lower.gather(rows).str.extract_all(chain)})
-    found = found.explode("chain")
-    single = re.compile(rf"(?<!\w){one}(?!\w)")
-    sizes = [max(len(single.findall(chain)), 1) for chain in found["chain"]]
-    counted = found.with_columns(n=pl.Series(sizes, dtype=pl.Int64))
-    sums = counted.group_by("row").agg(pl.col("n").sum()).sort("row")
-    counts = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(lower))
+    chain = rf"(?i)(?:^|{_EDGE}){one}(?:{_EDGE}{one})*(?:$|{_EDGE})"
+    found = pl.DataFrame({"chain": text.str.extract_all(chain)}).with_row_index("row")
+    found = found.filter(pl.col("chain").list.len() > 0).explode("chain")
+    single = re.compile(rf"(?<!\w){one}(?!\w)", re.IGNORECASE)
+    alike = found.group_by("row", "chain").agg(times=pl.len().cast(pl.Int64))
+    inside = {each: max(len(single.findall(each)), 1) for each in alike["chain"].unique()}
+    sizes = pl.Series([inside[each] for each in alike["chain"]], dtype=pl.Int64)
+    sums = alike.with_columns(n=sizes * alike["times"]).group_by("row").agg(pl.col("n").sum())
+    counts = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(text))
     return counts.scatter(sums["row"], sums["n"])
 
 
