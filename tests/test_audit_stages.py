@@ -112,6 +112,42 @@ def test_an_unknown_word_list_ends_a_run_before_any_work(config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+ENGLISH = "The people there said that it was a good year and they would do it again."
+GERMAN = "Die Leute der Stadt sagten, dass es ein gutes Jahr war und sie es tun werden."
+
+
+def test_a_rule_on_language_is_a_step_of_its_own(tmp_path):
+    pytest.importorskip("py3langid")
+    rng, n = np.random.default_rng(11), 600
+    site = rng.integers(0, 2, n)
+    foreign = rng.random(n) < np.where(site == 1, 0.4, 0.05)
+    texts = [f"{GERMAN if other else ENGLISH} {i}" for i, other in enumerate(foreign)]
+    frame = pl.DataFrame({"text": texts, "site": [f"site-{i}" for i in site]})
+    frame.write_parquet(tmp_path / "raw.parquet")
+    run = curate.run(
+        {
+            "input": {"path": str(tmp_path / "raw.parquet")},
+            "controls": {"share": 0.0},
+            "rules": {"sets": [], "languages": ["en"]},
+            "duplicates": {"near": False, "exact": False},
+            "audit": {"groups": ["site"]},
+            "output": {"path": str(tmp_path / "run")},
+        },
+        until="audit",
+    )
+    rows = run.folder.read("audit/impact.parquet").filter(step="language", group="site-1")
+    tested = rows.filter(population="marginal", weight="documents").row(0, named=True)
+
+    assert tested["removed"] == (foreign & (site == 1)).sum()
+    assert (tested["state"], tested["q"] < 0.01) == ("flag", True)
+    assert tested["adjusted_removal_ratio_low"] > 1
+    assert set(rows.select("population", "weight").rows()) == {
+        (population, weight)
+        for population in ("marginal", "cumulative")
+        for weight in ("documents", "tokens")
+    }
+
+
 def test_an_audit_of_a_config_leaves_its_experiment_for_later(tmp_path):
     spoken(np.random.default_rng(9), 60).write_parquet(tmp_path / "raw.parquet")
     spoken(np.random.default_rng(10), 9).write_parquet(tmp_path / "held.parquet")

@@ -20,7 +20,7 @@ from curate.audits.difference import audit_difference
 from curate.audits.edits import add_losses, losses_of
 from curate.audits.gate import STRATA, AuditConfig, Gate, check_gate, forbidden_rows
 from curate.audits.impact import impact
-from curate.audits.lexicons import Entry, Lexicon, add_lexicon_groups, load_lexicon
+from curate.audits.lexicons import NOT_NAMED, Entry, Lexicon, add_lexicon_groups, load_lexicon
 from curate.audits.remedies import reweigh, reweigh_alike
 from curate.audits.representation import Representation, representation
 from curate.audits.result import Audit, audit, explained
@@ -32,6 +32,7 @@ from curate.audits.topics import add_topics
 from curate.audits.weat import Weat, resampled_weat, weat
 
 __all__ = [
+    "NOT_NAMED",
     "STRATA",
     "Audit",
     "AuditConfig",

@@ -333,7 +333,7 @@ def _odds_columns(group: Share, rest: Share, df: Floats) -> dict[str, Floats]:
     counts = [share.size * rate for share in (group, rest) for rate in (share.rate, 1 - share.rate)]
     half = np.where(np.min(counts, axis=0) <= 0, 0.5, 0.0)
     a, b, c, d = (count + half for count in counts)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = a * d / (b * c)
         reach = t_quantile(0.95, np.nan_to_num(df)) * np.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
         low, high = ratio * np.exp(-reach), ratio * np.exp(reach)

@@ -40,6 +40,8 @@ def explained(rows: pl.DataFrame) -> pl.DataFrame:
     >>> explained(rows).height
     1
     """
+    if "adjusted_removal_ratio" not in rows.columns:  # of a run from before there were any
+        return rows.clear()
     adjusted = pl.col("adjusted_removal_ratio")
     halved = adjusted.log().abs() <= pl.col("removal_ratio").log().abs() / 2
     return rows.filter((pl.col("state") == "flag") & (adjusted < MIN_RATIO) & halved)
@@ -88,7 +90,8 @@ class Audit:
         flagged = self.flagged
         left = flagged.join(explained(flagged), on=_KEYS, how="anti", maintain_order="left")
         rows = (left if left.height else flagged).head(1).to_dicts()
-        return "".join(f", most of all {_removes(row)}" for row in rows)
+        parts = set(self.table.filter(weight="touched")["step"])
+        return "".join(f", most of all {_removes(row, parts)}" for row in rows)
 
     def _missed(self) -> str:
         """What "no flag" could have overlooked."""
@@ -99,6 +102,8 @@ class Audit:
         return f", and a loss below {typical:.2f} times that of the rest would mostly go unseen"
 
     def _explanation(self) -> str:
+        if "adjusted_for" not in self.table.columns:
+            return ""
         by = explained(self.flagged).group_by("adjusted_for").len().sort("adjusted_for").rows()
         return "".join(f" ({n} of them explained by {names})" for names, n in by)
 
@@ -190,10 +195,11 @@ def _steps_of(frame: pl.DataFrame) -> dict[str, list[str]]:
     return steps
 
 
-def _removes(row: Mapping[str, Any]) -> str:
-    """What one flag says, in words."""
+def _removes(row: Mapping[str, Any], parts: set[str]) -> str:
+    """What one flag says, in words; `parts` are the steps that take parts of texts."""
+    whole = "of the texts of" if row["step"] in parts else "of"
     shares = row["removed"] / row["n"], row["removed_rest"] / row["n_rest"]
     return (
-        f"{row['step']} takes {100 * shares[0]:.1f} % of {row['group_column']} = {row['group']!r}"
-        f" against {100 * shares[1]:.1f} % of the rest"
+        f"{row['step']} takes {100 * shares[0]:.1f} % {whole} {row['group_column']} ="
+        f" {row['group']!r} against {100 * shares[1]:.1f} % of the rest"
     )

@@ -52,7 +52,7 @@ def adjusted_figure(impact: pl.DataFrame) -> Figure | None:
     values = [v for m in marks for v in (m.estimate, m.low, m.high) if v]
     low, high = spread([*values, 0.8, 1.5], log=True)
     axis = Axis(
-        label="removal ratio: share removed in the group / in all others (log scale)",
+        label="share removed: group / all others (log scale)",
         low=max(low, 0.02),
         high=min(high, 50.0),
         log=True,
@@ -64,14 +64,15 @@ def adjusted_figure(impact: pl.DataFrame) -> Figure | None:
         "named, refined until the log odds ratio moves by less than .02. What goes away there is "
         "due to those variables: the loss is real, the group is not its reason. Whiskers: 95 % "
         "intervals, linearised over clusters. n = documents in strata where there is something "
-        "to compare."
+        "to compare. A small p of heterogeneity in the numbers says that strata differ in their "
+        "ratio: the one shown is then a mean."
     )
     return Figure(
         title=title,
         caption=caption,
         table=rows.select(
             "step", "group_column", "group", "removal_ratio", pl.col("^adjusted_.*$"),
-            "informative_documents",
+            "informative_documents", pl.col("^heterogeneity_p$"),
         ),
         drawings=drawn_twice(lambda layout: forest(marks, axis=axis, about=about, layout=layout)),
     )  # fmt: skip

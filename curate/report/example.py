@@ -73,5 +73,6 @@ def example_impact() -> pl.DataFrame:
         removal_ratio_low=pl.col("removal_ratio") / 1.5,
         removal_ratio_high=pl.col("removal_ratio") * 1.5,
         q=pl.lit(0.001),
+        smallest_detectable_ratio=pl.lit(1.3),
         largest_group_share_of_rest_removals=pl.lit(1.0),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from curate.audits import NOT_NAMED, edit_rows
 from curate.report.cells import Cell
 from curate.report.figure import total
 from curate.report.numerals import chance, count, interval, level, percent, ratio, short
@@ -174,6 +175,44 @@ def flagged(impact: pl.DataFrame) -> pl.DataFrame:
                 "largest_group_in_others": percent(row["largest_group_share_of_rest_removals"]),
             }
             for row in rows.iter_rows(named=True)
+        ]
+    )
+
+
+def edited_groups(impact: pl.DataFrame) -> pl.DataFrame:
+    """What steps that edit do to groups, the most touched first; empty where none does.
+
+    Returns:
+        `step, column, group`, then as text the shares of documents `touched` and of text `taken`,
+        each in the group and in `others`, with the ratio once adjusted: at most twelve rows with
+        ten touched documents or more.
+
+    >>> from curate.report.example import example_impact
+    >>> edited_groups(example_impact()).height
+    0
+    """
+    if "adjusted_removal_ratio" not in impact.columns:
+        return pl.DataFrame()
+    enough = impact.filter(population="marginal", weight="touched").filter(
+        pl.col("removed") >= 10, pl.col("removal_ratio").is_finite(), pl.col("group") != NOT_NAMED
+    )
+    keys = ["step", "group_column", "group"]
+    rows = edit_rows(impact).join(enough, on=keys, how="semi", maintain_order="left")
+    rows = rows.sort("touched_ratio", *keys, descending=[True, False, False, False])
+    return pl.DataFrame(
+        [
+            {
+                "step": row["step"],
+                "column": row["group_column"],
+                "group": str(row["group"]),
+                "touched": percent(row["touched"]),
+                "touched, others": percent(row["touched_rest"]),
+                "adjusted ratio of touched": ratio(row["adjusted_touched_ratio"]),
+                "taken": percent(row["taken"]),
+                "taken, others": percent(row["taken_rest"]),
+                "adjusted ratio of taken": ratio(row["adjusted_taken_ratio"]),
+            }
+            for row in rows.head(12).iter_rows(named=True)
         ]
     )
 

@@ -26,6 +26,7 @@ __all__ = [
 
 GATE_RATIO = 1.25
 _MOST_ROWS = 18
+NAMED_GROUPS = "group that texts name"
 _TONES = {"flag": "bad", "not enough documents": "quiet"}
 
 
@@ -159,13 +160,14 @@ def audited(impact: pl.DataFrame) -> pl.DataFrame:
 def group_figures(impact: pl.DataFrame) -> list[Figure]:
     """One forest of removal ratios a step and group column; the strongest step stands open.
 
-    Reads `audit/impact.parquet`. Steps that removed nothing have no figure.
+    Reads `audit/impact.parquet`. Steps that removed nothing have no figure. Groups that word
+    lists find in texts (`axis: group`, named or not) share one forest a step.
 
     >>> from curate.report.example import example_impact
     >>> [figure.title for figure in group_figures(example_impact())]
     ['What "gopher_quality" removes per source: 2 groups, 1 flagged']
     """
-    rows = audited(impact).filter(pl.col("removal_ratio").is_finite())
+    rows = _by_word_list(audited(impact).filter(pl.col("removal_ratio").is_finite()))
     keys = ["step", "group_column"]
     order = (
         rows.group_by(keys)
@@ -177,6 +179,16 @@ def group_figures(impact: pl.DataFrame) -> list[Figure]:
         _group_figure(rows.filter(step=step, group_column=column), folded=place > 0)
         for place, (step, column) in enumerate(order.select(keys).iter_rows())
     ]
+
+
+def _by_word_list(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with all word lists as one column: its groups are those that texts name."""
+    column, group = pl.col("group_column"), pl.col("group").cast(pl.String)
+    listed = column.str.contains(": ", literal=True) & group.is_in(["named", "not named"])
+    return rows.filter(~(listed & (group == "not named"))).with_columns(
+        group_column=pl.when(listed).then(pl.lit(NAMED_GROUPS)).otherwise(column),
+        group=pl.when(listed).then(column).otherwise(group),
+    )
 
 
 def quality_figure(bins: pl.DataFrame, label: str = QUALITY_LABEL) -> Figure:
@@ -280,7 +292,7 @@ def _group_figure(rows: pl.DataFrame, *, folded: bool) -> Figure:
     values = [value for name in ends for value in shown[name] if value is not None]
     low, high = spread([*values, 0.8, 1.5], log=True)
     axis = Axis(
-        label="removal ratio: share removed in the group / in all others (log scale)",
+        label="share removed: group / all others (log scale)",
         low=max(low, 0.02),
         high=min(high, 50.0),
         log=True,
