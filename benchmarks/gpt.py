@@ -127,7 +127,10 @@ def best(sides: tuple[Side, Side], width: int) -> tuple[Setting, Setting]:
 
 
 def trial(side: Side, width: int, setting: Setting) -> float:
-    return max(side.speed(width, setting, seconds=SECONDS / 3)["wall"] for _ in range(3))
+    found = max(side.speed(width, setting, seconds=SECONDS / 3)["wall"] for _ in range(3))
+    if not setting.get("compiled"):
+        side.ask(do="forget")  # memory of a dozen settings
+    return found
 
 
 def compared(
