@@ -97,6 +97,10 @@ def signals_page() -> str:
         "the ways of counting of other rule sets: `curate/signals/views.py`. Names with `dolma`, "
         "`nemo`, `dclm`, `redpajama`, `english`, `line_correction` or the code of a language are "
         "measured only where a rule reads them: `curate/signals/dialects.py`.\n\n"
+        "`flagged_word_count` and its fraction need a list of words: `[signals] flagged_words`, one "
+        "list or one a language. A rule bounds them: `max = 0` is what C4 did with its list of bad "
+        "words (Raffel et al. 2020, section 2.2). `language` is a text: a rule names the codes that "
+        "are kept (`[rules] languages`, or `among`), and the audit takes it as a group.\n\n"
         "| signal | type | meaning |\n|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"
