@@ -272,7 +272,7 @@ def open_context(
     """
     preflight.check(config, finished=finished)
     folder = RunFolder(Path(config.output.path))
-    _make_folder(folder.root)
+    folder.make()
     write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))
     manifest = Manifest(folder)
     lists = manifest.header.get("flagged_words") if finished else asked.word_list_digests(config)
@@ -280,15 +280,6 @@ def open_context(
     manifest.header |= {"flagged_words": lists} if lists else {}
     executor = threads(workers or os.cpu_count() or 1)
     return Context(config, folder, manifest, executor, say)
-
-
-def _make_folder(root: Path) -> None:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"output.path {str(root)!r} is no folder that can be written: {error.strerror}"
-        ) from error
 
 
 def run_stages(context: Context, *, until: str | None = None, without: str | None = None) -> None:
@@ -366,7 +357,7 @@ def code_version(modules: tuple[str, ...]) -> str:
         home = root / module
         files = [home.with_suffix(".py")] if not home.is_dir() else sorted(home.rglob("*"))
         for path in files:
-            if path.suffix in (".py", ".toml", ".json", ".j2"):
+            if path.suffix in (".py", ".toml", ".json", ".j2", ".css"):
                 digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 

@@ -20,7 +20,7 @@ import polars as pl
 
 from curate.corpus import file_digest, write_bytes_atomically
 from curate.energy import Cost
-from curate.errors import InputError
+from curate.errors import ConfigError, InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,19 @@ class RunFolder:
     """
 
     root: Path
+
+    def make(self) -> None:
+        """Make the folder where it is not there.
+
+        Raises:
+            ConfigError: It cannot be made or written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"output.path {str(self.root)!r} is no folder that can be written: {error.strerror}"
+            ) from error
 
     def parts(self, table: str) -> list[Path]:
         """The shards of a sharded table (`documents`, `edits`, …) in document order."""
