@@ -10,7 +10,7 @@ import pytest
 from curate.audits import Audit, AuditConfig, Gate, Losses, audit, check_gate, impact
 from curate.audits._cells import lay_out, population, rates_by_group
 from curate.errors import ConfigError, GateError
-from curate.statistics import benjamini_hochberg, binomial_band, clustered_share
+from curate.statistics import benjamini_hochberg, binomial_band, clustered_pair, effective_sides
 
 COLUMNS = [
     *("step", "population", "weight", "group_column", "group", "n", "n_rest"),
@@ -290,7 +290,6 @@ def test_languages_are_clustered_by_source():
 @pytest.mark.parametrize("clusters", [60, 2_000])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_sums_over_cells_equal_brute_force(clusters, weighted):
-    """Exact up to 256 clusters; beyond that only the leverage of small ones is left out."""
     rng = np.random.default_rng(clusters)
     n = 6_000
     group, cluster = rng.integers(0, 4, n), rng.integers(0, clusters, n)
@@ -298,21 +297,52 @@ def test_sums_over_cells_equal_brute_force(clusters, weighted):
     cluster[group == 1] %= 7
     weight = rng.integers(1, 50, n).astype(float) if weighted else np.ones(n)
     removed = (rng.random(n) < 0.1 + 0.2 * (cluster % 3 == 0)) * weight
-    layout = lay_out(group, cluster)
-    _, own, rest = rates_by_group(layout, removed, population(layout, weight))
+    layout = lay_out(group, np.unique(cluster, return_inverse=True)[1])
+    found = rates_by_group(layout, removed, population(layout, weight))[1]
     for k in range(4):
-        for members, found in ((group == k, own), (group != k, rest)):
-            size = np.bincount(cluster[members], weight[members], clusters)
-            hits = np.bincount(cluster[members], removed[members], clusters)
-            expected = clustered_share(hits[size > 0], size[size > 0])
-            squares = (weight[members] ** 2).sum()
-            assert found.rate[k] == pytest.approx(float(expected.rate))
-            assert found.clusters[k] == float(expected.clusters)
-            assert found.size[k] == pytest.approx(weight[members].sum() ** 2 / squares)
-            assert found.cluster_size[k] == pytest.approx((size**2).sum() / squares)
-            assert found.variance[k] >= float(expected.variance) * (
-                0.999 if clusters == 60 else 0.98
-            )
+        sums = []
+        for members in (group == k, group != k):
+            for values in (removed, weight):
+                sums.append(np.bincount(cluster[members], values[members], clusters))
+        expected = clustered_pair(*sums)
+        for name in ("rate", "rate_rest", "spread", "spread_rest", "shared", "clusters"):
+            value = getattr(expected, name)
+            assert getattr(found, name)[k] == pytest.approx(float(value), rel=1e-9)
+        assert found.clusters_rest[k] == float(expected.clusters_rest)
+        squares = (weight[group == k] ** 2).sum()
+        assert found.size[k] == pytest.approx(weight[group == k].sum() ** 2 / squares)
+        for key, value in expected.powers.items():
+            assert found.powers[key][k] == pytest.approx(float(value), rel=1e-6)
+
+
+def test_powers_of_many_small_clusters_beside_a_giant_of_the_group():
+    """What the giant leaves to the rest is a difference of sums: it must not drown in rounding."""
+    clusters = np.concatenate([np.zeros(200_000, int), np.arange(1, 100_001)])
+    group = (clusters > 0).astype(int)
+    layout = lay_out(group, clusters)
+    hit = (np.random.default_rng(1).random(group.size) < 0.1).astype(float)
+    found = effective_sides(rates_by_group(layout, hit, population(layout, np.ones(hit.size)))[1])
+
+    assert found.df.tolist() == [0, 0]
+    clusters[:3] = [100_001, 100_002, 100_003]
+    layout = lay_out(group, clusters)
+    found = effective_sides(rates_by_group(layout, hit, population(layout, np.ones(hit.size)))[1])
+    assert np.isfinite([found.size, found.size_rest, found.df]).all()
+
+
+def test_what_a_source_has_in_common_is_no_error_of_a_group_inside_it():
+    """Sources differ wildly, and in each of them both groups lose the same share."""
+    chance = np.repeat(np.random.default_rng(3).uniform(0.05, 0.6, 30), 200)
+    source, group = np.repeat(np.arange(30), 200), np.tile([0, 1], 3000)
+    removed = (np.random.default_rng(4).random(6000) < chance).astype(float)
+    inside, apart = (lay_out(group, c) for c in (source, np.arange(6000)))
+    weight = np.ones(6000)
+    pairs = (rates_by_group(x, removed, population(x, weight))[1] for x in (inside, apart))
+    with_sources, alone = (effective_sides(pair) for pair in pairs)
+    errors = [(1 / s.size + 1 / s.size_rest - 2 * s.covariance)[0] for s in (with_sources, alone)]
+
+    assert errors[0] < 1.1 * errors[1]
+    assert with_sources.size[0] < alone.size[0] / 3
 
 
 def test_copies_on_both_sides_widen_the_comparison():
@@ -324,9 +354,10 @@ def test_copies_on_both_sides_widen_the_comparison():
     removed[2 * np.arange(pairs) + np.random.default_rng(2).integers(0, 2, pairs)] = 1
     weight = np.ones(2 * pairs)
     layouts = lay_out(group, cluster), lay_out(group, np.arange(2 * pairs))
-    together, apart = (rates_by_group(x, removed, population(x, weight))[1] for x in layouts)
+    found = (effective_sides(rates_by_group(x, removed, population(x, weight))[1]) for x in layouts)
+    together, apart = ((1 / s.size + 1 / s.size_rest - 2 * s.covariance)[0] for s in found)
 
-    assert together.variance[0] == pytest.approx(2 * apart.variance[0], rel=0.02)
+    assert together == pytest.approx(2 * apart, rel=0.05)
 
 
 def reasons(failed):

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from curate.audits.association import _pair as associated
-from curate.audits.impact import _odds_columns as odds_columns
 from curate.statistics import (
     Strata,
-    adjust_for_design,
     binomial_band,
     breslow_day,
-    clustered_share,
+    clustered_pair,
     compare_rates,
+    effective_sides,
     heterogeneity_p,
+    lean_p,
+    log_odds_ratio,
     stratified_odds_ratio,
     stratified_rate_ratio,
 )
@@ -77,23 +78,95 @@ def test_heterogeneity_finds_opposite_strata():
     assert (heterogeneity_p(found.statistic, found.df) < 0.05).mean() > 0.99
 
 
-@pytest.mark.parametrize("sizes", [(300, 3000), (1000, 1000)])
-@pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
-def test_removal_tests_hold_their_level(sizes, correlation):
-    """Clusters of 25 documents; conservative where they are few, never liberal."""
-    rng, rate, size = np.random.default_rng(4), 0.1, 25
-    shares = []
-    for n in sizes:
-        chance = np.full((N, n // size), rate)
-        if correlation:
-            k = 1 / correlation - 1
-            chance = rng.beta(rate * k, (1 - rate) * k, chance.shape)
-        shares.append(clustered_share(rng.binomial(size, chance), np.full(chance.shape, size)))
-    rejected = int((compare_rates(*adjust_for_design(*shares)).p < 0.05).sum())
-    print("removal ratio", sizes, correlation, rejected / N)
+def clustered_chances(rng, shape, rate, correlation):
+    """Chances of clusters with this intraclass correlation."""
+    if not correlation:
+        return np.full(shape, rate)
+    k = 1 / correlation - 1
+    return rng.beta(rate * k, (1 - rate) * k, shape)
 
-    assert rejected <= binomial_band(N, 0.05)[1]
-    assert rejected >= binomial_band(N, 0.015)[0]
+
+def cluster_sizes(rng, clusters, unequal):
+    """Documents of each cluster: 50, or log-normal around it."""
+    noise = unequal * rng.standard_normal((N, clusters)) - unequal**2 / 2
+    return np.maximum(1, np.round(50 * np.exp(noise))).astype(int)
+
+
+def whole(own, rest):
+    """A group made of whole clusters."""
+
+    def split(rng, unequal):
+        n = cluster_sizes(rng, own + rest, unequal)
+        inside = np.arange(own + rest) < own
+        return n * inside, n * ~inside
+
+    return split
+
+
+def inside(clusters, *, uneven):
+    """A group within clusters: three documents of ten in each, or a share that varies wildly."""
+
+    def split(rng, unequal):
+        n = cluster_sizes(rng, clusters, unequal)
+        own = rng.binomial(n, rng.beta(0.6, 1.4, n.shape) if uneven else 0.3)
+        return own, n - own
+
+    return split
+
+
+SPLITS = {
+    f"{own} clusters against {rest}": whole(own, rest)
+    for own, rest in [(3, 9), (6, 6), (4, 11), (5, 25), (12, 18), (12, 120), (15, 85), (50, 50)]
+} | {
+    f"inside {clusters} clusters, {'uneven' if uneven else 'even'}": inside(clusters, uneven=uneven)
+    for clusters in (12, 15, 30, 100)
+    for uneven in (False, True)
+}
+
+
+def null_pair(rng, split, *, rate, correlation, unequal):
+    """N corpora in which group and rest are removed alike."""
+    n, m = SPLITS[split](rng, unequal)
+    chance = clustered_chances(rng, n.shape, rate, correlation)
+    return clustered_pair(rng.binomial(n, chance), n, rng.binomial(m, chance), m)
+
+
+def rejections(pair):
+    """How often the score test and the odds ratio's interval leave 1 out."""
+    sides = effective_sides(pair)
+    found, (log, error) = compare_rates(sides), log_odds_ratio(sides)
+    outside = (found.low > 1) | (found.high < 1)
+    assert (outside == (found.p < 0.05)).mean() > 0.999
+    with np.errstate(invalid="ignore"):
+        odds = lean_p(np.abs(log) / error, sides.df, sides.lean)
+    return [int((p < 0.05).sum()) for p in (found.p, odds)]
+
+
+QUICK = ["12 clusters against 18", "inside 15 clusters, uneven"]
+
+
+@pytest.mark.parametrize("split", QUICK)
+@pytest.mark.parametrize("correlation", [0.0, 0.1])
+def test_ratios_of_removal_and_of_odds_hold_their_level(split, correlation):
+    rng = np.random.default_rng(4)
+    found = rejections(null_pair(rng, split, rate=0.2, correlation=correlation, unequal=0.8))
+
+    assert ASYMPTOTIC[0] <= found[0] <= ASYMPTOTIC[1]
+    assert binomial_band(N, 0.03)[0] <= found[1] <= ASYMPTOTIC[1]
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("split", SPLITS)
+def test_ratios_hold_their_level_whatever_the_clusters(split):
+    for rate in (0.1, 0.2):
+        for unequal in (0.0, 0.8):
+            for correlation in (0.0, 0.05, 0.1):
+                rng, call = np.random.default_rng(4), {"rate": rate, "correlation": correlation}
+                found = rejections(null_pair(rng, split, unequal=unequal, **call))
+                print("ratios", split, rate, unequal, correlation, [k / N for k in found])
+
+                assert max(found) <= ASYMPTOTIC[1]
+                assert found[0] >= binomial_band(N, 0.035)[0]
 
 
 @pytest.mark.parametrize("sizes", [(300, 3000), (1000, 1000)])
@@ -103,81 +176,47 @@ def test_tests_of_lost_text_hold_their_level(sizes, correlation):
     rng, touched, part, size = np.random.default_rng(7), 0.2, 0.1, 25
     rate = touched * part
     dispersion = (touched * part**2 - rate**2) / (rate * (1 - rate))
-    shares = []
-    for n in sizes:
-        chance = np.full((N, n // size), touched)
-        if correlation:
-            k = 1 / correlation - 1
-            chance = rng.beta(touched * k, (1 - touched) * k, chance.shape)
-        found = clustered_share(part * rng.binomial(size, chance), np.full(chance.shape, size))
-        shares.append(replace(found, dispersion=dispersion))
-    rejected = int((compare_rates(*adjust_for_design(*shares)).p < 0.05).sum())
+    own = np.arange(sum(sizes) // size) < sizes[0] // size
+    hits = rng.binomial(size, clustered_chances(rng, (N, own.size), touched, correlation)) * part
+    n = np.full(hits.shape, size)
+    pair = clustered_pair(hits * own, n * own, hits * ~own, n * ~own)
+    pair = replace(pair, dispersion=dispersion, dispersion_rest=dispersion)
+    rejected = int((compare_rates(effective_sides(pair)).p < 0.05).sum())
     print("lost text", sizes, correlation, rejected / N)
 
-    assert rejected <= binomial_band(N, 0.05)[1]
-    assert rejected >= binomial_band(N, 0.015)[0]
-
-
-def clustered_chances(rng, shape, rate, correlation):
-    """Chances of clusters with this intraclass correlation."""
-    if not correlation:
-        return np.full(shape, rate)
-    k = 1 / correlation - 1
-    return rng.beta(rate * k, (1 - rate) * k, shape)
-
-
-@pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
-def test_crude_odds_ratios_cover(correlation):
-    """Woolf's interval on effective counts: 1,000 against 1,000 documents in clusters of 25."""
-    rng, size = np.random.default_rng(8), 25
-    shares = []
-    for _ in range(2):
-        chance = clustered_chances(rng, (N, 40), 0.1, correlation)
-        shares.append(clustered_share(rng.binomial(size, chance), np.full(chance.shape, size)))
-    own, rest = adjust_for_design(*shares)
-    found = odds_columns(own, rest, compare_rates(own, rest).df)
-    inside = int(((found["odds_ratio_low"] <= 1) & (found["odds_ratio_high"] >= 1)).sum())
-    print("crude odds ratio", correlation, inside / N)
-
-    assert binomial_band(N, 0.95)[0] <= inside <= binomial_band(N, 0.985)[1]
+    assert ASYMPTOTIC[0] <= rejected <= ASYMPTOTIC[1]
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
 def test_ratios_weighted_by_tokens_cover(correlation):
     """40 clusters of 10 documents a side, lengths log-normal (σ = 1): the ratio estimator."""
-    rng, shares = np.random.default_rng(9), []
-    for _ in range(2):
-        words = rng.lognormal(5, 1, (N, 40, 10))
-        chance = clustered_chances(rng, (N, 40, 1), 0.2, correlation)
-        hit = rng.random(words.shape) < chance
-        found = clustered_share((words * hit).sum(-1), words.sum(-1))
-        squares = (words**2).sum((1, 2))
-        size = words.sum((1, 2)) ** 2 / squares
-        typical = (words.sum(-1) ** 2).sum(-1) / squares
-        shares.append(replace(found, size=size, cluster_size=typical))
-    found = compare_rates(*adjust_for_design(*shares))
+    rng = np.random.default_rng(9)
+    words = rng.lognormal(5, 1, (N, 80, 10))
+    hit = (rng.random(words.shape) < clustered_chances(rng, (N, 80, 1), 0.2, correlation)) * words
+    own, sums = np.arange(80) < 40, [values.sum(-1) for values in (hit, words)]
+    pair = clustered_pair(*(v * side for side in (own, ~own) for v in sums))
+    squares = (words**2).sum(-1)
+    sizes = [(sums[1] * side).sum(1) ** 2 / (squares * side).sum(1) for side in (own, ~own)]
+    found = compare_rates(effective_sides(replace(pair, size=sizes[0], size_rest=sizes[1])))
     inside = int(((found.low <= 1) & (found.high >= 1)).sum())
     print("by tokens", correlation, inside / N)
 
-    assert binomial_band(N, 0.94)[0] <= inside <= binomial_band(N, 0.985)[1]
+    assert binomial_band(N, 0.94)[0] <= inside <= binomial_band(N, 0.96)[1]
 
 
 @pytest.mark.study
+@pytest.mark.parametrize("clusters", [12, 15, 30, 100])
 @pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
-def test_associations_hold_their_level(correlation):
-    """40 sources of 25 documents, a group and an attribute that know nothing of each other.
-
-    Conservative, and the more so the more sources differ: what is common to both sides of a
-    source is not subtracted.
-    """
+def test_associations_hold_their_level(clusters, correlation):
+    """Sources of 25 documents, a group and an attribute that know nothing of each other."""
     rng, rejected, inside = np.random.default_rng(10), 0, 0
-    source = np.repeat(np.arange(40), 25)
+    source = np.repeat(np.arange(clusters), 25)
     for _ in range(N):
-        chance = clustered_chances(rng, 40, 0.2, correlation)[source]
-        row = associated(rng.random(1000) < 0.3, rng.random(1000) < chance, source)
+        chance = clustered_chances(rng, clusters, 0.2, correlation)[source]
+        row = associated(rng.random(source.size) < 0.3, rng.random(source.size) < chance, source)
         rejected += row["p"] < 0.05
         inside += row["low"] <= 0 <= row["high"]
-    print("association", correlation, rejected / N, inside / N)
+    print("association", clusters, correlation, rejected / N, inside / N)
 
-    assert rejected <= binomial_band(N, 0.05)[1]
-    assert binomial_band(N, 0.95)[0] <= inside
+    assert ASYMPTOTIC[0] <= rejected <= ASYMPTOTIC[1]
+    assert binomial_band(N, 0.94)[0] <= inside <= binomial_band(N, 0.965)[1]

@@ -12,15 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.audits._kernels import small_cluster_sums
-from curate.statistics import ClusteredShare
+from curate.audits._kernels import cluster_influences, cluster_powers
+from curate.statistics import DEGREE, ClusteredPair, Powers, exponents
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
-
-# The leverage of clusters that hold more than 1 / 256 of the weight is exact, and that of all
-# where there are no more than 256.
-_EXACT_CLUSTERS = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,23 +62,38 @@ class Sums(NamedTuple):
 
 
 class Population(NamedTuple):
-    """Weight of each document (0 takes it out), its sums by cell, its squares' by group."""
+    """Weight of each document (0 takes it out), its sums by cell, its squares' by group.
+
+    `powers` and `clusters` (with documents of each group, and of its rest) are the same for all
+    steps.
+    """
 
     weight: Floats
     n: Floats
     squares: Floats
+    powers: Powers
+    clusters: tuple[Floats, Floats]
 
 
 def population(layout: Layout, weight: Floats) -> Population:
     """What all steps share that see the same documents."""
     n = _sums(layout.cell, weight, layout.cell_group.size)
-    return Population(weight, n, _sums(layout.group, weight**2, layout.groups))
+    own = _sums(layout.cell_group, n, layout.groups)
+    totals = np.stack([own, own.sum() - own])
+    sums, counts = cluster_powers(layout.cell_group, layout.first, n, totals, DEGREE)
+    return Population(
+        weight=weight,
+        n=n,
+        squares=_sums(layout.group, weight**2, layout.groups),
+        powers={(i, j): sums[:, i, j] for i, j in exponents()},
+        clusters=(counts[0], counts[2] - counts[1]),
+    )
 
 
 def rates_by_group(
     layout: Layout, removed: Floats, people: Population, *, partial: bool = False
-) -> tuple[Sums, ClusteredShare, ClusteredShare]:
-    """Removal rate of each group and of the rest of the corpus, with clustered variances.
+) -> tuple[Sums, ClusteredPair]:
+    """Removal rate of each group and of the rest of the corpus, and what clusters say of both.
 
     Args:
         layout: Groups and clusters of the documents.
@@ -97,37 +108,27 @@ def rates_by_group(
     squares = people.squares
     with np.errstate(divide="ignore", invalid="ignore"):
         rates = np.stack([sums.x / sums.n, sums.x_rest / sums.n_rest])
-    kernel = np.nan_to_num(rates), np.stack([sums.n, sums.n_rest])
-    parts, whole = small_cluster_sums(layout.cell_group, layout.first, n, x, *kernel)
-    own = ClusteredShare(
+        sizes = sums.n**2 / squares, sums.n_rest**2 / (squares.sum() - squares)
+    totals = np.stack([sums.n, sums.n_rest])
+    spreads = cluster_influences(
+        layout.cell_group, layout.first, n, x, np.nan_to_num(rates), totals
+    )
+    pair = ClusteredPair(
         rate=rates[0],
-        size=sums.n,
-        variance=_jackknifed(parts[0], parts[1]),
-        clusters=parts[1],
-        cluster_size=parts[2],
+        rate_rest=rates[1],
+        size=sizes[0],
+        size_rest=sizes[1],
+        spread=spreads[0],
+        spread_rest=spreads[1],
+        shared=spreads[2],
+        clusters=people.clusters[0],
+        clusters_rest=people.clusters[1],
+        powers=people.powers,
     )
-    spread = _spread_of_rest(layout, (n, x), sums, (parts, whole))
-    clusters = whole[3] - parts[3]
-    rest = ClusteredShare(
-        rate=rates[1],
-        size=sums.n_rest,
-        variance=_jackknifed(spread, clusters),
-        clusters=clusters,
-        cluster_size=whole[2] - parts[4],
-    )
-    own = _with_size(own, sums.n, squares)
-    rest = _with_size(rest, sums.n_rest, squares.sum() - squares)
-    # Two copies of a text in two groups, of which one is removed, pull the groups apart. Where
-    # such clusters pull them together instead, nothing is narrowed.
-    variance = own.variance + rest.variance
-    with np.errstate(divide="ignore", invalid="ignore"):
-        widening = np.fmax(1.0, (variance - 2 * parts[5]) / variance)
-    own = replace(own, variance=own.variance * widening)
-    rest = replace(rest, variance=rest.variance * widening)
     if not partial:
-        return sums, own, rest
+        return sums, pair
     both = _dispersions(layout, removed[rows], rows, people, rates)
-    return sums, replace(own, dispersion=both[0]), replace(rest, dispersion=both[1])
+    return sums, replace(pair, dispersion=both[0], dispersion_rest=both[1])
 
 
 def _dispersions(
@@ -157,51 +158,5 @@ def _totals(n: Floats, x: Floats) -> Sums:
         return Sums(n, x, n.sum() - n, rest, np.where(rest > 0, largest / rest, np.nan))
 
 
-def _spread_of_rest(
-    layout: Layout, cells: tuple[Floats, Floats], sums: Sums, found: tuple[Floats, Floats]
-) -> Floats:
-    """Squared influences on the rest's rate: all clusters, less what the group takes of them.
-
-    The leverage of the largest clusters is exact, that of the others is left out.
-    """
-    parts, whole = found
-    by_cluster = [_sums(layout.cell_cluster, v, layout.clusters) for v in cells]
-    N = by_cluster[0]
-    few = layout.clusters <= _EXACT_CLUSTERS
-    large = np.flatnonzero((N.sum() / _EXACT_CLUSTERS < N) | few)
-    place = np.full(layout.clusters, -1)
-    place[large] = np.arange(large.size)
-    chosen = place[layout.cell_cluster] >= 0
-    row, column = layout.cell_group[chosen], place[layout.cell_cluster[chosen]]
-    left = []
-    for values, totals in zip(cells, by_cluster, strict=True):
-        own = np.zeros((layout.groups, large.size))
-        own[row, column] = values[chosen]
-        left.append(totals[large] - own)
-    rest_n = sums.n_rest[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = sums.x_rest / sums.n_rest
-        exact = (left[1] - rate[:, None] * left[0]) / (rest_n - left[0])
-        plain = ((left[1] - rate[:, None] * left[0]) / rest_n) ** 2
-        spread = (
-            (whole[0] - parts[6])
-            - 2 * rate * (whole[1] - parts[7])
-            + rate**2 * (whole[2] - parts[8])
-        ) / sums.n_rest**2
-    exact = np.nan_to_num(exact, posinf=0.0, neginf=0.0) ** 2
-    small = np.maximum(np.nan_to_num(spread) - np.nan_to_num(plain).sum(1), 0.0)
-    return np.asarray(exact.sum(1) + small)
-
-
 def _sums(codes: Codes, values: NDArray[Any], length: int) -> Floats:
     return np.asarray(np.bincount(codes, values, length), dtype=np.float64)
-
-
-def _jackknifed(spread: Floats, clusters: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(clusters > 1, spread * (clusters - 1) / clusters, np.nan)
-
-
-def _with_size(share: ClusteredShare, total: Floats, squares: Floats) -> ClusteredShare:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return replace(share, size=total**2 / squares, cluster_size=share.cluster_size / squares)

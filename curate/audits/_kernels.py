@@ -11,13 +11,71 @@ Codes = NDArray[np.int64]
 
 
 @numba.njit(cache=True, nogil=True)
-def small_cluster_sums(  # noqa: PLR0913 - a kernel takes flat arrays
-    cell_group: Codes, first: Codes, n: Floats, x: Floats, rates: Floats, totals: Floats
+def cluster_powers(  # noqa: C901 - a kernel is one loop nest
+    cell_group: Codes, first: Codes, n: Floats, totals: Floats, degree: int
 ) -> tuple[Floats, Floats]:
-    """Sums over the cells (group, cluster), sorted by cluster; `first` bounds each cluster.
+    """Sums over clusters of s^i t^j: a cluster's shares of a group (s) and of its rest (t).
 
     Args:
-        cell_group: Group of each cell.
+        cell_group: Group of each cell (group, cluster); cells are sorted by cluster.
+        first: Where each cluster's cells begin, and where the last ends.
+        n: Weight of each cell.
+        totals: Row 0 the groups' weights, row 1 those of their rests.
+        degree: Largest i + j.
+
+    Returns:
+        The sums by group, i and j; and per group the clusters it has documents in, those it
+        fills alone, and (in the last row, everywhere the same) all clusters with documents.
+    """
+    groups = totals.shape[1]
+    sums, counts = np.zeros((groups, degree + 1, degree + 1)), np.zeros((3, groups))
+    whole, powers = np.zeros(degree + 1), np.zeros((2, degree + 1))
+    for cluster in range(first.size - 1):
+        N = 0.0
+        for cell in range(first[cluster], first[cluster + 1]):
+            N += n[cell]
+        if N <= 0:
+            continue
+        counts[2] += 1
+        power = 1.0
+        for j in range(1, degree + 1):
+            power *= N
+            whole[j] += power
+        for cell in range(first[cluster], first[cluster + 1]):
+            if n[cell] <= 0:
+                continue
+            g = cell_group[cell]
+            counts[0, g] += 1
+            counts[1, g] += N - n[cell] <= 0
+            s = n[cell] / totals[0, g]
+            t = all_of_it = 0.0
+            if totals[1, g] > 0:
+                t, all_of_it = (N - n[cell]) / totals[1, g], N / totals[1, g]
+            powers[:, 0], lost = 1.0, 1.0
+            for j in range(1, degree + 1):
+                powers[0, j], powers[1, j] = powers[0, j - 1] * s, powers[1, j - 1] * t
+                lost *= all_of_it
+                sums[g, 0, j] += powers[1, j] - lost
+            for i in range(1, degree + 1):
+                for j in range(degree + 1 - i):
+                    sums[g, i, j] += powers[0, i] * powers[1, j]
+    for g in range(groups):
+        power = 1.0
+        for j in range(1, degree + 1):
+            if totals[1, g] > 0:
+                power /= totals[1, g]
+                sums[g, 0, j] = max(sums[g, 0, j] + whole[j] * power, 0.0)
+    return sums, counts
+
+
+@numba.njit(cache=True, nogil=True)
+def cluster_influences(  # noqa: PLR0913 - a kernel takes flat arrays
+    cell_group: Codes, first: Codes, n: Floats, x: Floats, rates: Floats, totals: Floats
+) -> Floats:
+    """Sums over clusters of the squared influences on a group's rate and on that of its rest.
+
+    Args:
+        cell_group: Group of each cell (group, cluster); cells are sorted by cluster.
         first: Where each cluster's cells begin, and where the last ends.
         n: Weight of each cell.
         x: Removed weight of each cell.
@@ -25,14 +83,10 @@ def small_cluster_sums(  # noqa: PLR0913 - a kernel takes flat arrays
         totals: Row 0 the groups' weights, row 1 those of their rests.
 
     Returns:
-        Per group, one row each: 0 squared influences on its own rate, 1 clusters it has
-        documents in, 2 sum of squared weights of its cells, 3 clusters it fills alone, 4 what
-        it takes from the squared weights of whole clusters, 5 sum of products of its influence
-        and the rest's, and, of the clusters it touches, what is lost to 6 ΣX², 7 ΣXN, 8 ΣN²
-        when its own part leaves. And ΣX², ΣXN, ΣN² and the number of the whole clusters.
+        Per group: Σ of squared influences on its own rate, on the rest's, and Σ of products.
     """
     groups = rates.shape[1]
-    sums, whole = np.zeros((9, groups)), np.zeros(4)
+    sums, whole = np.zeros((3, groups)), np.zeros(3)
     for cluster in range(first.size - 1):
         N = X = 0.0
         for cell in range(first[cluster], first[cluster + 1]):
@@ -41,27 +95,24 @@ def small_cluster_sums(  # noqa: PLR0913 - a kernel takes flat arrays
         whole[0] += X * X
         whole[1] += X * N
         whole[2] += N * N
-        whole[3] += N > 0
         for cell in range(first[cluster], first[cluster + 1]):
             if n[cell] <= 0:
                 continue
             g = cell_group[cell]
-            left_n, left_x = N - n[cell], X - x[cell]
-            own = other = 0.0
-            if totals[0, g] > n[cell]:
-                own = (x[cell] - rates[0, g] * n[cell]) / (totals[0, g] - n[cell])
-            if totals[1, g] > left_n:
-                other = (left_x - rates[1, g] * left_n) / (totals[1, g] - left_n)
+            own = x[cell] - rates[0, g] * n[cell]
+            together = X - rates[1, g] * N
+            other = X - x[cell] - rates[1, g] * (N - n[cell])
             sums[0, g] += own * own
-            sums[1, g] += 1
-            sums[2, g] += n[cell] * n[cell]
-            sums[3, g] += left_n <= 0
-            sums[4, g] += N * N - left_n * left_n
-            sums[5, g] += own * other
-            sums[6, g] += X * X - left_x * left_x
-            sums[7, g] += X * N - left_x * left_n
-            sums[8, g] += N * N - left_n * left_n
-    return sums, whole
+            sums[1, g] += other * other - together * together
+            sums[2, g] += own * other
+    for g in range(groups):
+        r = rates[1, g]
+        sums[1, g] = max(sums[1, g] + whole[0] - 2 * r * whole[1] + r * r * whole[2], 0.0)
+        for k, size in enumerate((totals[0, g] ** 2, totals[1, g] ** 2)):
+            sums[k, g] = sums[k, g] / size if size > 0 else 0.0
+        product = totals[0, g] * totals[1, g]
+        sums[2, g] = sums[2, g] / product if product > 0 else 0.0
+    return sums
 
 
 @numba.njit(cache=True, nogil=True)

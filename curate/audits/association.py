@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from curate.audits.lexicons import Entry, holds
 from curate.errors import ConfigError
 from curate.statistics import (
-    adjust_for_design,
     benjamini_hochberg,
-    clustered_share,
+    clustered_pair,
     compare_rates,
-    t_quantile,
+    effective_sides,
+    lean_quantile,
+    log_odds_ratio,
 )
 
 Floats = NDArray[np.float64]
@@ -79,17 +80,14 @@ def association(
 def _pair(
     group: NDArray[np.bool_], attribute: NDArray[np.bool_], cluster: NDArray[np.int64]
 ) -> dict[str, float | int]:
-    sides = []
+    clusters, sums = int(cluster.max()) + 1, []
     for side in (group, ~group):
-        size = np.bincount(cluster[side], minlength=int(cluster.max()) + 1)
-        hits = np.bincount(cluster[side], attribute[side], minlength=size.size)
-        sides.append(clustered_share(hits[size > 0][None, :], size[size > 0][None, :]))
-    own, rest = adjust_for_design(*sides)
-    found = compare_rates(own, rest)
-    counts = np.array([[s.size * s.rate, s.size * (1 - s.rate)] for s in (own, rest)]).ravel()
-    counts = counts + 0.5 if (counts == 0).any() else counts
-    log_odds = float(np.log(counts[0] * counts[3] / (counts[1] * counts[2])))
-    reach = float(t_quantile(0.95, found.df)[0]) * float(np.sqrt((1 / counts).sum()))
+        sums.append(np.bincount(cluster[side], attribute[side], clusters))
+        sums.append(np.bincount(cluster[side], minlength=clusters))
+    sides = effective_sides(clustered_pair(*sums))
+    found = compare_rates(sides)
+    log_odds, error = (float(v) for v in log_odds_ratio(sides))
+    reach = float(lean_quantile(0.95, sides.df, sides.lean)) * error
     n, n_group, n_attribute = group.size, int(group.sum()), int(attribute.sum())
     n_both = int((group & attribute).sum())
     smallest = min(n_group, n - n_group) * min(n_attribute, n - n_attribute) / n
@@ -102,7 +100,7 @@ def _pair(
         "low": log_odds - reach,
         "high": log_odds + reach,
         "npmi": npmi(n_both, n_group, n_attribute, n),
-        "p": float(found.p[0]) if smallest >= 5 else float("nan"),
+        "p": float(found.p) if smallest >= 5 else float("nan"),
     }
 
 

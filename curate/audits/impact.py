@@ -29,17 +29,18 @@ from curate.audits._work import Losses, Steps, Work, weights_of, work_of
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
     RateComparison,
-    Share,
-    adjust_for_design,
+    Sides,
     benjamini_hochberg,
     compare_rates,
+    effective_sides,
+    lean_quantile,
+    log_odds_ratio,
     smallest_detectable_ratio,
-    t_quantile,
 )
 
 Floats = NDArray[np.float64]
 Weights = Mapping[str, tuple[Floats, Floats]]
-Arrays = TypeVar("Arrays", Sums, Share)
+Arrays = TypeVar("Arrays", Sums, Sides)
 
 MIN_EXPECTED_REMOVALS = 10
 MIN_RATIO = 1.25
@@ -210,21 +211,21 @@ def _audit_column(
                     hit = w.touched.astype(np.float64)
                     found.append(_compare(layout, hit, people, partial=False))
         alive *= 1.0 if w.partial else 1.0 - w.taken
-    sums, group, rest = (_joined(parts) for parts in zip(*(f[:3] for f in found), strict=True))
+    sums, sides = (_joined(parts) for parts in zip(*(f[:2] for f in found), strict=True))
     heads = pl.DataFrame(keys, schema=_COLUMNS[:4], orient="row")
     heads = heads.select(pl.all().repeat_by(len(names)).explode())
     groups = pl.concat([names.alias("group")] * len(keys))
-    rows = _rows(sums, group, rest, np.concatenate([f[3] for f in found]))
+    rows = _rows(sums, sides, np.concatenate([f[2] for f in found]))
     return pl.concat([heads.with_columns(groups), rows], how="horizontal")
 
 
 def _compare(
     layout: Layout, hit: Floats, people: Population, *, partial: bool
-) -> tuple[Sums, Share, Share, Floats]:
+) -> tuple[Sums, Sides, Floats]:
     """Rates on both sides with their effective sizes, and the larger dispersion."""
-    sums, own, rest = rates_by_group(layout, hit * people.weight, people, partial=partial)
-    dispersion = np.maximum(own.dispersion, rest.dispersion) * np.ones(layout.groups)
-    return sums, *adjust_for_design(own, rest), dispersion
+    sums, pair = rates_by_group(layout, hit * people.weight, people, partial=partial)
+    dispersion = np.maximum(pair.dispersion, pair.dispersion_rest) * np.ones(layout.groups)
+    return sums, effective_sides(pair), dispersion
 
 
 def _with_adjusted(
@@ -290,17 +291,20 @@ def _cluster_codes(frame: pl.DataFrame, column: str, cluster: str | None) -> NDA
     return codes
 
 
-def _rows(sums: Sums, group: Share, rest: Share, dispersion: Floats) -> pl.DataFrame:
+def _rows(sums: Sums, sides: Sides, dispersion: Floats) -> pl.DataFrame:
     """One row a group: rates, ratios and their intervals, before the family is corrected."""
-    removal = compare_rates(group, rest)
-    keep = compare_rates(_complement(group), _complement(rest))
+    removal = compare_rates(sides)
+    keep = compare_rates(sides._replace(rate=1 - sides.rate, rate_rest=1 - sides.rate_rest))
     with np.errstate(divide="ignore", invalid="ignore"):
         overall = (sums.x + sums.x_rest) / (sums.n + sums.n_rest)
     # Parts of documents count as the wholes that would be as certain.
     expected = np.minimum(sums.n, sums.n_rest) * np.nan_to_num(overall) / dispersion
     enough = (expected >= MIN_EXPECTED_REMOVALS) & (removal.df > 0)
+    quantile = lean_quantile(0.95, sides.df, sides.lean)
+    errors = 1 / sides.size, 1 / sides.size_rest
+    shrunk = (errors[0] + errors[1] - 2 * sides.covariance) / (errors[0] + errors[1])
     smallest = smallest_detectable_ratio(
-        rest.rate, (group.size, rest.size), quantile=t_quantile(0.95, np.nan_to_num(removal.df))
+        sides.rate_rest, (sides.size / shrunk, sides.size_rest / shrunk), quantile=quantile
     )
     columns: dict[str, Floats] = {
         "n": sums.n,
@@ -309,17 +313,13 @@ def _rows(sums: Sums, group: Share, rest: Share, dispersion: Floats) -> pl.DataF
         "removed_rest": sums.x_rest,
         **_ratio_columns("keep_ratio", keep),
         **_ratio_columns("removal_ratio", removal),
-        "excess_removal": group.rate - rest.rate,
-        **_odds_columns(group, rest, removal.df),
+        "excess_removal": sides.rate - sides.rate_rest,
+        **_odds_columns(sides),
         "p": np.where(enough, removal.p, np.nan),
         "smallest_detectable_ratio": smallest,
         "largest_group_share_of_rest_removals": sums.largest_other_share,
     }
     return pl.DataFrame(columns).fill_nan(None).with_columns(enough=pl.Series(enough))
-
-
-def _complement(share: Share) -> Share:
-    return share._replace(rate=1 - share.rate)
 
 
 def _ratio_columns(name: str, found: RateComparison) -> dict[str, Floats]:
@@ -328,15 +328,12 @@ def _ratio_columns(name: str, found: RateComparison) -> dict[str, Floats]:
     return {name: found.ratio, **{k: np.where(known, v, np.nan) for k, v in ends.items()}}
 
 
-def _odds_columns(group: Share, rest: Share, df: Floats) -> dict[str, Floats]:
+def _odds_columns(sides: Sides) -> dict[str, Floats]:
     """Crude odds ratio with Woolf's interval on effective counts; ½ where a count is 0."""
-    counts = [share.size * rate for share in (group, rest) for rate in (share.rate, 1 - share.rate)]
-    half = np.where(np.min(counts, axis=0) <= 0, 0.5, 0.0)
-    a, b, c, d = (count + half for count in counts)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = a * d / (b * c)
-        reach = t_quantile(0.95, np.nan_to_num(df)) * np.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
-        low, high = ratio * np.exp(-reach), ratio * np.exp(reach)
+    log, error = log_odds_ratio(sides)
+    reach = lean_quantile(0.95, sides.df, sides.lean) * error
+    with np.errstate(invalid="ignore", over="ignore"):
+        ratio, low, high = np.exp(log), np.exp(log - reach), np.exp(log + reach)
     return {"odds_ratio": ratio, "odds_ratio_low": low, "odds_ratio_high": high}
 
 

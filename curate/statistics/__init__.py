@@ -5,8 +5,9 @@ Notable choices, and their price:
 - Intervals near 0 and 1 are score intervals (Wilson for a share, Koopman for a ratio of
   shares). Katz intervals on keep-rates cover 64 % at n = 100 and p = .99.
 - Dependence enters by linearisation over clusters with t(G − 1), or by dividing counts by
-  their design effect (Rao & Scott) where a score interval is wanted as well. The price is
-  wide intervals where clusters are few; that is the truth.
+  their design effect (Rao & Scott) where a score interval is wanted as well; few and unequal
+  clusters are corrected for under a working model. The price is wide intervals where clusters
+  are few; that is the truth.
 - Nothing here draws random numbers.
 
 Functions take numbers and return an `Interval` or `Estimate`; those that say "arrays" work
@@ -14,14 +15,13 @@ row by row. Shares are fractions in [0, 1], never per cent.
 """
 
 from curate.statistics.clustered import (
-    ClusteredShare,
     RateComparison,
-    Share,
-    adjust_for_design,
     cluster_influence,
-    clustered_share,
     compare_rates,
     difference_of_means,
+    lean_p,
+    lean_quantile,
+    log_odds_ratio,
 )
 from curate.statistics.corrections import benjamini_hochberg, holm, holm_levels
 from curate.statistics.grouped import blocks, jackknife, jackknife_interval
@@ -38,10 +38,21 @@ from curate.statistics.intervals import (
 from curate.statistics.paired import SignTest, equivalence_p, mean_shift, sign_test
 from curate.statistics.ranking import auc_interval
 from curate.statistics.ratios import (
+    ScoreError,
     half_corrected_ratio,
     removal_ratio,
     score_ratio_bounds,
     smallest_detectable_ratio,
+)
+from curate.statistics.sandwich import (
+    DEGREE,
+    ClusteredPair,
+    Powers,
+    Sides,
+    clustered_pair,
+    effective_sides,
+    exponents,
+    independent,
 )
 from curate.statistics.stratified import (
     CommonOdds,
@@ -59,35 +70,43 @@ from curate.statistics.stratified import (
 )
 
 __all__ = [
-    "ClusteredShare",
+    "DEGREE",
+    "ClusteredPair",
     "CommonOdds",
     "Estimate",
     "Heterogeneity",
     "Interval",
+    "Powers",
     "RateComparison",
-    "Share",
+    "ScoreError",
+    "Sides",
     "SignTest",
     "Strata",
     "StratifiedRatio",
-    "adjust_for_design",
     "auc_interval",
     "benjamini_hochberg",
     "binomial_band",
     "blocks",
     "breslow_day",
     "cluster_influence",
+    "clustered_pair",
     "clustered_ratio",
-    "clustered_share",
     "common_odds",
     "compare_rates",
     "difference_of_means",
+    "effective_sides",
     "equivalence_p",
+    "exponents",
     "half_corrected_ratio",
     "heterogeneity_p",
     "holm",
     "holm_levels",
+    "independent",
     "jackknife",
     "jackknife_interval",
+    "lean_p",
+    "lean_quantile",
+    "log_odds_ratio",
     "mantel_haenszel",
     "mean_shift",
     "odds_ratio",

@@ -1,9 +1,8 @@
-"""Ratio of two rates where documents come in clusters: design effects and the score test."""
+"""Ratio of two rates, and difference of two means, where documents come in clusters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,102 +16,8 @@ from curate.statistics.intervals import (
     t_estimate,
     t_quantile,
 )
-from curate.statistics.ratios import half_corrected_ratio, score_ratio_bounds
-
-
-class Share(NamedTuple):
-    """Shares of several groups (arrays): rate, effective size in documents, t's df."""
-
-    rate: Floats
-    size: Floats
-    df: Floats
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClusteredShare:
-    """Shares of several groups and what their clusters say about their error (arrays).
-
-    `size` is (sum of weights)² / sum of squared weights: the documents, where all weigh the
-    same. `cluster_size` is in the same unit the size of a typical document's cluster.
-    `variance` is the jackknife's over clusters, NaN where there are fewer than two.
-    `dispersion` is the documents' variance over that of documents which are hit whole or not at
-    all: 1, or less where a hit can be a part of a document.
-    """
-
-    rate: Floats
-    size: Floats
-    variance: Floats
-    clusters: Floats
-    cluster_size: Floats
-    dispersion: Floats | float = 1.0
-
-
-def clustered_share(hits: ArrayLike, weights: ArrayLike) -> ClusteredShare:
-    """Shares from sums per cluster: last axis = cluster, every document weighing 1.
-
-    The variance deletes one cluster at a time: var = (G − 1) / G · Σ ((x − r n) / (N − n))²,
-    which does not flatter few or unequal clusters as the plain linearisation does.
-
-    >>> found = clustered_share([1.0, 0.0, 2.0], [10.0, 10.0, 10.0])
-    >>> float(found.rate), float(found.clusters), round(float(found.variance), 5)
-    (0.1, 3.0, 0.00333)
-    """
-    x, n = floats(hits), floats(weights)
-    total = n.sum(-1)
-    clusters = (n > 0).sum(-1).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = x.sum(-1) / total
-        influence = (x - rate[..., None] * n) / (total[..., None] - n)
-        variance = (clusters - 1) / clusters * (influence**2).sum(-1)
-        return ClusteredShare(
-            rate=rate,
-            size=total,
-            variance=np.where(clusters > 1, variance, np.nan),
-            clusters=clusters,
-            cluster_size=(n**2).sum(-1) / total,
-        )
-
-
-def adjust_for_design(group: ClusteredShare, rest: ClusteredShare) -> tuple[Share, Share]:
-    """Effective sizes of two groups (Rao & Scott 1992): documents / design effect.
-
-    The design effect of each is the larger of its own and the one that the intraclass
-    correlation of both together predicts for its cluster sizes, and at least 1. Few clusters
-    that happen to agree would otherwise pass for certainty; the price is a test that rejects
-    2-5 % of nulls instead of 5 %.
-
-    >>> one = clustered_share([0.0, 20.0, 0.0, 20.0], [20.0] * 4)
-    >>> two = clustered_share([10.0, 10.0, 11.0, 9.0], [20.0] * 4)
-    >>> [round(float(share.size), 2) for share in adjust_for_design(one, two)]
-    [3.0, 5.97]
-    """
-    own, other = _design_effect(group), _design_effect(rest)
-    weight, weight_rest = (np.maximum(s.clusters - 1, 0) for s in (group, rest))
-    known = np.stack([_intraclass(own, group), _intraclass(other, rest)])
-    parts = np.stack([weight, weight_rest]) * ~np.isnan(known)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        pooled = (np.nan_to_num(known) * parts).sum(0) / parts.sum(0)
-    correlation = np.clip(np.nan_to_num(pooled), 0.0, 1.0)
-    return _effective(group, own, correlation), _effective(rest, other, correlation)
-
-
-def _design_effect(share: ClusteredShare) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        wholes = share.rate * (1 - share.rate) * share.dispersion
-        effect = share.variance * share.size / wholes
-    return np.where(np.isfinite(effect), effect, np.nan)
-
-
-def _intraclass(effect: Floats, share: ClusteredShare) -> Floats:
-    beyond = share.cluster_size - 1
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(beyond > 1e-9, (effect - 1) / beyond, np.nan)
-
-
-def _effective(share: ClusteredShare, own: Floats, correlation: Floats) -> Share:
-    predicted = 1 + np.maximum(share.cluster_size - 1, 0.0) * correlation
-    effect = np.maximum(np.fmax(own, predicted), 1.0)
-    return Share(share.rate, share.size / (effect * share.dispersion), share.clusters - 1)
+from curate.statistics.ratios import ScoreError, half_corrected_ratio, score_ratio_bounds
+from curate.statistics.sandwich import Sides
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,38 +31,80 @@ class RateComparison:
     df: Floats
 
 
-def compare_rates(group: Share, rest: Share, confidence: float = 0.95) -> RateComparison:
+def compare_rates(sides: Sides, confidence: float = 0.95) -> RateComparison:
     """Ratio of two rates: score interval and the score test it inverts (Koopman 1984).
 
-    Counts are effective counts, so that t with Satterthwaite's degrees of freedom and the
-    design effects stand in for the normal where documents come in clusters. The interval
-    leaves 1 out exactly where p < 1 − confidence. Where a rate is 0 the ratio's estimate is
-    ½-corrected and one end is 0 or infinite; no removals at all give (0, ∞) and p = 1.
+    Counts are effective counts, with the covariance of both rates and t's degrees of freedom
+    where documents come in clusters. The interval leaves 1 out exactly where p < 1 −
+    confidence. Where a rate is 0 the ratio's estimate is ½-corrected and one end is 0 or
+    infinite; no removals at all give (0, ∞) and p = 1.
 
-    >>> group = Share(np.array([0.4]), np.array([200.0]), np.array([np.inf]))
-    >>> rest = Share(np.array([0.75]), np.array([200.0]), np.array([np.inf]))
-    >>> found = compare_rates(group, rest)
+    >>> from curate.statistics import independent
+    >>> found = compare_rates(independent(([0.4], [0.75]), ([200], [200])))
     >>> [round(float(x[0]), 3) for x in (found.ratio, found.low, found.high)]
     [0.533, 0.439, 0.64]
     """
-    rates, sizes = (group.rate, rest.rate), (group.size, rest.size)
-    pooled = (group.rate * group.size + rest.rate * rest.size) / (group.size + rest.size)
-    parts = np.stack([pooled * (1 - pooled) / group.size, pooled * (1 - pooled) / rest.size])
-    df = _satterthwaite_rows(parts, np.stack([group.df, rest.df]))
-    low, high = score_ratio_bounds(rates, sizes, t_quantile(confidence, df))
+    rates, sizes = (sides.rate, sides.rate_rest), (sides.size, sides.size_rest)
+    documents = sides.documents, sides.documents_rest
+    pooled = (rates[0] * documents[0] + rates[1] * documents[1]) / (documents[0] + documents[1])
+    parts = 1 / sizes[0] + 1 / sizes[1] - 2 * sides.covariance
+    quantile = lean_quantile(confidence, sides.df, sides.lean)
+    error = ScoreError(sizes, documents, sides.covariance)
+    low, high = score_ratio_bounds(rates, error, quantile)
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.abs(group.rate - rest.rate) / np.sqrt(parts.sum(0))
-    z = np.where(group.rate == rest.rate, 0.0, z)
-    tail = np.where(df > 1e12, special.ndtr(-z), special.stdtr(np.clip(df, 1e-3, 1e12), -z))
-    p = np.where(df > 0, np.minimum(2 * tail, 1.0), 1.0)
-    return RateComparison(ratio=half_corrected_ratio(rates, sizes), low=low, high=high, p=p, df=df)
+        z = np.abs(rates[0] - rates[1]) / np.sqrt(pooled * (1 - pooled) * parts)
+    p = lean_p(np.where(rates[0] == rates[1], 0.0, z), sides.df, sides.lean)
+    ratio = half_corrected_ratio(rates, sizes)
+    return RateComparison(ratio=ratio, low=low, high=high, p=p, df=sides.df)
 
 
-def _satterthwaite_rows(parts: Floats, dfs: Floats) -> Floats:
-    """Degrees of freedom of the sum of each column's variance components."""
+def log_odds_ratio(sides: Sides) -> tuple[Floats, Floats]:
+    """Logarithm of the odds ratio of two rates and its standard error (Woolf) on effective counts.
+
+    ½ is added to all four counts where one is 0.
+
+    >>> from curate.statistics import independent
+    >>> log, error = log_odds_ratio(independent(([0.4], [0.75]), ([200], [200])))
+    >>> round(float(np.exp(log[0])), 4), round(float(error[0]), 4)
+    (0.2222, 0.2179)
+    """
+    pairs = (sides.size, sides.rate), (sides.size_rest, sides.rate_rest)
+    counts = np.stack([n * part for n, rate in pairs for part in (rate, 1 - rate)])
+    a, b, c, d = counts + np.where(counts.min(0) <= 0, 0.5, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        df = parts.sum(0) ** 2 / (parts**2 / dfs).sum(0)
-    return np.where((dfs > 0).all(0), np.where(parts.sum(0) > 0, df, np.inf), 0.0)
+        own, rest = (p * q / (p + q) ** 2 for p, q in ((a, b), (c, d)))
+        shared = 2 * sides.covariance / np.sqrt(own * rest)
+        error = np.sqrt(np.maximum(1 / a + 1 / b + 1 / c + 1 / d - shared, 0.0))
+        return np.log(a * d / (b * c)), error
+
+
+def lean_quantile(confidence: float, df: ArrayLike, lean: ArrayLike = 0.0) -> Floats:
+    """How many standard errors reach a confidence, where the error grows with the difference.
+
+    With V the squared error and D the difference, V = V' + lean · D² in expectation, and D² / V'
+    is that of t: so D² / V stays below 1 / lean, and its quantile below Student's.
+
+    >>> lean_quantile(0.95, [5.0, 5.0], [0.0, 0.1]).round(2).tolist()
+    [2.57, 2.06]
+    """
+    t = floats(t_quantile(confidence, np.nan_to_num(floats(df), posinf=np.inf)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = 1 / np.sqrt((1 - floats(lean)) / t**2 + floats(lean))
+    return np.where(np.isfinite(t), found, t)
+
+
+def lean_p(z: ArrayLike, df: ArrayLike, lean: ArrayLike = 0.0) -> Floats:
+    """Two-sided p of a difference of z standard errors; 1 where df is 0. See `lean_quantile`.
+
+    >>> lean_p([2.571, 2.062], [5.0, 5.0], [0.0, 0.1]).round(3).tolist()
+    [0.05, 0.049]
+    """
+    z, df, lean = floats(z), floats(df), floats(lean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = 1 - lean * z**2
+        t = np.where(left > 0, z * np.sqrt((1 - lean) / left), np.inf)
+    tail = np.where(df > 1e12, special.ndtr(-t), special.stdtr(np.clip(df, 1e-3, 1e12), -t))
+    return np.where(df > 0, np.minimum(2 * tail, 1.0), 1.0)
 
 
 def cluster_influence(sums: ArrayLike, sizes: ArrayLike) -> Floats:

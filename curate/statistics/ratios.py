@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
@@ -10,6 +12,19 @@ from curate.errors import ConfigError
 from curate.statistics.intervals import Estimate, Floats, floats, t_quantile
 
 Pair = tuple[Floats, Floats]
+
+
+class ScoreError(NamedTuple):
+    """What the error of two rates comes from (arrays).
+
+    `sizes` are effective documents of the group and of the rest, `documents` those that were
+    counted, by which the rates are pooled; `covariance` is that of both rates as a fraction of
+    the product of their documents' standard deviations.
+    """
+
+    sizes: Pair
+    documents: Pair
+    covariance: Floats | float = 0.0
 
 
 def _rate_under(ratio: Floats, rates: Pair, sizes: Pair) -> Floats:
@@ -22,23 +37,25 @@ def _rate_under(ratio: Floats, rates: Pair, sizes: Pair) -> Floats:
     return np.asarray(2 * c / np.maximum(b + root, 1e-300))
 
 
-def _score(ratio: Floats, rates: Pair, sizes: Pair) -> Floats:
-    (rate, rest), (n, n_rest) = rates, sizes
-    pooled = _rate_under(ratio, rates, sizes)
+def _score(ratio: Floats, rates: Pair, error: ScoreError) -> Floats:
+    (rate, rest), (n, n_rest) = rates, error.sizes
+    pooled = _rate_under(ratio, rates, error.documents)
     own = np.clip(ratio * pooled, 0.0, 1.0)
-    variance = own * (1 - own) / n + ratio**2 * pooled * (1 - pooled) / n_rest
+    spread, spread_rest = own * (1 - own), ratio**2 * pooled * (1 - pooled)
+    shared = 2 * error.covariance * np.sqrt(np.maximum(spread * spread_rest, 0.0))
+    variance = spread / n + spread_rest / n_rest - shared
     difference = rate - ratio * rest
     with np.errstate(divide="ignore", invalid="ignore"):
         score = difference / np.sqrt(variance)
     return np.where(difference == 0, 0.0, score)
 
 
-def score_ratio_bounds(rates: Pair, sizes: Pair, quantile: ArrayLike) -> Pair:
+def score_ratio_bounds(rates: Pair, error: ScoreError | Pair, quantile: ArrayLike) -> Pair:
     """Score interval of rate / rate of the rest, row by row (arrays; Koopman 1984).
 
     Args:
         rates: Rates of the group and of the rest, in [0, 1].
-        sizes: Their (effective) sizes in documents.
+        error: Their sizes in documents, or all that their error comes from.
         quantile: How many standard errors the interval reaches, e.g. 1.96.
 
     A rate of 0 in the group gives the low end 0, in the rest the high end infinity.
@@ -49,20 +66,22 @@ def score_ratio_bounds(rates: Pair, sizes: Pair, quantile: ArrayLike) -> Pair:
     (0.439, 0.64)
     """
     rate, rest = np.broadcast_arrays(*map(floats, rates))
-    both = (rate, rest), (floats(sizes[0]), floats(sizes[1]))
+    if not isinstance(error, ScoreError):
+        sizes = floats(error[0]), floats(error[1])
+        error = ScoreError(sizes, sizes)
     reach = np.broadcast_to(floats(quantile), rate.shape)
-    low = np.where(rate > 0, _where_score_is(reach, *both), 0.0)
-    high = np.where(rest > 0, _where_score_is(-reach, *both), np.inf)
+    low = np.where(rate > 0, _where_score_is(reach, (rate, rest), error), 0.0)
+    high = np.where(rest > 0, _where_score_is(-reach, (rate, rest), error), np.inf)
     known = np.isfinite(reach)
     return np.where(known, low, 0.0), np.where(known, high, np.inf)
 
 
-def _where_score_is(target: Floats, rates: Pair, sizes: Pair) -> Floats:
+def _where_score_is(target: Floats, rates: Pair, error: ScoreError) -> Floats:
     """Ratio at which the score, which falls as the ratio grows, passes `target`."""
     below, above = np.full(target.shape, -20.0), np.full(target.shape, 20.0)
     for _ in range(52):
         middle = (below + above) / 2
-        too_low = _score(np.exp(middle), rates, sizes) > target
+        too_low = _score(np.exp(middle), rates, error) > target
         below, above = np.where(too_low, middle, below), np.where(too_low, above, middle)
     return np.asarray(np.exp((below + above) / 2))
 

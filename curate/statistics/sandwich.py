@@ -1,0 +1,402 @@
+"""What clusters say about a difference of two rates: variance, degrees of freedom, design effects.
+
+The variance is that of the clusters' influences, with what both sides of a cluster share
+subtracted. Few or unequal clusters make such a sum too small, too noisy, and dependent on the
+difference that it judges. All three are known under a working model (documents of a cluster
+share one correlation), which is what Bell & McCaffrey (2002) correct by, and Satterthwaite's
+degrees of freedom follow (Imbens & Kolesár 2016; Pustejovsky & Tipton 2018). The price: with a
+dozen clusters the variance leans on that model, and less the more clusters there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from curate.statistics.intervals import Floats, floats
+
+#: Sums over clusters of s^i t^j: s, t are a cluster's shares of the group and of the rest.
+Powers = Mapping[tuple[int, int], Floats]
+_Polynomial = dict[tuple[int, int], Floats]
+DEGREE = 6
+# The working model weighs as much as clusters with so many degrees of freedom would.
+_MODEL_WEIGHT = 10.0
+# Where the clusters' variance exceeds the model's by what happens so rarely, it stands alone.
+_REFUTED = 0.05
+
+
+class Sides(NamedTuple):
+    """A group and the rest, ready to be compared (arrays).
+
+    `size` and `size_rest` are effective documents, by which the rates err; `documents` those
+    that were counted. `covariance` is that of both rates, as a fraction of the product of their
+    documents' standard deviations. `df` and `lean` make the quantile: see `lean_quantile`.
+    """
+
+    rate: Floats
+    rate_rest: Floats
+    size: Floats
+    size_rest: Floats
+    documents: Floats
+    documents_rest: Floats
+    covariance: Floats
+    df: Floats
+    lean: Floats
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusteredPair:
+    """Rates of a group and of the rest, and the sums over clusters that tell their error (arrays).
+
+    `size` is (sum of weights)² / sum of squared weights: the documents, where all weigh the
+    same. `spread`, `spread_rest`, `shared`: sums over clusters of squared influences
+    (x − r n) / N on either rate, and of their products. `clusters` counts those that hold
+    documents of the side. `dispersion` is the documents' variance over that of documents which
+    are hit whole or not at all: 1, or less where a hit can be a part of a document.
+    """
+
+    rate: Floats
+    rate_rest: Floats
+    size: Floats
+    size_rest: Floats
+    spread: Floats
+    spread_rest: Floats
+    shared: Floats
+    clusters: Floats
+    clusters_rest: Floats
+    powers: Powers
+    dispersion: Floats | float = 1.0
+    dispersion_rest: Floats | float = 1.0
+
+
+def independent(rates: tuple[ArrayLike, ArrayLike], sizes: tuple[ArrayLike, ArrayLike]) -> Sides:
+    """Rates of documents that are independent of each other.
+
+    >>> independent(([0.4], [0.75]), ([200], [200])).df.tolist()
+    [inf]
+    """
+    rate, rest = map(floats, rates)
+    n, n_rest = (np.broadcast_to(floats(size), rate.shape) for size in sizes)
+    none = np.zeros(rate.shape)
+    return Sides(rate, rest, n, n_rest, n, n_rest, none, np.full(rate.shape, np.inf), none)
+
+
+def clustered_pair(
+    hits: ArrayLike, weights: ArrayLike, hits_rest: ArrayLike, weights_rest: ArrayLike
+) -> ClusteredPair:
+    """Rates from sums per cluster: last axis = cluster, one entry of each array a cluster.
+
+    A cluster without documents of a side has 0 there. Every document weighs 1.
+
+    >>> found = clustered_pair([1.0, 0.0, 2.0], [10.0] * 3, [1.0, 1.0, 1.0], [20.0] * 3)
+    >>> float(found.rate), float(found.rate_rest), float(found.clusters)
+    (0.1, 0.05, 3.0)
+    """
+    x, n, y, m = map(floats, (hits, weights, hits_rest, weights_rest))
+    total, total_rest = n.sum(-1), m.sum(-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate, rest = x.sum(-1) / total, y.sum(-1) / total_rest
+        own = (x - rate[..., None] * n) / total[..., None]
+        other = (y - rest[..., None] * m) / total_rest[..., None]
+        s, t = n / total[..., None], m / total_rest[..., None]
+    return ClusteredPair(
+        rate=rate,
+        rate_rest=rest,
+        size=total,
+        size_rest=total_rest,
+        spread=(own**2).sum(-1),
+        spread_rest=(other**2).sum(-1),
+        shared=(own * other).sum(-1),
+        clusters=(n > 0).sum(-1).astype(np.float64),
+        clusters_rest=(m > 0).sum(-1).astype(np.float64),
+        powers={(i, j): (s**i * t**j).sum(-1) for i, j in exponents()},
+    )
+
+
+@cache
+def exponents() -> tuple[tuple[int, int], ...]:
+    """Pairs (i, j) of the sums of powers, by i and then j.
+
+    >>> exponents()[:3], len(exponents())
+    (((0, 1), (0, 2), (0, 3)), 27)
+    """
+    every = range(DEGREE + 1)
+    return tuple((i, j) for i in every for j in every if 1 <= i + j <= DEGREE)
+
+
+def effective_sides(pair: ClusteredPair) -> Sides:
+    """Effective sizes (documents / design effect; Rao & Scott 1992), covariance, df and lean.
+
+    Both the clusters' influences, corrected as the module says, and the working model at the
+    correlation that was found give a variance; they are averaged with the weights df and 10,
+    unless the clusters' is so much the larger that the model must be wrong.
+    Fewer than two clusters on a side give df 0: nothing is known.
+
+    >>> found = clustered_pair([0, 20, 0, 20], [20] * 4, [10, 10, 11, 9], [20] * 4)
+    >>> sides = effective_sides(found)
+    >>> bool(sides.size < sides.size_rest), round(float(sides.df), 1)
+    (True, 3.0)
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return _effective_sides(pair)
+
+
+def _effective_sides(pair: ClusteredPair) -> Sides:
+    alike = _Alike.found(pair)
+    moments = _moments(pair, alike.kept)
+    by_clusters, by_model = _by_clusters(pair, moments.correction), _by_model(pair, alike.raw)
+    w = moments.df / (moments.df + _MODEL_WEIGHT)
+    beyond = _variance(pair, by_clusters) / _variance(pair, by_model)
+    refuted = special.fdtrc(moments.df, np.fmin(moments.df_model, 1e9), beyond) < _REFUTED
+    w = np.where(refuted | np.isnan(w), 1.0, w)
+    effect, effect_rest, shared = (
+        _blend(*pair_of, w) for pair_of in zip(by_clusters, by_model, strict=True)
+    )
+    df = 1 / (w**2 / moments.df + (1 - w**2) / np.fmax(moments.df_model, moments.df))
+    size, size_rest = pair.size / effect, pair.size_rest / effect_rest
+    # No more than the two errors allow.
+    most = 0.98 / np.sqrt(size * size_rest)
+    parts = np.sqrt(pair.dispersion * floats(pair.dispersion_rest))
+    known = (pair.clusters > 1) & (pair.clusters_rest > 1)
+    return Sides(
+        rate=pair.rate,
+        rate_rest=pair.rate_rest,
+        size=np.asarray(size / pair.dispersion),
+        size_rest=np.asarray(size_rest / pair.dispersion_rest),
+        documents=pair.size,
+        documents_rest=pair.size_rest,
+        covariance=np.nan_to_num(np.clip(shared, -most, most)) * parts,
+        df=np.where(known, np.nan_to_num(df, nan=0.0, posinf=np.inf), 0.0),
+        lean=np.where(known, np.clip(np.nan_to_num(moments.lean), 0.0, 0.99), 0.0),
+    )
+
+
+class _Effects(NamedTuple):
+    """Design effects of both sides, and the covariance of both rates."""
+
+    own: Floats
+    rest: Floats
+    shared: Floats
+
+
+def _by_clusters(pair: ClusteredPair, correction: Floats) -> _Effects:
+    scale, scale_rest = (correction / (1 - pair.powers[k]) for k in ((2, 0), (0, 2)))
+    own, rest = _spreads(pair)
+    return _Effects(
+        scale * pair.spread * pair.size / own,
+        scale_rest * pair.spread_rest * pair.size_rest / rest,
+        np.sqrt(scale * scale_rest) * pair.shared / np.sqrt(own * rest),
+    )
+
+
+def _by_model(pair: ClusteredPair, alike: Floats) -> _Effects:
+    square, square_rest, mixed = (pair.powers[k] for k in ((2, 0), (0, 2), (1, 1)))
+    return _Effects(
+        1 + alike * (square * pair.size - 1),
+        1 + alike * (square_rest * pair.size_rest - 1),
+        alike * mixed,
+    )
+
+
+def _variance(pair: ClusteredPair, effects: _Effects) -> Floats:
+    """Of the difference, in variances of one document."""
+    return effects.own / pair.size + effects.rest / pair.size_rest - 2 * effects.shared
+
+
+def _blend(by_clusters: Floats, by_model: Floats, weight: Floats) -> Floats:
+    """Weighted mean; where all documents of a side met one fate, the model alone."""
+    weight = np.where(np.isfinite(by_clusters), weight, 0.0)
+    return weight * np.where(weight > 0, by_clusters, 0.0) + (1 - weight) * by_model
+
+
+def _spreads(pair: ClusteredPair) -> tuple[Floats, Floats]:
+    """Variance of one document on either side."""
+    sides = ((pair.rate, pair.dispersion), (pair.rate_rest, pair.dispersion_rest))
+    own, rest = (np.asarray(rate * (1 - rate) * by) for rate, by in sides)
+    return own, rest
+
+
+class _Alike(NamedTuple):
+    """Intraclass correlation from residuals of both sides: `raw` can be negative, `kept` not."""
+
+    raw: Floats
+    kept: Floats
+
+    @classmethod
+    def found(cls, pair: ClusteredPair) -> _Alike:
+        n, m = pair.size, pair.size_rest
+        alone, whole = _residuals(pair)
+        own, rest = _spreads(pair)
+        seen = n**2 * pair.spread + m**2 * pair.spread_rest + 2 * n * m * pair.shared
+        seen = seen * (n + m) / (n * own + m * rest)
+        some = whole - alone > 1e-9 * alone
+        raw = np.where(some, (seen - alone) / np.where(some, whole - alone, 1.0), 0.0)
+        # Far below 0 the model's variance would vanish.
+        least = -0.5 * alone / np.where(some, whole - alone, 1.0)
+        raw = np.nan_to_num(np.clip(raw, least, 1.0))
+        return cls(raw, np.maximum(raw, 0.0))
+
+
+def _residuals(pair: ClusteredPair) -> tuple[Floats, Floats]:
+    """Expected sum of squared residuals of clusters, in documents: correlation 0, correlation 1."""
+    n, m, powers = pair.size, pair.size_rest, pair.powers
+    size: _Polynomial = {(1, 0): n, (0, 1): m}
+    square, square_rest, mixed = powers[2, 0], powers[0, 2], powers[1, 1]
+    within = n * _sum(_times(size, _S, _S), powers) + m * _sum(_times(size, _T, _T), powers)
+    beyond = (n * square) ** 2 + (m * square_rest) ** 2 + 2 * n * m * mixed**2
+    alone = n * (1 - square) + m * (1 - square_rest)
+    return alone, _sum(_times(size, size), powers) - 2 * within + beyond
+
+
+class _Moments(NamedTuple):
+    """Of the sum of squared influences z under the working model: what it misses and its noise.
+
+    `correction` makes its expectation the variance; `lean` is the part of it that grows with the
+    difference itself; `df` are those of the rest, `df_model` those of the model's variance.
+    """
+
+    correction: Floats
+    lean: Floats
+    df: Floats
+    df_model: Floats
+
+
+def _moments(pair: ClusteredPair, alike: Floats) -> _Moments:
+    powers = pair.powers
+    q, q_rest = 1 / (1 - powers[2, 0]), 1 / (1 - powers[0, 2])
+    alone = 1 / pair.size + 1 / pair.size_rest
+    whole = powers[2, 0] + powers[0, 2] - 2 * powers[1, 1]
+    true = (1 - alike) * alone + alike * whole
+    traces = _traces(pair, q, q_rest)
+    mean = (1 - alike) * alone + alike * traces.mean
+    square = (1 - alike) ** 2 * traces.alone + 2 * alike * (1 - alike) * traces.both
+    square = square + alike**2 * traces.whole
+    c, c_alone, c_whole = traces.leaning
+    c = alike**2 * c
+    product = alike**2 * ((1 - alike) * c_alone + alike * c_whole)
+    left = mean - c / true
+    noise = square - 2 * product / true + (c / true) ** 2
+    low, high = _residuals(pair)
+    n, m = pair.size, pair.size_rest
+    cluster: _Polynomial = {(1, 0): n * (1 - alike), (0, 1): m * (1 - alike)}
+    sizes: _Polynomial = {(1, 0): n, (0, 1): m}
+    for key, value in _times(sizes, sizes).items():
+        cluster[key] = alike * value
+    df = _sum(cluster, powers) ** 2 / _sum(_times(cluster, cluster), powers) - 2
+    slope = true / ((1 - alike) * low + alike * high) * (high - low) / (whole - alone)
+    df_model = np.nan_to_num(np.maximum(df, 0.5) * slope**2, nan=np.inf, posinf=np.inf)
+    return _Moments(true / mean, c / (true * mean), left**2 / noise, df_model)
+
+
+class _Traces(NamedTuple):
+    """Traces of the covariance K of z: (1 − ρ) K0 + ρ K1, and its products with Cov(z, rates).
+
+    `mean` of K1 (that of K0 is 1/n + 1/m), `alone` of K0², `both` of K0 K1, `whole` of K1²;
+    `leaning` c'c, c'K0 c, c'K1 c.
+    """
+
+    mean: Floats
+    alone: Floats
+    both: Floats
+    whole: Floats
+    leaning: tuple[Floats, Floats, Floats]
+
+
+_S: _Polynomial = {(1, 0): np.float64(1.0)}  # type: ignore[dict-item]
+_T: _Polynomial = {(0, 1): np.float64(1.0)}  # type: ignore[dict-item]
+
+
+def _traces(pair: ClusteredPair, q: Floats, q_rest: Floats) -> _Traces:
+    """Influences: z = l (Y − s ΣY) − k (Y' − t ΣY'), with l² = q, k² = q': K1 = B B, K0 below.
+
+    B = diag(d) − l s s' + k t t', d = l s − k t; K0 = diag(e) − u s s' − v t t'.
+    """
+    powers, size_l, size_k = pair.powers, np.sqrt(q), np.sqrt(q_rest)
+    u, v = q / pair.size, q_rest / pair.size_rest
+    ss, tt, st = powers[2, 0], powers[0, 2], powers[1, 1]
+    d: _Polynomial = {(1, 0): size_l, (0, 1): -size_k}
+    e: _Polynomial = {(1, 0): u, (0, 1): v}
+
+    def total(*factors: _Polynomial) -> Floats:
+        return _sum(_times(*factors), powers)
+
+    def by_b(x: _Polynomial) -> _Polynomial:
+        parts = _scaled(_S, -size_l * total(_S, x)), _scaled(_T, size_k * total(_T, x))
+        return _plus(_times(d, x), *parts)
+
+    difference: _Polynomial = {(1, 0): np.ones_like(u), (0, 1): -np.ones_like(u)}
+    c = by_b(difference)
+    bs, bt = by_b(_S), by_b(_T)
+    diagonal = _plus(
+        _times(d, d),
+        _scaled(_times(d, _S, _S), -2 * size_l),
+        _scaled(_times(d, _T, _T), 2 * size_k),
+        _scaled(_times(_S, _S), q * ss),
+        _scaled(_times(_T, _T), q_rest * tt),
+        _scaled(_times(_S, _T), -2 * size_l * size_k * st),
+    )
+    apart = total(e, e) - 2 * u * total(e, _S, _S) - 2 * v * total(e, _T, _T)
+    return _Traces(
+        mean=_sum(diagonal, powers),
+        alone=apart + (u * ss) ** 2 + (v * tt) ** 2 + 2 * u * v * st**2,
+        both=total(e, diagonal) - u * total(bs, bs) - v * total(bt, bt),
+        whole=_fourth(pair, d, (size_l, size_k)),
+        leaning=(
+            total(c, c),
+            total(e, c, c) - u * total(_S, c) ** 2 - v * total(_T, c) ** 2,
+            total(by_b(c), by_b(c)),
+        ),
+    )
+
+
+def _fourth(pair: ClusteredPair, d: _Polynomial, roots: tuple[Floats, Floats]) -> Floats:
+    """Trace of B⁴, from B² = diag(d²) + U M U' with U = (s, t, d s, d t)."""
+    powers, (a, b) = pair.powers, roots
+    columns = (_S, _T, _times(d, _S), _times(d, _T))
+    square = _times(d, d)
+    shape = (*np.shape(a), 4, 4)
+    core, gram, middle = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    core[..., 0, 0], core[..., 1, 1] = a * a * powers[2, 0], b * b * powers[0, 2]
+    core[..., 0, 1] = core[..., 1, 0] = -a * b * powers[1, 1]
+    core[..., 0, 2] = core[..., 2, 0] = -a
+    core[..., 1, 3] = core[..., 3, 1] = b
+    for i, one in enumerate(columns):
+        for j, two in enumerate(columns[: i + 1]):
+            product = _times(one, two)
+            gram[..., i, j] = gram[..., j, i] = _sum(product, powers)
+            middle[..., i, j] = middle[..., j, i] = _sum(_times(square, product), powers)
+    low = core @ gram
+    ends = 2 * (core * middle).sum((-1, -2)) + (low * np.swapaxes(low, -1, -2)).sum((-1, -2))
+    return np.asarray(_sum(_times(square, square), powers) + ends)
+
+
+def _times(first: _Polynomial, *others: _Polynomial) -> _Polynomial:
+    for other in others:
+        product: _Polynomial = {}
+        for (i, j), a in first.items():
+            for (k, m), b in other.items():
+                product[i + k, j + m] = product.get((i + k, j + m), 0.0) + a * b
+        first = product
+    return first
+
+
+def _scaled(one: _Polynomial, by: Floats) -> _Polynomial:
+    return {key: value * by for key, value in one.items()}
+
+
+def _plus(*parts: _Polynomial) -> _Polynomial:
+    total: _Polynomial = {}
+    for part in parts:
+        for key, value in part.items():
+            total[key] = total.get(key, 0.0) + value
+    return total
+
+
+def _sum(polynomial: _Polynomial, powers: Powers) -> Floats:
+    return np.asarray(sum(value * powers[key] for key, value in polynomial.items()))
