@@ -31,20 +31,29 @@ def slow_p(own, hit, kind, cluster):
     )
     ratio = stratified_odds_ratio(tables).ratio
     common, found = common_odds(tables, ratio), breslow_day(tables, ratio)
-    scores = np.zeros((own.size, kinds.size))
+    scores, v = np.zeros((own.size, kinds.size)), common.variance
+    variances, moves = np.zeros_like(scores), np.zeros_like(scores)
     for i, k in enumerate(kinds):
         rows = kind == k
         rate = np.where(own[rows], common.rate[i], common.rate_rest[i])
         weight = rate * (1 - rate)
         lean = own[rows] - np.average(own[rows], weights=weight)
         scores[rows, i] = lean * (hit[rows] - rate)
-    v = common.variance
+        share = 1 / v[i] - 1 / v.sum()
+        variances[rows, i] = lean**2 * weight * share
+        moves[rows, i] = lean * weight * np.sqrt(share / weight.sum())
+    each = [cluster == c for c in np.unique(cluster)]
     scores -= scores.sum(1, keepdims=True) * v / v.sum()
-    sums = np.stack([scores[cluster == c].sum(0) for c in np.unique(cluster)])
-    alone = (scores**2 / v).sum(1)
-    each = np.array([alone[cluster == c].sum() for c in np.unique(cluster)])
-    length, clusters = (sums**2 / v).sum(), each.sum() ** 2 / (each**2).sum()
-    return heterogeneity_p(found.statistic, found.df, length, clusters)[0]
+    length = sum((scores[c].sum(0) ** 2 / v).sum() for c in each)
+    parts = np.stack([variances[c].sum(0) for c in each])
+    lost = sum((moves[c].sum(0) ** 2).sum() for c in each)
+    spread = (parts**2).sum(0) / parts.sum(0) ** 2
+    share = (parts.sum(0) * spread).sum() / parts.sum()
+    differences = scores.sum(0) ** 2 / v
+    kept = length * parts.sum() / (parts.sum() - lost) - (differences * spread).sum()
+    df, strata = len(kinds) - 1, len(kinds)
+    noise = parts.sum() ** 2 / (parts**2).sum() * df / strata - df
+    return heterogeneity_p(found.statistic, found.df, kept / (1 - share), noise)[0]
 
 
 @pytest.mark.parametrize("clusters", [12, 300, 900])

@@ -256,5 +256,5 @@ def _heterogeneity(step: Step, place: tuple[int, int], g: int) -> float:
         return float(heterogeneity_p(found.statistic, found.df)[0])
     place = (way, at)
     cells, x = step.documents.cells_of(place), step.hits(place)
-    length, clusters = expected_heterogeneity(one, odds, cells, x)
-    return float(heterogeneity_p(found.statistic, found.df, length, clusters)[0])
+    expected, noise = expected_heterogeneity(one, odds, cells, x)
+    return float(heterogeneity_p(found.statistic, found.df, expected, noise)[0])

@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+# Strata that are spread over fewer clusters do not tell whether they differ.
+LEAST_PARTS = 5
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cells:
@@ -136,24 +139,50 @@ def _kinds(tables: Strata) -> Floats:
 def expected_heterogeneity(
     one: OneGroup, odds: Floats, cells: Cells, x: Floats
 ) -> tuple[float, float]:
-    """Sum of the squared lengths of the clusters' scores, and how many clusters count."""
+    """What clusters say Breslow–Day's statistic is expected to be, and the df of that.
+
+    The statistic is the squared length of a sum of scores over clusters, its expectation the sum
+    of their squared lengths: less what the strata's differences add to it (each cluster holds
+    its part of them), more what the fitted rates take away. Both are as for independent
+    documents. NaN where strata hold parts of fewer than `LEAST_PARTS` clusters on average.
+    """
     common = common_odds(one.tables, odds)
-    rates = np.stack([common.rate_rest, common.rate], axis=1)
-    own = one.tables.hit + one.tables.missed
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weights = common.variance / own / (common.rate * (1 - common.rate))
-    # The weighted mean of `own`: v = w1 w0 / (w1 + w0) with w = n p (1 - p), so v / w1 = 1 - mean.
     used = common.variance > 0
-    rows = np.column_stack([rates, 1 - weights, common.variance])
-    table = np.zeros((one.strata, 4))
-    table[one.stratum[used]] = rows[used]
+    v, total = common.variance[used], common.variance.sum()
+    rates = np.stack([common.rate_rest, common.rate], axis=1)[used]
+    spread = rates * (1 - rates)
+    n = np.stack([one.tables.hit_rest + one.tables.missed_rest, one.tables.hit + one.tables.missed])
+    weighed = n.T[used] * spread
+    # The weighted mean of `own`: v = w1 w0 / (w1 + w0) with w = n p (1 - p), so v / w1 = 1 - mean.
+    mean = 1 - v / weighed[:, 1]
+    lean = np.stack([-mean, 1 - mean], axis=1)
+    share = (1 / v - 1 / total)[:, None]
+    expected = lean**2 * spread * share
+    moved = lean * spread * np.sqrt(share / weighed.sum(1, keepdims=True))
+    table = np.zeros((one.strata, 8))
+    rows = np.column_stack([rates, mean, v, expected, moved])
+    table[one.stratum[used]] = rows
     is_own = cells.group == one.group
-    found = clustered_scores(cells.first, cells.stratum, is_own, cells.n, x, table)
-    total = common.variance.sum()
-    lean = np.stack([-rows[:, 2], -rows[:, 2], 1 - rows[:, 2], 1 - rows[:, 2]], axis=1)[used]
-    miss = np.stack([rates[:, 0], 1 - rates[:, 0], rates[:, 1], 1 - rates[:, 1]], axis=1)[used]
-    each = (lean * miss) ** 2 * (1 / common.variance[used] - 1 / total)[:, None]
-    counts = _kinds(one.alone)[used]
-    found += [(counts * each).sum(), (counts * each).sum(), (counts * each**2).sum()]
-    clusters = found[1] ** 2 / found[2] if found[2] > 0 else np.inf
-    return float(found[0]), float(clusters)
+    squared, sums = clustered_scores(cells.first, cells.stratum, is_own, cells.n, x, table)
+    parts = sums[one.stratum[used]]
+    kinds = _kinds(one.alone)[used]
+    misses = np.stack([rates[:, 0], 1 - rates[:, 0], rates[:, 1], 1 - rates[:, 1]], axis=1)
+    squared += float((kinds * (np.repeat(lean, 2, axis=1) * misses) ** 2 * share).sum())
+    alone = np.stack([kinds[:, :2].sum(1), kinds[:, 2:].sum(1)], axis=1)
+    for column, value in enumerate((expected, expected**2, moved**2)):
+        parts[:, column] += (alone * value).sum(1)
+    beyond = (one.tables.hit - common.expected)[used]
+    return _within(squared, parts, (beyond - v * beyond.sum() / total) ** 2 / v)
+
+
+def _within(squared: float, parts: Floats, differences: Floats) -> tuple[float, float]:
+    """The expectation and its df, from `clustered_scores` and the strata's squared differences."""
+    expected, squares, lost = parts.sum(0)
+    each = parts[:, 1] / parts[:, 0] ** 2
+    share = float((parts[:, 0] * each).sum() / expected)
+    if share * LEAST_PARTS > 1:
+        return float("nan"), 0.0
+    kept = squared * expected / (expected - lost) - float((differences * each).sum())
+    strata = parts.shape[0]
+    df = max(expected**2 / squares * (strata - 1) / strata - (strata - 1), 0.5)
+    return max(kept / (1 - share), 1e-12), df

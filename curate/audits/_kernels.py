@@ -165,7 +165,7 @@ def clustered_scores(  # noqa: PLR0913 - a kernel takes flat arrays
     n: Floats,
     x: Floats,
     table: Floats,
-) -> Floats:
+) -> tuple[float, Floats]:
     """How far the strata's log odds ratios differ within each cluster, summed over clusters.
 
     A document's score is (own − mean) × (hit − expected rate) of its stratum. A cluster's scores
@@ -180,35 +180,32 @@ def clustered_scores(  # noqa: PLR0913 - a kernel takes flat arrays
         n: Documents of each cell.
         x: Removed documents of each cell.
         table: By stratum: rates expected in the rest and in the group, mean of own, v (0 = the
-            stratum is left out).
+            stratum is left out), and by side the squared score that a document is expected to
+            have, and how a document moves the stratum's rate.
 
     Returns:
-        Sum of the squared lengths, and sum and sum of squares of what the documents, each by
-        itself, would give.
+        Sum of the squared lengths; and by stratum, over its parts of clusters, the sums of
+        0 expected squared scores, 1 their squares, 2 squared moves of the stratum's rate.
     """
-    total = table[:, 3].sum()
-    found = np.zeros(3)
+    total, squared = table[:, 3].sum(), 0.0
+    found = np.zeros((table.shape[0], 3))
     for cluster in range(first.size - 1):
-        squares = together = part = alone = 0.0
-        last = -1
-        for i in range(first[cluster], first[cluster + 1]):
-            v = table[stratum[i], 3]
-            if v <= 0:
-                continue
-            if stratum[i] != last:
-                if last >= 0:
-                    squares += part * part / table[last, 3]
-                part, last = 0.0, stratum[i]
-            side = 1 if own[i] else 0
-            rate, lean = table[last, side], side - table[last, 2]
-            score = lean * (x[i] - n[i] * rate)
-            part += score
-            together += score
-            each = x[i] * (1 - rate) ** 2 + (n[i] - x[i]) * rate**2
-            alone += lean * lean * each * (1 / v - 1 / total)
-        if last >= 0:
-            squares += part * part / table[last, 3]
-        found[0] += max(squares - together * together / total, 0.0)
-        found[1] += alone
-        found[2] += alone * alone
-    return found
+        squares = together = 0.0
+        i = first[cluster]
+        while i < first[cluster + 1]:
+            k, part, alone, moved = stratum[i], 0.0, 0.0, 0.0
+            v = table[k, 3]
+            while i < first[cluster + 1] and stratum[i] == k:
+                side = 1 if own[i] else 0
+                part += (side - table[k, 2]) * (x[i] - n[i] * table[k, side])
+                alone += n[i] * table[k, 4 + side]
+                moved += n[i] * table[k, 6 + side]
+                i += 1
+            if v > 0:
+                squares += part * part / v
+                together += part
+                found[k, 0] += alone
+                found[k, 1] += alone * alone
+                found[k, 2] += moved * moved
+        squared += max(squares - together * together / total, 0.0)
+    return squared, found

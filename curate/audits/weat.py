@@ -173,10 +173,13 @@ def cooccurrence_vectors(
     >>> vectors(["a", "c"]).shape[0]
     2
     """
-    from sklearn.feature_extraction.text import CountVectorizer
+    from scipy.sparse import csr_array
 
-    counter = CountVectorizer(token_pattern=r"\S+", binary=True, lowercase=False)
-    held: Any = counter.fit_transform(documents)
+    words = [sorted(set(text.split())) for text in documents]
+    place = {word: k for k, word in enumerate(sorted(set(itertools.chain(*words))))}
+    columns = [place[word] for held in words for word in held]
+    ends = np.cumsum([0, *map(len, words)])
+    held: Any = csr_array((np.ones(len(columns)), columns, ends), (len(words), len(place)))
     together = np.asarray((held.T @ held).todense(), dtype=np.float64)
     alone = np.diag(together).copy()
     with np.errstate(divide="ignore"):
@@ -186,7 +189,6 @@ def cooccurrence_vectors(
     kept = min(dimensions, size.size)
     # A sliver of a constant keeps words without any association from having no direction.
     vectors = np.hstack([left[:, :kept] * np.sqrt(size[:kept]), np.full((alone.size, 1), 1e-6)])
-    place = counter.vocabulary_
 
     def look_up(words: Sequence[str]) -> Floats:
         missing = [w for w in words if w not in place]

@@ -232,24 +232,22 @@ def _on_log_scale(ratio: float, variance: float, confidence: float) -> Estimate:
 
 
 def heterogeneity_p(
-    statistic: Floats, df: Floats, expected: ArrayLike = np.nan, clusters: ArrayLike = np.inf
+    statistic: Floats, df: Floats, expected: ArrayLike = 0.0, df_expected: ArrayLike = np.inf
 ) -> Floats:
     """Upper tail of a heterogeneity statistic: χ² of independent documents, F of clusters.
 
-    With clusters the statistic is the squared length of a sum over them. `expected` is the sum of
-    their squared lengths, which is what the statistic is expected to be; their ratio is compared
-    with F on df and df · (clusters − 1) (Dempster 1958).
+    With clusters the statistic is the squared length of a sum over them. What it is `expected`
+    to be is estimated from their squared lengths; the ratio is that of F (Dempster 1958).
+    NaN as an expectation says that clusters are too few to tell.
 
     >>> [round(float(p), 3) for p in heterogeneity_p(np.full(2, 3.84), np.ones(2))]
     [0.05, 0.05]
     >>> round(float(heterogeneity_p(np.array([3.84]), np.ones(1), 2.0, 30)[0]), 3)
-    0.17
+    0.176
     """
-    length, count = (np.broadcast_to(floats(v), df.shape) for v in (expected, clusters))
+    length, noise = (np.broadcast_to(floats(v), df.shape) for v in (expected, df_expected))
     with np.errstate(divide="ignore", invalid="ignore"):
         by_chi = special.chdtrc(df, statistic)
-        within = (length - statistic / count) * count / (count - 1)
-        f = np.where(within > 0, statistic / within, np.inf)
-        by_f = special.fdtrc(df, np.maximum(df * (count - 1), 1e-3), f)
-    p = np.where(np.isnan(length), by_chi, np.where(count > 1, by_f, np.nan))
+        by_f = special.fdtrc(df, np.clip(noise, 1e-3, 1e12), statistic / length)
+    p = np.where(length == 0, by_chi, by_f)
     return np.where(df > 0, p, np.nan)
