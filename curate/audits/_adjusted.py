@@ -230,8 +230,7 @@ def _still_level(step: Step, way: int, g: int) -> int:
 def _spread(step: Step, place: tuple[int, int], g: int) -> tuple[Floats, Floats]:
     """Variances of both log ratios and the degrees of freedom of each.
 
-    The linearised variance over clusters, but never less than that of independent documents,
-    which alone holds where strata are small.
+    Of independent documents where there are no clusters, else linearised over them.
     """
     fit, documents = step.fit(*place), step.documents
     plain = np.array([fit.rates.variance[g], fit.odds.variance[g]])
@@ -239,8 +238,7 @@ def _spread(step: Step, place: tuple[int, int], g: int) -> tuple[Floats, Floats]
         return plain, np.full(2, np.inf)
     ratios = [StratifiedRatio(*(v[[g]] for v in found)) for found in (fit.rates, fit.odds)]
     cells, x = documents.cells_of(place), step.hits(place)
-    variance, df = ratio_variances(fit.of_group(g), ratios[0], ratios[1], cells, x)
-    return np.where(np.isnan(variance), np.nan, np.fmax(variance, plain)), df
+    return ratio_variances(fit.of_group(g), ratios[0], ratios[1], cells, x)
 
 
 def _heterogeneity(step: Step, place: tuple[int, int], g: int) -> float:

@@ -95,7 +95,12 @@ def _comparison(tables: Strata, rows: slice) -> Strata:
 def ratio_variances(
     one: OneGroup, rates: StratifiedRatio, odds: StratifiedRatio, cells: Cells, x: Floats
 ) -> tuple[Floats, Floats]:
-    """Linearised variances of the logarithms of both ratios, and their degrees of freedom."""
+    """Linearised variances of the logarithms of both ratios, and their degrees of freedom.
+
+    Where strata are small the linearised variance of documents by themselves falls short of what
+    Robins, Breslow & Greenland give them (half of it in matched pairs); that of clusters is
+    widened by as much.
+    """
     influence = _influences(one.tables, rates, odds)
     table = np.zeros((one.strata, 8))
     table[one.stratum] = influence
@@ -108,7 +113,8 @@ def ratio_variances(
     found += np.stack([squares, squares, fourths], axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         clusters = found[:, 1] ** 2 / found[:, 2]
-        variance = found[:, 0] * clusters / (clusters - 1)
+        plain = np.array([rates.variance[0], odds.variance[0]])
+        variance = found[:, 0] * clusters / (clusters - 1) * np.fmax(1, plain / found[:, 1])
     single = clusters <= 1 + 1e-9
     return np.where(single, np.nan, variance), np.where(single, 0.0, clusters - 1)
 
