@@ -78,6 +78,8 @@ def audit_file(path: str | Path | Sequence[str | Path], config: FileAudit | None
     """
     config = config or FileAudit()
     frame, edits = _judged(path, config)
+    if frame.is_empty():
+        raise InputError(f"{path}: no document in it: there is nothing to audit")
     groups = list(config.groups)
     for name in groups:
         if name not in frame.columns:
@@ -113,6 +115,9 @@ def _judged(path: str | Path | Sequence[str | Path], config: FileAudit) -> Judge
     if verdicts is not None:
         if config.text != "text" and config.text in verdicts.columns:
             verdicts = verdicts.drop("text", strict=False).rename({config.text: "text"})
+        missing = [name for name in ("id", "text") if name not in verdicts.columns]
+        if config.clean and missing:
+            raise ConfigError(f"{path}: cleaning needs a column {missing[0]!r}; it has none")
         return verdicts, clean(verdicts, config.clean) if config.clean else edits
     rules = RulesConfig(sets=config.rules)
     names = [*DEFAULT_SIGNALS, *extra_signals(rules)]
@@ -145,7 +150,10 @@ def _judged_by(
 
 def _stored_verdicts(path: str | Path | Sequence[str | Path]) -> pl.DataFrame | None:
     if isinstance(path, str | Path) and Path(path).suffix == ".parquet" and Path(path).is_file():
-        names = pl.scan_parquet(path).collect_schema().names()
+        try:
+            names = pl.scan_parquet(path).collect_schema().names()
+        except pl.exceptions.PolarsError as error:
+            raise InputError(f"{path}: no Parquet file that can be read: {error}") from error
         if "failed" in names:
             return pl.read_parquet(path)
         if "kept" in names:

@@ -11,7 +11,7 @@ from curate.audits._adjusted import documents_of
 from curate.audits._edited import edited_rows
 from curate.clean import apply_edits, clean
 from curate.cli import app
-from curate.errors import ConfigError
+from curate.errors import ConfigError, InputError
 from curate.file_audit import FileAudit, audit_file
 from curate.statistics import binomial_band
 
@@ -225,3 +225,25 @@ def test_a_file_is_judged_by_what_cleaning_leaves(tmp_path):
     found = audit_file(tmp_path / "a.parquet", config)
 
     assert found.edits.filter(group="m")["taken"].item() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.csv", b"", "no document in it"),
+        ("head.csv", b"id,text,source\n", "no document in it"),
+        ("empty.parquet", b"", "no Parquet file that can be read"),
+    ],
+)
+def test_files_without_documents_are_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(InputError, match=f"{name}: {message}"):
+        audit_file(tmp_path / name)
+
+
+def test_verdicts_without_texts_cannot_be_cleaned(tmp_path):
+    pl.DataFrame({"source": ["a"], "kept": [True]}).write_parquet(tmp_path / "v.parquet")
+
+    with pytest.raises(ConfigError, match="cleaning needs a column 'id'"):
+        audit_file(tmp_path / "v.parquet", FileAudit(clean=("mask_pii",)))
