@@ -284,10 +284,8 @@ def _moments(pair: ClusteredPair, alike: Floats) -> _Moments:
     noise = square - 2 * product / true + (c / true) ** 2
     low, high = _residuals(pair)
     n, m = pair.size, pair.size_rest
-    cluster: _Polynomial = {(1, 0): n * (1 - alike), (0, 1): m * (1 - alike)}
     sizes: _Polynomial = {(1, 0): n, (0, 1): m}
-    for key, value in _times(sizes, sizes).items():
-        cluster[key] = alike * value
+    cluster = _plus(_scaled(sizes, 1 - alike), _scaled(_times(sizes, sizes), alike))
     df = _sum(cluster, powers) ** 2 / _sum(_times(cluster, cluster), powers) - 2
     slope = true / ((1 - alike) * low + alike * high) * (high - low) / (whole - alone)
     df_model = np.nan_to_num(np.maximum(df, 0.5) * slope**2, nan=np.inf, posinf=np.inf)
