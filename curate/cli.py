@@ -343,6 +343,10 @@ def main() -> None:
             f"curate: {error}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         sys.exit(error.exit_code)
+    except Exception as error:  # the system, Arrow and Polars say it under different names
+        if "No space left" not in str(error):
+            raise
+        sys.exit("curate: the disk is full; the same command goes on where it stopped")
 
 
 def _execute(

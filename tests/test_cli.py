@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import curate
+from curate import cli
 from curate.errors import InputError
 from curate.pipeline import STAGES
 
@@ -148,3 +149,13 @@ def test_each_stage_leaves_a_line_and_says_what_was_there_already(config, done, 
     assert all("was there already" in line for line in lines)
     assert "documents in " in fresh.stderr
     assert "was there already" not in fresh.stderr
+
+
+@pytest.mark.parametrize("kind", [OSError, pl.exceptions.ComputeError])
+def test_a_full_disk_is_said_in_words(kind, monkeypatch):
+    def full():
+        raise kind("underlying IO error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit, match="the disk is full"):  # words: exit code 1
+        cli.main()
