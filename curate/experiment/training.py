@@ -7,8 +7,8 @@ Which draws were finished is all that a clock decides; what each of them says do
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import polars as pl
 
 from curate.executors import Executor, threads, threads_of
 from curate.experiment.arms import Draws
+from curate.experiment.clock import Clock
 from curate.experiment.inputs import EvaluationSet, MeasureInputs, merged_evaluation
 from curate.experiment.pace import Pace, family_pace, trial_budget
 from curate.experiment.plan import FamilyPlan, Plan
@@ -42,6 +43,8 @@ LEAST_DRAWS = 2  # of the first family, whatever the clock says: one draw has no
 __all__ = ["KEYS", "RUN_SCHEMA", "Course", "Trained", "train"]
 
 Points = list[tuple[str, Any]]
+# Of one sequence: size → rungs, and (size, arm) → the rungs that the arm asked for.
+_Asked = tuple[dict[str, tuple[int, ...]], dict[tuple[str, str], tuple[int, ...]]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,21 +119,24 @@ def train(
         course: Its deadline keeps what would not be finished by then from being begun, but for
             the first two draws of the first family.
     """
-    jobs: list[_Job] = []
-    tuning: dict[str, Any] = {}
-    for name, planned in plan.families.items():
-        family = _prepared(draws, planned, name)
-        if isinstance(family, Gpt):
-            family = replace(family, checkpoints=course.checkpoints)
-            family, precision = with_precision(family, planned)
-            tuning[name] = {"precision": precision}
-            if planned.tuning_seconds > 0:
-                family, tried = _tuned(family, draws, planned, executor)
-                tuning[name] |= tried
-        jobs += _jobs(draws, planned, family)
-    machine = {} if course.deadline is None else _paces(draws, jobs, executor, course.say)
-    laid_out = {name: threads(pace.jobs) for name, pace in machine.items()}
-    results = _run(draws, jobs, lambda name: laid_out.get(name, executor), course=course)
+    asked = {
+        name: [_sequence_ladders(planned, arms) for arms in _twins(draws, planned)]
+        for name, planned in plan.families.items()
+    }
+    run = _Run(draws=draws, executor=executor, course=course, clock=Clock(course.deadline))
+    with progress(
+        "measure",
+        total=sum(_planned_tokens(plan.families[name], each) for name, each in asked.items()),
+        unit="Mtokens",
+        say=course.say,
+        until=course.deadline,
+    ) as advance:
+        # One family after the other: trials of a slow one must not take the time of the first.
+        for name, planned in plan.families.items():
+            family = _settled(run, planned, name)
+            jobs = list(_jobs(draws, planned, family, asked[name]))
+            run.work_off(jobs, advance)
+    jobs, results = run.jobs, run.results
     finished = {name: _whole_draws(name, jobs, results) for name in plan.families}
     done = [
         (job, points)
@@ -140,8 +146,8 @@ def train(
     return Trained(
         losses=_losses(draws.inputs, done),
         draws=finished,
-        tuning=tuning,
-        machine={name: pace.to_dict() for name, pace in machine.items()},
+        tuning=run.tuning,
+        machine={name: pace.to_dict() for name, pace in run.machine.items()},
     )
 
 
@@ -153,25 +159,24 @@ def _whole_draws(name: str, jobs: Sequence[_Job], results: Sequence[Points | Non
     return min(missing, default=max(drawn, default=-1) + 1)
 
 
-class _Clock:
-    """Whether a job can still be finished in time, by what its family took for a token so far."""
+def _planned_tokens(planned: FamilyPlan, asked: Sequence[_Asked]) -> float:
+    """Millions that a family reads in all."""
+    once = sum(rungs[-1] for ladders, _ in asked for rungs in ladders.values())
+    return planned.replicates * once / 1e6
 
-    def __init__(self, deadline: float | None) -> None:
-        self.deadline = deadline
-        self.seconds: dict[str, float] = {}
-        self.tokens: dict[str, int] = {}
 
-    def has_time_for(self, job: _Job) -> bool:
-        if self.deadline is None:
-            return True
-        name = job.family.name
-        expected = self.seconds.get(name, 0.0) / max(self.tokens.get(name, 0), 1) * job.tokens
-        return time.monotonic() + expected <= self.deadline
-
-    def note(self, job: _Job, seconds: float) -> None:
-        name = job.family.name
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        self.tokens[name] = self.tokens.get(name, 0) + job.tokens
+def _settled(run: _Run, planned: FamilyPlan, name: str) -> ProxyFamily:
+    """A family ready to train: its precision and its rates are chosen, on draws of their own."""
+    family = _prepared(run.draws, planned, name)
+    if not isinstance(family, Gpt):
+        return family
+    family = replace(family, checkpoints=run.course.checkpoints)
+    family, precision = with_precision(family, planned)
+    run.tuning[name] = {"precision": precision}
+    if planned.tuning_seconds > 0 and run.clock.is_open():
+        family, tried = _tuned(family, run.draws, planned, run.executor)
+        run.tuning[name] |= tried
+    return family
 
 
 def _prepared(draws: Draws, planned: FamilyPlan, name: str) -> ProxyFamily:
@@ -200,13 +205,14 @@ def _tuned(
     }
 
 
-def _jobs(draws: Draws, planned: FamilyPlan, family: ProxyFamily) -> Iterator[_Job]:
+def _jobs(
+    draws: Draws, planned: FamilyPlan, family: ProxyFamily, asked: Sequence[_Asked]
+) -> Iterator[_Job]:
     limit = planned.evaluation_limit
     evaluation = merged_evaluation(draws.inputs, limit)
     documents = tuple(each.first(limit) for each in sets_of(draws.inputs).values())
-    sequences = [_sequence_ladders(planned, arms) for arms in _twins(draws, planned)]
     for replicate in range(planned.replicates):
-        for ladders, arms in sequences:
+        for ladders, arms in asked:
             yield _Job(
                 family=family,
                 evaluation=evaluation,
@@ -245,9 +251,7 @@ def _twins(draws: Draws, planned: FamilyPlan) -> list[list[str]]:
     return groups
 
 
-def _sequence_ladders(
-    planned: FamilyPlan, arms: Sequence[str]
-) -> tuple[dict[str, tuple[int, ...]], dict[tuple[str, str], tuple[int, ...]]]:
+def _sequence_ladders(planned: FamilyPlan, arms: Sequence[str]) -> _Asked:
     asked = {
         (size, arm): ladder[arm]
         for size, ladder in planned.ladders.items()
@@ -263,55 +267,55 @@ def _sequence_ladders(
     return {size: rungs for size, rungs in together.items() if rungs}, asked
 
 
-def _paces(
-    draws: Draws, jobs: Sequence[_Job], executor: Executor, say: Say | None
-) -> dict[str, Pace]:
-    """How many jobs of each family at once are faster here, by a rung of its first sequence."""
-    found: dict[str, Pace] = {}
-    workers = threads_of(executor)
-    for job in jobs:
-        family, name = job.family, job.family.name
-        if name in found or workers == 1 or (isinstance(family, Gpt) and on_graphics(family)):
-            continue
-        size, rungs = next(iter(job.ladders.items()))
-        tokens = draws.tokens(job.arm, job.replicate, trial_budget(name, rungs))
-        found[name] = family_pace(family, size, tokens, job.evaluation, workers=workers)
-        if say is not None:
-            say(pace_sentence(name, found[name].to_dict()))
-    return found
+@dataclass(kw_only=True, slots=True)
+class _Run:
+    """An experiment under way: jobs of the families so far, and their results in that order."""
 
+    draws: Draws
+    executor: Executor
+    course: Course
+    clock: Clock
+    tuning: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Pace] = field(default_factory=dict)
+    jobs: list[_Job] = field(default_factory=list)
+    results: list[Points | None] = field(default_factory=list)  # `None` = there was no time
 
-def _run(
-    draws: Draws, jobs: Sequence[_Job], executor_of: Callable[[str], Executor], *, course: Course
-) -> list[Points | None]:
-    """Results in the order of the jobs, whatever finishes first; `None` = there was no time."""
-    first = jobs[0].family.name if jobs else ""
-    stacked: dict[int, Points] = {}
-    clock = _Clock(course.deadline)
-
-    def work(place: int) -> Points | None:
-        job = jobs[place]
-        if place in stacked:
-            return stacked[place]
-        must = job.family.name == first and job.replicate < LEAST_DRAWS
-        if not must and not clock.has_time_for(job):
-            return None
-        started = time.monotonic()
-        points = _climb(draws, job, advance)
-        clock.note(job, time.monotonic() - started)
-        return points
-
-    total = sum(job.tokens for job in jobs) / 1e6
-    results: list[Points | None] = []
-    with progress(
-        "measure", total=total, unit="Mtokens", say=course.say, until=clock.deadline
-    ) as advance:
+    def work_off(self, jobs: Sequence[_Job], advance: Advance) -> None:
+        """Results in the order of the jobs, whatever finishes first."""
+        first, stacked = not self.jobs, {}
         if any(isinstance(job.family, Gpt) and on_graphics(job.family) for job in jobs):
-            stacked = _climb_stacked(draws, jobs, advance)
-        for name in dict.fromkeys(job.family.name for job in jobs):
-            places = [place for place, job in enumerate(jobs) if job.family.name == name]
-            results += executor_of(name)(work, places)
-        return results
+            stacked = _climb_stacked(self.draws, jobs, advance)
+        executor = self.laid_out(jobs)
+
+        def work(place: int) -> Points | None:
+            job = jobs[place]
+            if place in stacked:
+                return stacked[place]
+            must = first and job.replicate < LEAST_DRAWS
+            if not must and not self.clock.has_time_for(job.family.name, job.tokens):
+                return None
+            started = time.monotonic()
+            points = _climb(self.draws, job, advance)
+            self.clock.note(job.family.name, job.tokens, time.monotonic() - started)
+            return points
+
+        self.results += executor(work, range(len(jobs)))
+        self.jobs += jobs
+
+    def laid_out(self, jobs: Sequence[_Job]) -> Executor:
+        """As many jobs at once as are faster here, where the clock counts; else as was asked."""
+        workers, job = threads_of(self.executor), jobs[0]
+        graphics = isinstance(job.family, Gpt) and on_graphics(job.family)
+        if self.course.deadline is None or workers == 1 or graphics or not self.clock.is_open():
+            return self.executor
+        size, rungs = next(iter(job.ladders.items()))
+        name = job.family.name
+        tokens = self.draws.tokens(job.arm, job.replicate, trial_budget(name, rungs))
+        pace = family_pace(job.family, size, tokens, job.evaluation, workers=workers)
+        self.machine[name] = pace
+        if self.course.say is not None:
+            self.course.say(pace_sentence(name, pace.to_dict()))
+        return threads(pace.jobs)
 
 
 def on_graphics(family: Gpt) -> bool:
