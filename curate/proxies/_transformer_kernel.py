@@ -67,12 +67,12 @@ def _larger(typing: Any, x: Any, y: Any) -> Any:  # noqa: ANN401 - numba's own t
 
 def _read(x: Any) -> Any:  # noqa: ANN401
     """A number of an operand as float32."""
-    raise NotImplementedError
+    return x
 
 
-def _kept(like: Any, x: Any) -> Any:  # noqa: ANN401
+def _kept(like: Any, x: Any) -> Any:  # noqa: ANN401 - compiled by its overload
     """A float32 as the array `like` holds its numbers."""
-    raise NotImplementedError
+    return x
 
 
 @overload(_read, strict=False)
