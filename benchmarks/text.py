@@ -41,7 +41,7 @@ MIXED = ROOT.parent / "shared" / "corpora" / "mixed" / "raw.parquet"
 PACKAGES = ("datatrove[processing]==0.10.1", "xxhash<4", "spacy", "pyarrow")
 SETS = ("gopher_quality", "gopher_repetition", "fineweb")
 APART = ("compression", "language")  # groups that are no part of the total
-OUTSIDE = ("language", "flagged_words")  # a model behind an extra; a list of one's own
+OUTSIDE = ("language",)  # a model behind an extra
 PIECES = 3
 SAMPLE_BYTES = 10_000_000
 PEER_BYTES = 2_000_000

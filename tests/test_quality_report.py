@@ -92,8 +92,8 @@ def test_a_column_of_the_input_serves_as_score(tmp_path):
     ("quality", "message"),
     [
         ({"select": {"share": 0.5}}, "quality.select is set, but neither"),
-        ({"column": "absent"}, "no column 'absent'"),
-        ({"column": "given", "select": {"within": "site"}}, "quality.select.within names 'site'"),
+        ({"column": "absent"}, "quality.column: unknown column 'absent'"),
+        ({"column": "given", "select": {"within": "site"}}, "quality.select.within: unknown column 'site'"),
     ],
     ids=["no score", "no column", "no group"],
 )

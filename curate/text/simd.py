@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 #: Decorator of every kernel: compiled once a machine, releases the GIL, and never
 #: `parallel=True`, which would cost 0.7 s of start-up even from the cache.
-compiled = njit(nogil=True, cache=True)
+compiled = njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 
 #: Decorator of a function that only kernels call: compiled with them, and no door for Python.
 part = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
