@@ -29,7 +29,7 @@ FIRST = MeasureConfig(
     families=("gpt", "kneser_ney"),
     sizes=("width32", "width64", "order3"),
     budgets=BUDGETS,
-    replicates=5,
+    replicates=8,
 )
 OTHERS = replace(FIRST, arms=("raw", "curated"), sizes=("width32", "order3"))
 
@@ -112,9 +112,10 @@ def write(gate: list[str], rows: list[str], *, wall: float, used: float) -> None
             "",
             f"`python -m benchmarks.planted_gpt`: {wall:.0f} s on {os.cpu_count()} cores, "
             f"{used:.0f} CPU seconds. Documentation of installed packages "
-            f"({proxies.CLEAN_BYTES // 10**6} MB), half of the tokens planted, 5 paired draws, "
-            "mean of 4 neutral sets. The calibrator costs 2.00 where a cell is limited by data; it "
-            "has a say where its 90 % interval lies in [1.74, 2.30]. Rates were chosen on a draw "
+            f"({proxies.CLEAN_BYTES // 10**6} MB), half of the tokens planted, "
+            f"{FIRST.replicates} paired draws, mean of 4 neutral sets. The calibrator costs 2.00 "
+            "where a cell is limited by data; it has a say where its 90 % interval lies in "
+            "[1.74, 2.30]. Rates were chosen on a draw "
             "of their own.",
             "",
             "| size | rate | budget | calibrator's multiplier | vote |",

@@ -93,7 +93,10 @@ def test_a_column_of_the_input_serves_as_score(tmp_path):
     [
         ({"select": {"share": 0.5}}, "quality.select is set, but neither"),
         ({"column": "absent"}, "quality.column: unknown column 'absent'"),
-        ({"column": "given", "select": {"within": "site"}}, "quality.select.within: unknown column 'site'"),
+        (
+            {"column": "given", "select": {"within": "site"}},
+            "quality.select.within: unknown column 'site'",
+        ),
     ],
     ids=["no score", "no column", "no group"],
 )

@@ -37,14 +37,13 @@ _SHORTS = np.array(
     np.int64,
 )
 """Abbreviations as numbers; a single capital is one too."""
-_PHRASES = np.zeros((7, 16), np.uint8)
 _WANTED = (
     *(b"javascript", b"lorem ip", b"privacy policy", b"cookie policy"),
-    *(b"uses cookies", b"use of cookies", b"use cookies"),
+    *(b"uses cookies", b"use of cookies", b"use cookies", b"terms of use"),
 )
+_PHRASES = np.zeros((len(_WANTED), 16), np.uint8)
 for _row, _phrase in enumerate(_WANTED):
     _PHRASES[_row, : len(_phrase)] = np.frombuffer(_phrase, np.uint8)
-_TERMS = np.frombuffer(b"terms of use\0\0\0\0", np.uint8)
 
 
 @inlined
@@ -53,14 +52,14 @@ def _lowered(byte: Scalar) -> Scalar:
 
 
 @part
-def _says(base: Scalar, start: Scalar, end: Scalar, at: Scalar, phrase: Scalar) -> Scalar:
-    """Whether the line has a phrase at a place, in either case."""
+def _says(base: Scalar, start: Scalar, end: Scalar, at: Scalar, row: Scalar) -> Scalar:
+    """Whether the line has one of the phrases at a place, in either case."""
     if at < start:
         return False
-    for i in range(phrase.size):
-        if phrase[i] == 0:
+    for i in range(_PHRASES.shape[1]):
+        if _PHRASES[row, i] == 0:
             return True
-        if at + i >= end or _lowered(load8(base, at + i)) != phrase[i]:
+        if at + i >= end or _lowered(load8(base, at + i)) != _PHRASES[row, i]:
             return False
     return True
 
@@ -204,13 +203,13 @@ def _closes_sentence(base: Scalar, start: Scalar, end: Scalar, at: Scalar) -> Sc
 
 
 @part
-def _said(base: Scalar, start: Scalar, end: Scalar, at: Scalar, phrases: Scalar) -> Scalar:
+def _said(base: Scalar, start: Scalar, end: Scalar, at: Scalar) -> Scalar:
     """What the words around a rare pair of letters say: bits KEPT (unwanted here), LOREM, CURLY."""
     second = load8(base, at + 1) | 32
     if second == 112:  # ip
-        if _says(base, start, end, at - 7, phrases[0]):
+        if _says(base, start, end, at - 7, np.int64(0)):
             return KEPT | CURLY
-        if _says(base, start, end, at - 6, phrases[1]):
+        if _says(base, start, end, at - 6, np.int64(1)):
             long = load8(base, at + 2) == 0xC5 and load8(base, at + 3) == 0xBF  # the long s
             after = at + 4 if long else at + 3
             s = long or load8(base, at + 2) | 32 == 115
@@ -218,22 +217,21 @@ def _said(base: Scalar, start: Scalar, end: Scalar, at: Scalar, phrases: Scalar)
             return LOREM if s and um and after + 2 <= end else 0
         long = at >= start + 8 and load8(base, at - 4) == 0xC5 and load8(base, at - 3) == 0xBF
         if long and load8(base, at + 2) | 32 == 116 and at + 3 <= end:
-            java, cr = phrases[0][:4], phrases[0][5:7]
             same = True
             for i in range(4):
-                same = same and load8(base, at - 8 + i) | 32 == java[i]
+                same = same and load8(base, at - 8 + i) | 32 == _PHRASES[0, i]
             for i in range(2):
-                same = same and load8(base, at - 2 + i) | 32 == cr[i]
+                same = same and load8(base, at - 2 + i) | 32 == _PHRASES[0, 5 + i]
             return CURLY if same else 0
         return 0
     if second == 121:  # cy
-        return KEPT if _says(base, start, end, at - 5, phrases[2]) else 0
+        return KEPT if _says(base, start, end, at - 5, np.int64(2)) else 0
     if second == 115:  # ms
-        return KEPT if _says(base, start, end, at - 3, _TERMS) else 0
-    unwanted = _says(base, start, end, at - 3, phrases[3])  # ki
-    unwanted = unwanted or _says(base, start, end, at - 8, phrases[4])
-    unwanted = unwanted or _says(base, start, end, at - 10, phrases[5])
-    unwanted = unwanted or _says(base, start, end, at - 7, phrases[6])
+        return KEPT if _says(base, start, end, at - 3, np.int64(7)) else 0
+    unwanted = _says(base, start, end, at - 3, np.int64(3))  # ki
+    unwanted = unwanted or _says(base, start, end, at - 8, np.int64(4))
+    unwanted = unwanted or _says(base, start, end, at - 10, np.int64(5))
+    unwanted = unwanted or _says(base, start, end, at - 7, np.int64(6))
     return KEPT if unwanted else 0
 
 
@@ -257,7 +255,7 @@ def _judge(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
             sentences += _closes_sentence(base, start, end, at + trailing_zeros(first))
             first &= first - _ONE
         while rare != _ZERO:
-            said |= _said(base, start, end, at + trailing_zeros(rare), _PHRASES)
+            said |= _said(base, start, end, at + trailing_zeros(rare))
             rare &= rare - _ONE
     kept = said & KEPT == 0
     bits = (KEPT if kept else 0) | said & LOREM

@@ -21,7 +21,9 @@ from curate.text.words import longest
 
 U64 = np.uint64
 ZERO, ONE = U64(0), U64(1)
-AT, ACCOUNT, DOTTED, LONG, WHOLE, LITERAL = range(6)  # kinds of candidates
+_KINDS: tuple[Scalar, ...] = tuple(np.int64(kind) for kind in range(6))  # of candidates
+AT, ACCOUNT, DOTTED, LONG, WHOLE, LITERAL = _KINDS
+_NONE: Scalar = np.int64(0)  # typed as the kinds are, so that functions are compiled once
 _GAP = 3
 FEWEST_PHONE_DIGITS, FEWEST_CARD_DIGITS = 8, 13
 LONGEST_LOCAL, LONGEST_LABEL = 64, 63  # RFC 5321, 4.5.3.1.1; RFC 1035, 2.3.4
@@ -137,18 +139,18 @@ def _put(
 @compiled
 def candidates(
     address: NDArray[np.uint64], length: NDArray[np.int64], found: NDArray[np.int64]
-) -> int:
+) -> Scalar:
     """Fill in (document, kind, start, end), in the order of the text, as far as there is room.
 
     Returns:
         How many candidates there are.
     """
     text = np.empty(longest(length) + PADDING, np.uint8)
-    count = 0
+    count = _NONE
     for d in range(length.shape[0]):
         size = length[d]
         base = load_padded(address[d], size, text)
-        start, end, digits, dots = np.int64(-1), np.int64(-8), 0, 0
+        start, end, digits, dots = np.int64(-1), np.int64(-8), _NONE, _NONE
         # The lengths of the last three runs of digits, and how many of at most three digits
         # stand between single full stops up to the last one but one.
         older, old, run, octets = 0, 0, 0, 0
@@ -200,5 +202,5 @@ def candidates(
         phone = phone or (older == 3 and old == 3 and run == 4)
         count = _put(found, count, d, _kind(base, start, digits, dots, ip, phone), start, end)
         if secret:
-            count = _put(found, count, d, WHOLE, 0, size)
+            count = _put(found, count, d, WHOLE, _NONE, size)
     return count

@@ -22,11 +22,14 @@ from numpy.typing import NDArray
 #: `parallel=True`, which would cost 0.7 s of start-up even from the cache.
 compiled = njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 
+_inside = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 #: Decorator of a function that only kernels call: compiled with them, and no door for Python.
-part = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+#: It makes no arrays, so that counting references to them (`_nrt`) need not be compiled either.
+part = njit(**_inside, _nrt=False)
 
 #: For the small functions inside a hot loop, where even a call would show.
-inlined = njit(forceinline=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inlined = njit(**_inside, _nrt=False, forceinline=True)
 
 Llvm = Any  # llvmlite and numba publish no types
 
@@ -376,7 +379,7 @@ def add_letter_counts(_context: Llvm, source: Llvm, counts: Llvm) -> _Codegen:
     return types.void(types.uint64, types.uint64), codegen
 
 
-@part
+@njit(**_inside)
 def with_more_rows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """A copy with room for twice as many rows.
 
