@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import ast
 import csv
-import gc
 import re
 import sysconfig
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_string
 from pathlib import Path, PurePosixPath
@@ -23,6 +21,7 @@ from typing import NamedTuple
 import polars as pl
 
 from curate.errors import InputError
+from curate.executors import without_collections
 
 __all__ = [
     "MIN_CHARS",
@@ -107,7 +106,8 @@ def collect_documentation(
     ['id', 'text', 'source', 'kind', 'vendored']
     """
     rows: list[tuple[str, str, str, str, bool]] = []
-    with _no_collection(), warnings.catch_warnings():
+    # Syntax trees hold no cycles: collecting garbage in between only costs time.
+    with without_collections(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old escapes in other people's sources
         for file in [*_standard_files(environment), *_package_files(environment, packages)]:
             vendored = any(_VENDORED.match(part) for part in PurePosixPath(file.name).parts)
@@ -290,15 +290,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Syntax trees hold no cycles: collecting garbage in between only costs time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

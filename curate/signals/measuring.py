@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TypeVar, cast
 
 import numpy as np
 import polars as pl
 
 from curate.errors import ConfigError, InputError, unknown_name
+from curate.executors import without_collections
 from curate.frames import polars_frame
 from curate.signals.dialects import DIALECT_SIGNALS, DIALECT_SOURCES
 from curate.signals.table import FLAGGED_SIGNALS, LANGUAGE_SIGNALS, TEXT_SIGNALS, Signal
@@ -124,24 +124,9 @@ def _word_lists(
 def _measure(
     documents: pl.DataFrame, names: Sequence[str], lists: WordLists | None
 ) -> pl.DataFrame:
-    with nullcontext() if is_compiled() else _without_collections():
+    # To look again and again through all that a compiler keeps takes 7 % of its time.
+    with nullcontext() if is_compiled() else without_collections():
         return _measured(documents, names, lists)
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """No garbage is collected meanwhile.
-
-    Compilers make millions of objects that stay; to look through them again and again takes 7 % of
-    the time.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _measured(
