@@ -2,8 +2,8 @@
 
 `python -m benchmarks.web [--seed 18] [--runs runs] [--minutes 5]` runs `configs/web.toml` on the
 corpus `mixed` of the test corpora; documents of clean provenance make the oracle arm. The run stays
-in `RUNS/web-SEED`, and every other seed found there is compared with this one: estimates of a
-contrast and evaluation set agree where they differ by at most two joint standard errors.
+in `RUNS/web-SEED`, and every other seed found there is compared with this one, see
+`benchmarks.agreement`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 import polars as pl
 
 import curate
+from benchmarks.agreement import agreement
 from benchmarks.results import write_section
 from curate.config import load_config
 
 HERE = Path(__file__).parent
 CORPORA = HERE.parents[1] / "shared" / "corpora"
 MOST = 20.0  # minutes that a run may take
-AGREE = 0.9  # of the arms
 
 
 def main() -> int:
@@ -43,8 +43,9 @@ def main() -> int:
     started = time.perf_counter()
     run = curate.run(config(folder, asked.seed, asked.minutes))
     minutes = (time.perf_counter() - started) / 60
-    others = {p.name: tests(p) for p in sorted(asked.runs.glob("web-*")) if p.name != folder.name}
-    compared = [compare(name, tests(folder), table) for name, table in others.items()]
+    found = sorted(asked.runs.glob("web-*/run/scaling/multipliers.parquet"))
+    others = {p.parents[2].name: pl.read_parquet(p) for p in found if p.parents[2] != folder}
+    compared = [agreement(name, multipliers(folder), table) for name, table in others.items()]
     title = f"Mixed crawl, seed {asked.seed}"
     write_section(title, "\n".join(section(run.multipliers, minutes, compared)))
     print(*run.sentences, *(c["said"] for c in compared), sep="\n")
@@ -69,31 +70,9 @@ def config(folder: Path, seed: int, minutes: float) -> Any:
     return load_config(HERE.parent / "configs" / "web.toml", overrides=overrides)
 
 
-def tests(folder: Path) -> pl.DataFrame:
-    """What each contrast says on each evaluation set, at the budget that speaks for it."""
-    table = pl.read_parquet(folder / "run" / "scaling" / "multipliers.parquet")
-    keys = ["contrast", "family", "size", "n_tokens"]
-    speaking = table.filter("decisive").select(keys)
-    return table.filter(quantity="multiplier").join(speaking, on=keys, how="semi")
-
-
-def compare(name: str, mine: pl.DataFrame, theirs: pl.DataFrame) -> dict[str, Any]:
-    """Agreement of two seeds over all contrasts and sets that both reached."""
-    keys = ["contrast", "family", "size", "eval_set"]
-    both = mine.filter("reached").join(theirs.filter("reached"), on=keys)
-    both = both.filter(pl.col("contrast") != "null_a → null_b")
-    apart = (pl.col("estimate").log() - pl.col("estimate_right").log()).abs()
-    joint = (pl.col("standard_error") ** 2 + pl.col("standard_error_right") ** 2).sqrt()
-    within = int(both.select((apart <= 2 * joint + 1e-12).sum()).item())
-    words = pl.concat_list("conclusion_without_gate", "conclusion_without_gate_right")
-    turned = both.filter(words.list.contains("worth") & words.list.contains("harms"))
-    share = within / max(both.height, 1)
-    said = (
-        f"{name}: {within} of {both.height} estimates within two joint standard errors "
-        f"({100 * share:.0f} %, at least {100 * AGREE:.0f} % wanted); {turned.height} go from "
-        "worth to harms (none allowed)."
-    )
-    return {"said": said, "agree": share >= AGREE and turned.is_empty()}
+def multipliers(folder: Path) -> pl.DataFrame:
+    """A run's table of multipliers."""
+    return pl.read_parquet(folder / "run" / "scaling" / "multipliers.parquet")
 
 
 def section(table: pl.DataFrame, minutes: float, compared: list[dict[str, Any]]) -> list[str]:
@@ -118,7 +97,7 @@ def section(table: pl.DataFrame, minutes: float, compared: list[dict[str, Any]])
         "|---|---|---|---|---|---|",
         *shown,
         "",
-        *(f"Against {c['said']}" for c in compared),
+        *(line for c in compared for line in (f"Against {c['said']}", "", *c["rows"], "")),
     ]
 
 

@@ -14,10 +14,13 @@ from curate.experiment.coalitions import COALITION
 from curate.experiment.config import MeasureConfig
 from curate.experiment.inputs import MASKS, ONLY, WITHOUT, EvaluationSet, MeasureInputs
 from curate.experiment.pieces import in_pieces
-from curate.subsets import Counts, Encoded, draw_keys, id_hashes, pool_mask, replace_documents
+from curate.subsets import Counts, Encoded, draw_keys, id_hashes, replace_documents
 from curate.tokens import Tokenizer, encode, train_tokenizer
 
-TOKENIZER_BYTES = 8_000_000  # of raw text, hash-drawn; more does not change 1,024 ids
+TOKENIZER_BYTES = 8_000_000  # of raw text
+# Read in windows of so many bytes, evenly over the corpus: whole documents of this volume are few,
+# their own words become tokens, and multipliers follow (docs/decisions/0022).
+WINDOW_BYTES = 1_000
 
 __all__ = ["evaluation_sets", "measure_inputs"]
 
@@ -62,7 +65,7 @@ def measure_inputs(
         raise InputError(f"documents of the experiment lack the columns {sorted(missing)}")
     if documents.height == 0:
         raise InputError("no documents are left for the experiment")
-    tokenizer = _tokenizer(documents, config.vocabulary, seed)
+    tokenizer = train_tokenizer(even_text(documents), vocabulary=config.vocabulary)
     names = [n for n in documents.columns if n in MASKS or n.startswith((WITHOUT, ONLY, COALITION))]
     masks = [n for n in names if documents[n].dtype == pl.Boolean]
     raw = _encoded(tokenizer, documents["text"])
@@ -108,14 +111,43 @@ def _encoded(tokenizer: Tokenizer, texts: pl.Series) -> Encoded:
     return Encoded(flat=flat, offsets=offsets)
 
 
-def _tokenizer(documents: pl.DataFrame, vocabulary: int, seed: int) -> Tokenizer:
-    """Trained on a hash-drawn sample in hash order: the order of rows does not matter."""
-    hashes = id_hashes(documents["id"])
-    lengths = documents["text"].str.len_bytes().cast(pl.Int64).to_numpy()
-    mask = pool_mask(hashes, lengths, limit=TOKENIZER_BYTES, seed=seed)
-    rows = np.flatnonzero(mask)
-    rows = rows[np.argsort(hashes[rows], kind="stable")]
-    return train_tokenizer(documents["text"].gather(rows).to_list(), vocabulary=vocabulary)
+def even_text(
+    documents: pl.DataFrame, *, limit: int = TOKENIZER_BYTES, window: int = WINDOW_BYTES
+) -> list[str]:
+    """Text to train the tokenizer on: all of a small corpus, of a large one windows of equal size.
+
+    Documents are laid end to end in the order of their hashes, and a window is read at equal
+    distances. So every source counts by its bytes, and no document by more than its own. Neither
+    a seed nor the order of rows changes a byte: a tokenizer is a yardstick, and a corpus has one.
+
+    Args:
+        documents: `id`, `text` String.
+        limit: Bytes to read in all.
+        window: Bytes to read at a time; a character that an edge cuts in two is left out.
+
+    >>> frame = pl.DataFrame({"id": ["a", "b"], "text": ["aaaaaaaa", "bbbb"]})
+    >>> even_text(frame, limit=6, window=2)
+    ['aa', 'aa', 'bb']
+    """
+    order = np.argsort(id_hashes(documents["id"]), kind="stable")
+    texts = documents["text"].gather(order)
+    sizes = texts.str.len_bytes().cast(pl.Int64).to_numpy()
+    ends = np.cumsum(sizes)
+    if sizes.sum() <= limit:
+        return texts.to_list()
+    starts = np.arange(limit // window) * int(ends[-1]) // (limit // window)
+    first, last = (np.searchsorted(ends, at, side="right") for at in (starts, starts + window - 1))
+    # What a window reads of each document that it touches.
+    number = np.repeat(np.arange(len(starts)), last - first + 1)
+    place = np.arange(len(number)) - np.searchsorted(number, number) + first[number]
+    begins = (ends - sizes)[place]
+    offset = np.maximum(starts[number] - begins, 0)
+    length = np.minimum(starts[number] + window - begins, sizes[place]) - offset
+    touched = texts.gather(place).cast(pl.Binary).to_frame("text")
+    touched = touched.with_columns(window=number, offset=offset, length=length)
+    read = touched.select("window", pl.col("text").bin.slice(pl.col("offset"), pl.col("length")))
+    joined = read.group_by("window", maintain_order=True).agg("text")["text"]
+    return [b"".join(pieces).decode(errors="ignore") for pieces in joined]
 
 
 def _versions(documents: pl.DataFrame, tokenizer: Tokenizer, raw: Encoded) -> dict[str, Encoded]:
