@@ -14,22 +14,14 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-#: Decorator of every kernel: compiled once a machine, releases the GIL, and never
-#: `parallel=True`, which would cost 0.7 s of start-up even from the cache.
-compiled = njit(nogil=True, cache=True, no_cfunc_wrapper=True)
-
-_inside = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-
-#: Decorator of a function that only kernels call: compiled with them, and no door for Python.
-#: It makes no arrays, so that counting references to them (`_nrt`) need not be compiled either.
-part = njit(**_inside, _nrt=False)
-
-#: For the small functions inside a hot loop, where even a call would show.
-inlined = njit(**_inside, _nrt=False, forceinline=True)
+from curate.text._compiler import compiled as compiled
+from curate.text._compiler import inlined as inlined
+from curate.text._compiler import maker
+from curate.text._compiler import part as part
 
 Llvm = Any  # llvmlite and numba publish no types
 
@@ -379,7 +371,7 @@ def add_letter_counts(_context: Llvm, source: Llvm, counts: Llvm) -> _Codegen:
     return types.void(types.uint64, types.uint64), codegen
 
 
-@njit(**_inside)
+@maker
 def with_more_rows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """A copy with room for twice as many rows.
 
