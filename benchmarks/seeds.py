@@ -28,7 +28,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.agreement import AGREE, WITHIN, apart, shared_cells
+from benchmarks.agreement import AGREE, NULL, WITHIN, apart, shared_cells
 from benchmarks.results import write_section
 from curate.remeasure import measure_run
 from curate.scaling import arm_curve, contrast_rows, multiplier_cells
@@ -201,7 +201,7 @@ def between_lines(tables: list[pl.DataFrame]) -> list[str]:
 def _with_error(table: pl.DataFrame) -> pl.DataFrame:
     """Without estimates that some experiment did not reach, and those that never stray."""
     kept = pl.col("reached").all() & (pl.col("ln").abs().max() > NOTHING)
-    return table.filter(kept.over(KEYS) & (pl.col("contrast") != "null_a → null_b"))
+    return table.filter(kept.over(KEYS))
 
 
 def agreement_lines(tables: list[pl.DataFrame], taken: list[pl.DataFrame]) -> list[str]:
@@ -210,7 +210,9 @@ def agreement_lines(tables: list[pl.DataFrame], taken: list[pl.DataFrame]) -> li
     seen = np.array([_share(shared_cells(a, b)) for a, b in pairs])
     chance = np.array(
         [
-            _share(a.join(b, on=KEYS).filter(pl.col("reached") & pl.col("reached_right")))
+            _share(
+                a.join(b, on=KEYS).filter("reached", "reached_right", pl.col("contrast") != NULL)
+            )
             for a, b in zip(taken[::2], taken[1::2], strict=True)
         ]
     )

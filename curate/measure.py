@@ -76,6 +76,7 @@ def measure_arms(context: Context) -> Facts:
     inputs = _inputs(context, config, pool, evaluation)
     result = unmeasured(config, NOTHING_LEFT)
     if inputs is not None:
+        inputs = replace(inputs, pool_share=facts["pool_share_of_text"])
         checkpoints = folder.file(CHECKPOINTS)
         course = Course(deadline=ends, say=context.say, checkpoints=checkpoints)
         result = run_experiment(
@@ -156,8 +157,11 @@ def _pool(context: Context, config: MeasureConfig) -> tuple[pl.DataFrame, Facts]
         contaminated += documents.height - clear.height
         parts.append(_with_versions(all_edits(folder, part.name), clear, versions))
     pool = pl.concat(parts)
+    every = int(masks["text_bytes"].sum())
+    read = int(masks.join(sample, on="id", how="semi")["text_bytes"].sum())
     return pool, {
         "pool_documents": pool.height,
+        "pool_share_of_text": read / max(every, 1),
         "contaminated_documents": contaminated,
         "contaminated_kept": masks.filter("curated").height - pool.filter("curated").height,
     }

@@ -156,7 +156,9 @@ def _value(
         sum(w * cells[c].influence[s][:, at] for c, w in weights.items())
         for s in range(len(next(iter(cells.values())).influence))
     ]
-    found = crossed_interval(np.asarray(values), [np.asarray(table) for table in influence])
+    common = [float(own[at]) for c in weights if (own := cells[c].shared) is not None]
+    tables = [np.asarray(table) for table in influence]
+    found = crossed_interval(np.asarray(values), tables, shared=max(common, default=0.0))
     drawing = _permutation_error(np.array(gains), exact=len(cells) == 2 ** _count(cells) - 1)
     error = float(np.hypot(found.standard_error, drawing))
     half = float("inf")

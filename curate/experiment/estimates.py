@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from curate.experiment.arms import Draws
 from curate.experiment.coalitions import STEP_SCHEMA, coalition_steps, shapley_rows
@@ -17,6 +18,9 @@ from curate.experiment.plan import Plan, measured
 from curate.scaling import Cells, arm_curve, contrast_rows, decide, multiplier_cells
 
 FEW = 0.05  # of the pool: below this repeats hardly meet, and nothing can be said of them
+MOST_COVERED = 0.9  # of the pool by one draw: beyond it draws are too alike to tell its variance
+
+Floats = NDArray[np.float64]
 
 __all__ = ["estimate", "step_values"]
 
@@ -92,7 +96,23 @@ def _cells(data: _Measured, contrast: Contrast, family: str, size: str) -> tuple
         for arm in (contrast.arm_a, contrast.arm_b)
     )
     held = [budget for budget in budgets if budget in b.budgets]
-    return multiplier_cells(a, b, held), int(a.budgets[-1])
+    cells = multiplier_cells(a, b, held)
+    return replace(cells, shared=_shared(cells, contrast, data.draws)), int(a.budgets[-1])
+
+
+def _shared(cells: Cells, contrast: Contrast, draws: Draws) -> Floats | None:
+    """What draws have in common beyond the corpus: a pool that is a sample of it.
+
+    Draws of n of a pool's N tokens vary as 1/n − 1/N, pools drawn from C tokens as 1/N − 1/C; in
+    units of the former that is n / (N − n) · (1 − N/C). Halves of one pool differ by none of it.
+    """
+    beyond = 1 - draws.inputs.pool_share
+    if beyond <= 0 or contrast.arm_b in ("random", "null_b"):
+        return None
+    read = np.exp(cells.log_m.mean(axis=(0, 1))) * cells.budgets
+    sides = np.stack([read, cells.budgets]) / np.maximum(np.array(contrast.available), 1)[:, None]
+    covered = np.minimum(sides.max(axis=0), MOST_COVERED)
+    return np.asarray(covered / (1 - covered) * beyond)
 
 
 def step_values(
@@ -134,6 +154,7 @@ def _common(cells: Mapping[frozenset[str], Cells]) -> dict[frozenset[str], Cells
             log_m=each.log_m[:, :, at],
             side=each.side[:, :, at],
             influence=tuple(table[:, at] for table in each.influence),
+            shared=None if each.shared is None else each.shared[at],
         )
     return found
 

@@ -66,6 +66,7 @@ class MeasureInputs:
             of draws; `None` = not known.
         held_out: Documents of the pool that no arm holds: "held_out_raw", "held_out_curated".
         text_bytes: UTF-8 bytes of every document, "raw" and "curated"; `None` = three a token.
+        pool_share: Share of the corpus's text that these documents are.
     """
 
     ids: Sequence[str]
@@ -80,6 +81,7 @@ class MeasureInputs:
     reasons: Counts | None = None
     held_out: Mapping[str, EvaluationSet] = field(default_factory=dict)
     text_bytes: Mapping[str, Counts] | None = None
+    pool_share: float = 1.0
 
     @property
     def native(self) -> Mask:

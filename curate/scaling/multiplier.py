@@ -59,6 +59,9 @@ class Cells:
         side: 0 reached, 1 A's ladder ends before the loss (m is larger), −1 it begins below it.
         influence: For each set, what each document adds to ln m, R x K x n; sums to 0 over
             documents. Empty where documents are unknown.
+        shared: For each budget the variance that all draws have in common, in units of that
+            between them: they come from one pool, and another pool would say something else.
+            `None` = they are drawn from all there is.
     """
 
     budgets: NDArray[np.int64]
@@ -66,6 +69,7 @@ class Cells:
     log_m: Floats
     side: NDArray[np.int8]
     influence: tuple[Floats, ...]
+    shared: Floats | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +137,9 @@ def _bits_at(bits: Floats, reading: Reading) -> Floats:
     return np.asarray(mixed)
 
 
-def crossed_interval(values: Floats, influence: Sequence[Floats] = ()) -> Summary:
+def crossed_interval(
+    values: Floats, influence: Sequence[Floats] = (), *, shared: float = 0.0
+) -> Summary:
     """Mean of a replicates x sources table whose noise comes from draws, sources and documents.
 
     Below 8 sources these are fixed: the variance is that of the draws' means plus that of the
@@ -144,6 +150,7 @@ def crossed_interval(values: Floats, influence: Sequence[Floats] = ()) -> Summar
     Args:
         values: R x S, for example ln m.
         influence: For each source R x n: what each of its documents adds to `values`.
+        shared: Variance that all draws have in common, in units of that between them.
 
     >>> found = crossed_interval(np.array([[1.0, 3.0], [2.0, 4.0], [3.0, 5.0]]))
     >>> found.estimate, round(found.standard_error, 4), found.degrees_of_freedom
@@ -156,7 +163,7 @@ def crossed_interval(values: Floats, influence: Sequence[Floats] = ()) -> Summar
         return Summary(
             estimate=float(values.mean()), standard_error=float("nan"), degrees_of_freedom=0.0
         )
-    components = [float(values.mean(axis=1).var(ddof=1)) / replicates]
+    components = [float(values.mean(axis=1).var(ddof=1)) * (1 / replicates + shared)]
     freedoms = [float(replicates - 1)]
     if sources >= MIN_SOURCES:
         extra, freedom = _source_variance(values)
@@ -257,7 +264,7 @@ def _row(cells: Cells, quantity: str, values: Floats, place: _Place) -> dict[str
         if quantity == "dilution"
         else [cells.influence[s][:, k] for s in sets if cells.influence]
     )
-    found = crossed_interval(values, tables)
+    found = crossed_interval(values, tables, shared=_shared(cells, [k]))
     side = cells.side[:, sets, k]
     return {
         "n_tokens": int(cells.budgets[k]),
@@ -270,6 +277,10 @@ def _row(cells: Cells, quantity: str, values: Floats, place: _Place) -> dict[str
         "reached": bool((side == 0).all()),
         "bound": _bound(side),
     }
+
+
+def _shared(cells: Cells, budgets: Sequence[int]) -> float:
+    return 0.0 if cells.shared is None else float(cells.shared[list(budgets)].max())
 
 
 def _bound(side: NDArray[np.int8]) -> str | None:
@@ -294,7 +305,7 @@ def _slope_rows(cells: Cells, chosen: list[int]) -> list[dict[str, object]]:
         for s in chosen
         if cells.influence
     ]
-    found = crossed_interval(values, tables)
+    found = crossed_interval(values, tables, shared=_shared(cells, used.tolist()))
     return [
         {
             "n_tokens": None,
