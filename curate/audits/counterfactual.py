@@ -16,10 +16,10 @@ from curate.statistics import (
     Estimate,
     Interval,
     SignTest,
+    clustered_share,
     equivalence_p,
     mean_shift,
     sign_test,
-    wilson,
 )
 
 Scorer = Callable[[list[str]], ArrayLike]
@@ -33,10 +33,10 @@ class SwapTest:
         documents: Documents that the swap changes.
         shift: Mean of (score with the first group's words − score with the second's) over the
             documents that lean to one group; its interval is clustered where clusters were given.
-        signs: Sign test of the same differences, for independent documents.
-        flips: Share of changed documents whose verdict at the threshold changes, with its Wilson
-            interval; NaN without a threshold.
-        flips_range: That interval.
+        signs: Exact sign test of the same differences; clusters, where given, have one vote each.
+        flips: Share of changed documents whose verdict at the threshold changes; NaN without a
+            threshold.
+        flips_range: Its 95 % interval (Wilson's, on effective counts where clusters were given).
         kept_only_as_first: Changed documents that pass the threshold only with the first
             group's words.
         kept_only_as_second: Those that pass only with the second's.
@@ -122,11 +122,12 @@ def swap_test(
     leans = lean != 0
     cluster = None if design.cluster is None else np.asarray(design.cluster)[rows[leans]]
     shift = mean_shift(difference[leans], cluster)
-    flips = _flips(scores, lean, design.threshold)
+    changed = None if design.cluster is None else np.asarray(design.cluster)[rows]
+    flips = _flips(scores, lean, design.threshold, changed)
     return SwapTest(
         documents=rows.size,
         shift=shift,
-        signs=sign_test(difference[leans]),
+        signs=sign_test(difference[leans], cluster),
         **flips,
         equivalent_p=equivalence_p(shift, design.margin) if design.margin else float("nan"),
         table=_table(rows, scores, lean, difference),
@@ -178,6 +179,7 @@ def _flips(
     scores: tuple[NDArray[np.float64], NDArray[np.float64]],
     lean: NDArray[np.int64],
     threshold: float | None,
+    cluster: NDArray[Any] | None,
 ) -> dict[str, Any]:
     if threshold is None:
         nothing = Interval(float("nan"), float("nan"))
@@ -191,9 +193,10 @@ def _flips(
     changed = kept != kept_swapped
     as_first = np.where(lean > 0, kept, kept_swapped)
     leans = changed & (lean != 0)
+    found = clustered_share(changed, cluster)
     return {
-        "flips": float(changed.mean()) if changed.size else float("nan"),
-        "flips_range": wilson(int(changed.sum()), changed.size),
+        "flips": found.estimate,
+        "flips_range": Interval(found.low, found.high),
         "kept_only_as_first": int((leans & as_first).sum()),
         "kept_only_as_second": int((leans & ~as_first).sum()),
     }

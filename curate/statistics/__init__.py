@@ -54,6 +54,7 @@ from curate.statistics.sandwich import (
     exponents,
     independent,
 )
+from curate.statistics.share import Shares, clustered_mean, clustered_share, clustered_shares
 from curate.statistics.stratified import (
     CommonOdds,
     Heterogeneity,
@@ -79,6 +80,7 @@ __all__ = [
     "Powers",
     "RateComparison",
     "ScoreError",
+    "Shares",
     "Sides",
     "SignTest",
     "Strata",
@@ -89,8 +91,11 @@ __all__ = [
     "blocks",
     "breslow_day",
     "cluster_influence",
+    "clustered_mean",
     "clustered_pair",
     "clustered_ratio",
+    "clustered_share",
+    "clustered_shares",
     "common_odds",
     "compare_rates",
     "difference_of_means",

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from curate.errors import ConfigError
-from curate.statistics.intervals import Estimate, clustered_ratio, floats
+from curate.statistics.intervals import Estimate, floats, t_interval
+from curate.statistics.share import clustered_mean
 
 
 class SignTest(NamedTuple):
@@ -21,15 +22,20 @@ class SignTest(NamedTuple):
     p: float
 
 
-def sign_test(differences: ArrayLike) -> SignTest:
+def sign_test(
+    differences: ArrayLike, cluster: NDArray[Any] | Sequence[Any] | None = None
+) -> SignTest:
     """Are positive and negative differences equally frequent? Exact; zeros do not count.
 
-    For independent documents. No difference at all gives p = 1.
+    Where clusters are given each has one vote, the sign that more of its documents have; the
+    counts are then of clusters. No difference at all gives p = 1.
 
     >>> sign_test([1, 2, 3, 4, 5, 6, 7, -1])
     SignTest(positive=7, negative=1, p=0.0703125)
     """
-    values = floats(differences)
+    values = np.sign(floats(differences))
+    if cluster is not None:
+        values = np.bincount(np.unique(np.asarray(cluster), return_inverse=True)[1], values)
     positive, negative = int((values > 0).sum()), int((values < 0).sum())
     n, fewer = positive + negative, min(positive, negative)
     tail = float(special.bdtr(fewer, n, 0.5)) if n else 1.0
@@ -48,8 +54,9 @@ def mean_shift(
     (2.0, -0.484, 4.484)
     """
     values = floats(differences)
-    codes = np.arange(values.size) if cluster is None else cluster
-    return clustered_ratio(values, np.ones(values.size), codes, confidence)
+    if cluster is None:
+        return t_interval(values, confidence)
+    return clustered_mean(values, cluster, level=confidence)
 
 
 def equivalence_p(found: Estimate, margin: float) -> float:
