@@ -14,7 +14,7 @@ from curate.audits.amplification import (
     group_metrics,
     zhao_amplification,
 )
-from curate.audits.association import association, distinctive_words, log_odds_z, npmi
+from curate.audits.association import association, npmi
 from curate.audits.counterfactual import SwapDesign, SwapTest, swap_table, swap_test
 from curate.audits.difference import audit_difference
 from curate.audits.edits import add_losses, losses_of
@@ -30,6 +30,7 @@ from curate.audits.swaps import Swaps, load_swaps, swap
 from curate.audits.tables import edit_rows, tidy
 from curate.audits.topics import add_topics
 from curate.audits.weat import Weat, resampled_weat, weat
+from curate.audits.words import distinctive_words, log_odds_z
 
 __all__ = [
     "NOT_NAMED",

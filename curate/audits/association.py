@@ -1,4 +1,4 @@
-"""Which words stand with a group in documents: log odds, nPMI, distinctive words, mean scores.
+"""Which terms stand with a group in documents: log odds and nPMI, raw against curated.
 
 Counts are of documents, so that a word repeated in one text is one observation; matches are
 whole words, blind to case. Every p is of clusters where these are given.
@@ -7,24 +7,29 @@ whole words, blind to case. Every p is of clusters where these are given.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from curate.audits._codes import cluster_codes
 from curate.audits.lexicons import Entry, holds
-from curate.errors import ConfigError
+from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
     benjamini_hochberg,
     clustered_pair,
     compare_rates,
     effective_sides,
+    lean_p,
     lean_quantile,
     log_odds_ratio,
+    t_quantile,
 )
 
 Floats = NDArray[np.float64]
-_WORD = r"(?u)\b[^\W\d_][\w'’]+\b"
+Bools = NDArray[np.bool_]
+_FEWEST = 5.0
 
 
 def association(
@@ -33,20 +38,28 @@ def association(
     attributes: Sequence[Entry],
     *,
     cluster: str | None = None,
+    kept: str | None = None,
 ) -> pl.DataFrame:
     """Log odds that a document with a group's terms also holds an attribute's terms.
 
     Args:
-        documents: Frame with `text` String, and the cluster column where one is named.
+        documents: Frame with `text` String, and the columns named below.
         groups: Terms of groups.
         attributes: Terms of attributes, e.g. occupations.
         cluster: Column within which documents are alike, e.g. `source`.
+        kept: Boolean column that says which documents stay: every pair is then compared `raw` and
+            `curated`.
 
     Returns:
         One row a pair: `group`, `attribute`, the documents `n_both`, `n_group`, `n_attribute`,
         `n`; `log_odds` (½ added to each count where one is 0) with its 95 % interval `low`,
-        `high`; `npmi`; `p` (two-sided score test of the two shares) and `q`
-        (Benjamini–Hochberg over the table; null below 5 expected documents).
+        `high`; `npmi` with `npmi_low`, `npmi_high`;
+        `p` (two-sided score test of the two shares) and `q` (Benjamini–Hochberg over the table;
+        null below 5 expected documents). With `kept` three rows a pair, named by `corpus`: `raw`,
+        `curated`, and `change` (curated less raw; its counts are those of what left; its p asks
+        whether the step took the four kinds of documents alike, and p and interval are null
+        where fewer than 10 of a kind would have left, or stayed, by chance, or with fewer than
+        9 effective clusters).
 
     >>> documents = pl.DataFrame({"text": ["she nurse"] * 30 + ["he nurse"] * 10 + ["she"] * 20
     ...                                   + ["he"] * 40})
@@ -58,29 +71,94 @@ def association(
     """
     if not groups or not attributes or documents.is_empty():
         raise ConfigError("association needs documents, groups and attributes")
+    if kept is not None and kept not in documents.columns:
+        raise ConfigError(unknown_name("column", kept, documents.columns))
     has = documents.select(
         **{f"g{i}": holds(e) for i, e in enumerate(groups)},
         **{f"a{i}": holds(e) for i, e in enumerate(attributes)},
     )
-    codes = np.arange(documents.height)
-    if cluster is not None:
-        ranks = documents[cluster].cast(pl.String).rank("dense").fill_null(0).to_numpy()
-        codes = np.unique(ranks, return_inverse=True)[1]
+    codes = cluster_codes(documents, cluster)
+    stays = None if kept is None else documents[kept].cast(pl.Boolean).fill_null(False).to_numpy()
     rows = [
-        {"group": g.group, "attribute": a.group}
-        | _pair(has[f"g{i}"].to_numpy(), has[f"a{j}"].to_numpy(), codes)
+        {"group": g.group, "attribute": a.group} | row
         for i, g in enumerate(groups)
         for j, a in enumerate(attributes)
+        for row in _rows((has[f"g{i}"].to_numpy(), has[f"a{j}"].to_numpy()), codes, stays)
     ]
     table = pl.DataFrame(rows)
     q = pl.Series("q", benjamini_hochberg(table["p"].to_numpy()))
     return table.with_columns(q).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
-def _pair(
-    group: NDArray[np.bool_], attribute: NDArray[np.bool_], cluster: NDArray[np.int64]
-) -> dict[str, float | int]:
-    clusters, sums = int(cluster.max()) + 1, []
+def _rows(
+    terms: tuple[Bools, Bools], cluster: NDArray[np.int64], stays: Bools | None
+) -> list[dict[str, Any]]:
+    """The row of a pair; or its rows raw, curated and changed."""
+    if stays is None:
+        return [_pair(*terms, cluster)]
+    left = np.unique(cluster[stays], return_inverse=True)[1]
+    raw, curated = _pair(*terms, cluster), _pair(terms[0][stays], terms[1][stays], left)
+    counts = {k: raw[k] - curated[k] for k in ("n_both", "n_group", "n_attribute", "n")}
+    nothing = dict.fromkeys(("npmi_low", "npmi_high"), float("nan"))
+    moved = {"npmi": curated["npmi"] - raw["npmi"], **nothing, **_change(terms, cluster, stays)}
+    order = list(raw)
+    return [
+        {"corpus": "raw", **raw},
+        {"corpus": "curated", **curated},
+        {"corpus": "change", **{k: (counts | moved)[k] for k in order}},
+    ]
+
+
+def _change(
+    terms: tuple[Bools, Bools], cluster: NDArray[np.int64], stays: Bools
+) -> dict[str, float]:
+    """How far a step moves the log odds: sums over the four kinds of ± ln(share kept).
+
+    The documents are taken as they are, and chance is which of them stay. Leaving a cluster out
+    moves a sum by its influence; the degrees of freedom count clusters by their expected part.
+    """
+    kind = 2 * terms[0].astype(int) + terms[1]
+    clusters = int(cluster.max()) + 1
+    n = np.bincount(clusters * kind + cluster, minlength=4 * clusters).reshape(4, -1).astype(float)
+    x = np.bincount(clusters * kind + cluster, stays, 4 * clusters).reshape(4, -1)
+    found = kept_change(x.astype(float), n)
+    return dict(zip(("log_odds", "low", "high", "p"), map(float, found), strict=True))
+
+
+def kept_change(kept: Floats, documents: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Change of a log odds ratio, its 95 % interval and p, from counts kind x cluster (arrays).
+
+    Kinds: neither, attribute only, group only, both. Leading axes are comparisons.
+
+    >>> every = np.full((4, 20), 10.0)
+    >>> [round(float(v), 2) for v in kept_change(every / 2, every)]
+    [0.0, 0.0, 0.0, 1.0]
+    """
+    sign = np.array([1.0, -1.0, -1.0, 1.0])
+    total, total_kept = documents.sum(-1), kept.sum(-1)
+    left = (total - total_kept).sum(-1) / total.sum(-1)
+    # Under no change every kind keeps the same share: the variance is that of one share.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = total_kept / total
+        # A mean pulls its own clusters' residuals towards 0; this undoes it (Bell & McCaffrey).
+        rest = np.sqrt(1 - documents / total[..., None]) * total[..., None]
+        moved = (kept - share[..., None] * documents) / np.where(rest > 0, rest, np.nan)
+        influence = (sign[:, None] * moved / share[..., None]).sum(-2)
+        part = (documents / total[..., None] ** 2).sum(-2)
+        error = np.sqrt((influence**2).sum(-1))
+        df = part.sum(-1) ** 2 / (part**2).sum(-1) - 1
+        change = (sign * np.log(share)).sum(-1)
+        rarest = total.min(-1) * np.minimum(left, 1 - left)
+        known = (rarest >= 2 * _FEWEST) & (df >= 8) & (error > 0)
+        p = np.where(known, lean_p(np.abs(change) / error, df), np.nan)
+        reach = np.where(known, t_quantile(0.95, df) * error, np.nan)
+    still = np.isclose(error, 0.0, atol=1e-12) & (rarest >= _FEWEST)
+    p, reach = np.where(still, 1.0, p), np.where(still, 0.0, reach)
+    return change, change - reach, change + reach, p
+
+
+def _pair(group: Bools, attribute: Bools, cluster: NDArray[np.int64]) -> dict[str, Any]:
+    clusters, sums = int(cluster.max()) + 1 if cluster.size else 0, []
     for side in (group, ~group):
         sums.append(np.bincount(cluster[side], attribute[side], clusters))
         sums.append(np.bincount(cluster[side], minlength=clusters))
@@ -90,7 +168,9 @@ def _pair(
     reach = float(lean_quantile(0.95, sides.df, sides.lean)) * error
     n, n_group, n_attribute = group.size, int(group.sum()), int(attribute.sum())
     n_both = int((group & attribute).sum())
-    smallest = min(n_group, n - n_group) * min(n_attribute, n - n_attribute) / n
+    mutual = npmi(n_both, n_group, n_attribute, n)
+    smallest = min(n_group, n - n_group) * min(n_attribute, n - n_attribute) / max(n, 1)
+    ends = _npmi_range((log_odds, reach), _margins(group, attribute, cluster, clusters))
     return {
         "n_both": n_both,
         "n_group": n_group,
@@ -99,9 +179,61 @@ def _pair(
         "log_odds": log_odds,
         "low": log_odds - reach,
         "high": log_odds + reach,
-        "npmi": npmi(n_both, n_group, n_attribute, n),
-        "p": float(found.p) if smallest >= 5 else float("nan"),
+        "npmi": mutual,
+        "npmi_low": min(ends[0], mutual),
+        "npmi_high": max(ends[1], mutual),
+        "p": float(found.p) if smallest >= _FEWEST else float("nan"),
     }
+
+
+def _margins(
+    group: Bools, attribute: Bools, cluster: NDArray[np.int64], clusters: int
+) -> tuple[tuple[float, float], Floats]:
+    """Shares of documents with either term, and their covariance over clusters."""
+    shares = float(group.mean()), float(attribute.mean())
+    moved = [
+        np.bincount(cluster, term - share, clusters) / group.size
+        for term, share in zip((group, attribute), shares, strict=True)
+    ]
+    return shares, np.cov(moved) * clusters if clusters > 1 else np.full((2, 2), np.nan)
+
+
+def _npmi_range(
+    odds: tuple[float, float], margins: tuple[tuple[float, float], Floats]
+) -> tuple[float, float]:
+    """Interval of nPMI from that of the log odds (centre, reach) and the margins.
+
+    The log odds ratio and the margins are orthogonal (Barndorff-Nielsen 1978), so that their
+    parts of the error add as squares, on either side by itself (Zou & Donner 2008).
+    """
+    (first, second), covariance = margins
+    centre, reach = odds
+    if not (0 < first < 1 and 0 < second < 1 and np.isfinite(reach)):
+        return float("nan"), float("nan")
+    middle = _npmi_at(centre, first, second)
+    step = 1e-4 * min(first, 1 - first), 1e-4 * min(second, 1 - second)
+    slope = np.array(
+        [
+            (_npmi_at(centre, first + step[0], second) - middle) / step[0],
+            (_npmi_at(centre, first, second + step[1]) - middle) / step[1],
+        ]
+    )
+    by_margins = 1.96**2 * float(slope @ covariance @ slope)
+    low, high = (
+        middle
+        + side
+        * np.sqrt((_npmi_at(centre + side * reach, first, second) - middle) ** 2 + by_margins)
+        for side in (-1, 1)
+    )
+    return max(float(low), -1.0), min(float(high), 1.0)
+
+
+def _npmi_at(log_odds: float, first: float, second: float) -> float:
+    """The nPMI of two shares if the odds ratio were this one (Plackett 1965)."""
+    odds = np.exp(np.clip(log_odds, -30.0, 30.0))
+    b = 1 - first - second + odds * (first + second)
+    both = 2 * odds * first * second / (b + np.sqrt(b * b + 4 * (1 - odds) * odds * first * second))
+    return float(np.clip(np.log(both / (first * second)) / -np.log(both), -1.0, 1.0))
 
 
 def npmi(n_both: int, n_first: int, n_second: int, n: int) -> float:
@@ -121,65 +253,3 @@ def npmi(n_both: int, n_first: int, n_second: int, n: int) -> float:
     if n_both == n_first == n_second:
         return 1.0
     return float(np.log(n_both * n / (n_first * n_second)) / -np.log(n_both / n))
-
-
-def log_odds_z(first: ArrayLike, second: ArrayLike, prior: ArrayLike) -> tuple[Floats, Floats]:
-    """Log-odds ratios of words with a Dirichlet prior, and their z (Monroe et al. 2008).
-
-    Args:
-        first: Counts of each word in the first texts.
-        second: Counts in the second texts.
-        prior: Pseudo-counts of each word: one number for all, or `weight × background share`.
-
-    >>> ratio, z = log_odds_z([10, 1, 9], [1, 10, 9], 0.01)
-    >>> ratio.round(2).tolist(), z.round(2).tolist()
-    ([2.93, -2.93, 0.0], [2.81, -2.81, 0.0])
-    """
-    y1, y2 = (np.asarray(y, dtype=np.float64) for y in (first, second))
-    a = np.broadcast_to(np.asarray(prior, dtype=np.float64), y1.shape)
-    n1, n2, a0 = y1.sum(), y2.sum(), a.sum()
-    ratio = np.log((y1 + a) / (n1 + a0 - y1 - a)) - np.log((y2 + a) / (n2 + a0 - y2 - a))
-    return ratio, ratio / np.sqrt(1 / (y1 + a) + 1 / (y2 + a))
-
-
-def distinctive_words(
-    documents: pl.DataFrame, first: pl.Expr, *, weight: float = 1000.0, top: int = 20
-) -> pl.DataFrame:
-    """Words that set the documents where `first` holds apart from all others.
-
-    The prior is informative: every word's share of the corpus, `weight` pseudo-documents' worth
-    (a flat prior rejects 6.6 % of a null at 5 %, this one 5.0 %). A document counts a word
-    once, because repeats inside a document are one observation.
-
-    Returns:
-        `word`, `n_first`, `n_second` (documents), `log_odds`, `z`, `q` (Benjamini–Hochberg over
-        all words): the `top` words of each side, strongest first.
-
-    >>> documents = pl.DataFrame({"text": ["red apple"] * 9 + ["blue apple"] * 9})
-    >>> found = distinctive_words(documents, pl.col("text").str.contains("red"), top=1)
-    >>> found["word"].to_list()
-    ['red', 'blue']
-    """
-    from scipy.special import ndtr
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    own = documents.select(first).to_series().to_numpy()
-    counter = CountVectorizer(token_pattern=_WORD, binary=True, min_df=2)
-    counts = counter.fit_transform(documents["text"].to_list())
-    y1, y2 = (np.asarray(counts[side].sum(0)).ravel().astype(float) for side in (own, ~own))
-    background = (y1 + y2) / (y1 + y2).sum()
-    ratio, z = log_odds_z(y1, y2, weight * background)
-    q = benjamini_hochberg(2 * ndtr(-np.abs(z)))
-    order = np.argsort(-z, kind="stable")
-    chosen = dict.fromkeys([*order[:top].tolist(), *order[::-1][:top].tolist()])
-    rows = list(chosen)
-    return pl.DataFrame(
-        {
-            "word": counter.get_feature_names_out()[rows].astype(str),
-            "n_first": y1[rows].astype(np.int64),
-            "n_second": y2[rows].astype(np.int64),
-            "log_odds": ratio[rows],
-            "z": z[rows],
-            "q": q[rows],
-        }
-    )

@@ -8,8 +8,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from curate.audits._moved import (
+    Sums,
+    distance_row,
+    moves_of,
+    number_row,
+    retention_of,
+    sums_of,
+    table_of,
+)
 from curate.errors import ConfigError, unknown_name
-from curate.statistics import wilson
 
 Floats = NDArray[np.float64]
 
@@ -20,8 +28,14 @@ class Representation:
 
     Attributes:
         table: One row a group: `group`, `raw`, `curated` (documents or weight), `raw_share`,
-            `curated_share`, `share_ratio`, `retention`, and, unweighted, the Wilson interval
-            `retention_low`, `retention_high` for independent documents.
+            `curated_share`, `share_change` (curated less raw), `share_ratio`, `retention`, each
+            of these three with its 95 % interval `..._low`, `..._high`; `p` (two-sided score
+            test of the group's retention against the rest's; null where fewer than 10 documents
+            would stay, or go, by chance) and `q` (Benjamini–Hochberg over the groups).
+        figures: One row a figure (`total_variation`, `jensen_shannon`, `effective_number`,
+            `worst_retention`): `value`, its 95 % interval `low`, `high`, `by_chance` (the mean if
+            all groups had kept one part of themselves: distances are never 0) and `p` of that
+            (null for the worst retention, whose interval allows for the choice of the worst).
         total_variation: Half the summed differences of shares: the part that moved.
         jensen_shannon: Distance in [0, 1] (root of the divergence in bits).
         effective_raw: Effective number of groups, exp(entropy), before.
@@ -31,6 +45,7 @@ class Representation:
     """
 
     table: pl.DataFrame
+    figures: pl.DataFrame
     total_variation: float
     jensen_shannon: float
     effective_raw: float
@@ -39,10 +54,18 @@ class Representation:
     worst_retention: float
 
 
-def representation(
-    verdicts: pl.DataFrame, *, group: str, kept: str = "kept", weight: str | None = None
+def representation(  # noqa: PLR0913 - each names columns of one role
+    verdicts: pl.DataFrame,
+    *,
+    group: str,
+    kept: str = "kept",
+    weight: str | None = None,
+    cluster: str | None = None,
+    seed: int = 1,
 ) -> Representation:
     """Shares of every group in all documents and in those that were kept.
+
+    Intervals and p take the documents as they are: chance is which of them stay.
 
     Args:
         verdicts: Frame with the group column, `kept` Boolean, and the weight; planted documents
@@ -50,6 +73,9 @@ def representation(
         group: Column of groups; null is the group `(missing)`.
         kept: Column that says which documents stay.
         weight: Column to weigh by, e.g. `words`; `None` counts documents.
+        cluster: Column within which documents are alike, e.g. `source`; a group column is never
+            its own cluster. `None` = every document by itself.
+        seed: Of the draws behind `figures`.
 
     Raises:
         ConfigError: A column is missing, or there is no document.
@@ -60,25 +86,22 @@ def representation(
     >>> round(found.total_variation, 3), found.worst_group, found.worst_retention
     (0.3, 'b', 0.25)
     """
-    for name in (group, kept, *([weight] if weight else [])):
+    within = None if cluster == group else cluster
+    names = (group, kept, *([weight] if weight else []), *([within] if within else []))
+    for name in names:
         if name not in verdicts.columns:
             raise ConfigError(unknown_name("column of the verdicts", name, verdicts.columns))
     if "control" in verdicts.columns:
         verdicts = verdicts.filter(pl.col("control").is_null())
     if verdicts.is_empty():
         raise ConfigError("the verdicts hold no native document: nothing to compare")
-    size = pl.col(weight).cast(pl.Float64).fill_null(0.0) if weight else pl.lit(1.0)
-    sums = (
-        verdicts.select(group=pl.col(group).cast(pl.String).fill_null("(missing)"), w=size, k=kept)
-        .group_by("group")
-        .agg(raw=pl.col("w").sum(), curated=pl.col("w").filter(pl.col("k")).sum())
-        .sort("group")
-    )
-    raw, curated = sums["raw"].to_numpy(), sums["curated"].to_numpy()
-    table = _with_shares(sums, weighted=weight is not None)
+    sums = sums_of(verdicts, (group, kept), weight, within)
+    table = table_of(sums)
     worst = table.drop_nulls("retention").sort("retention", "group").row(0, named=True)
+    raw, curated = sums.raw, sums.kept
     return Representation(
         table=table,
+        figures=_figures(sums, worst["retention"], np.random.default_rng(seed)),
         total_variation=total_variation(raw, curated),
         jensen_shannon=jensen_shannon(raw, curated),
         effective_raw=effective_number(raw),
@@ -88,24 +111,30 @@ def representation(
     )
 
 
-def _with_shares(sums: pl.DataFrame, *, weighted: bool) -> pl.DataFrame:
-    shares = [(pl.col(c) / pl.col(c).sum()).fill_nan(None) for c in ("raw", "curated")]
-    table = sums.with_columns(raw_share=shares[0], curated_share=shares[1]).with_columns(
-        share_ratio=(pl.col("curated_share") / pl.col("raw_share")).fill_nan(None),
-        retention=(pl.col("curated") / pl.col("raw")).fill_nan(None),
+def _figures(sums: Sums, worst: float, rng: np.random.Generator) -> pl.DataFrame:
+    rows: list[tuple[object, ...]] = []
+    n_groups = len(sums.groups)
+    if sums.kept.sum() > 0:
+        moves, shares = moves_of(sums, rng), (_shares(sums.raw), _shares(sums.kept))
+        rows = [
+            ("total_variation", *distance_row(total_variations, shares, moves)),
+            ("jensen_shannon", *distance_row(jensen_shannons, shares, moves)),
+            ("effective_number", *number_row(effective_numbers, shares, moves)),
+        ]
+    # Every group's interval at a level that all hold together, as the worst was chosen by them.
+    every = retention_of(sums, level=1 - 0.05 / n_groups)
+    ends = (float(np.nanmin(e)) for e in (every.low, every.high))
+    rows.append(("worst_retention", worst, *ends, None, None))
+    schema = {"figure": pl.String} | dict.fromkeys(
+        ("value", "low", "high", "by_chance", "p"), pl.Float64
     )
-    if weighted:
-        return table
-    ends = [wilson(k, n) for k, n in sums.select("curated", "raw").rows()]
-    return table.with_columns(
-        retention_low=pl.Series([e.low for e in ends], dtype=pl.Float64),
-        retention_high=pl.Series([e.high for e in ends], dtype=pl.Float64),
-    )
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _shares(values: ArrayLike) -> Floats:
     sums = np.asarray(values, dtype=np.float64)
-    return np.asarray(sums / sums.sum()) if sums.sum() > 0 else np.full(sums.shape, np.nan)
+    whole = sums.sum(-1, keepdims=True)
+    return np.divide(sums, whole, out=np.full(sums.shape, np.nan), where=whole > 0)
 
 
 def total_variation(first: ArrayLike, second: ArrayLike) -> float:
@@ -114,7 +143,16 @@ def total_variation(first: ArrayLike, second: ArrayLike) -> float:
     >>> total_variation([1, 1], [1, 0])
     0.5
     """
-    return float(np.abs(_shares(first) - _shares(second)).sum() / 2)
+    return float(total_variations(_shares(first), _shares(second)))
+
+
+def total_variations(first: Floats, second: Floats) -> Floats:
+    """Total variation of shares along the last axis.
+
+    >>> total_variations(np.array([0.5, 0.5]), np.array([[1.0, 0.0], [0.5, 0.5]])).tolist()
+    [0.5, 0.0]
+    """
+    return np.asarray(np.abs(first - second).sum(-1) / 2)
 
 
 def jensen_shannon(first: ArrayLike, second: ArrayLike) -> float:
@@ -123,11 +161,19 @@ def jensen_shannon(first: ArrayLike, second: ArrayLike) -> float:
     >>> jensen_shannon([1, 0], [0, 1]), jensen_shannon([2, 2], [1, 1])
     (1.0, 0.0)
     """
-    p, q = _shares(first), _shares(second)
-    middle = (p + q) / 2
+    return float(jensen_shannons(_shares(first), _shares(second)))
+
+
+def jensen_shannons(first: Floats, second: Floats) -> Floats:
+    """Jensen–Shannon distance of shares along the last axis.
+
+    >>> jensen_shannons(np.array([1.0, 0.0]), np.array([[1.0, 0.0], [0.0, 1.0]])).tolist()
+    [0.0, 1.0]
+    """
+    middle = (first + second) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        bits = [np.where(x > 0, x * np.log2(x / middle), 0.0 * x).sum() for x in (p, q)]
-    return float(np.sqrt(max(sum(bits) / 2, 0.0))) if not np.isnan(sum(bits)) else float("nan")
+        bits = [np.where(x > 0, x * np.log2(x / middle), 0.0 * x) for x in (first, second)]
+    return np.asarray(np.sqrt(np.maximum((bits[0] + bits[1]).sum(-1) / 2, 0.0)))
 
 
 def effective_number(values: ArrayLike) -> float:
@@ -136,6 +182,15 @@ def effective_number(values: ArrayLike) -> float:
     >>> round(effective_number([1, 1, 1, 1]), 9), effective_number([5, 0])
     (4.0, 1.0)
     """
-    p = _shares(values)
-    p = p[p != 0]
-    return float(np.exp(-(p * np.log(p)).sum()))
+    return float(effective_numbers(_shares(values)))
+
+
+def effective_numbers(shares: Floats) -> Floats:
+    """Effective number of shares along the last axis.
+
+    >>> effective_numbers(np.array([[0.5, 0.5], [1.0, 0.0]])).round(9).tolist()
+    [2.0, 1.0]
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = np.where(shares > 0, shares * np.log(shares), 0.0 * shares)
+    return np.asarray(np.exp(-parts.sum(-1)))

@@ -54,7 +54,13 @@ from curate.statistics.sandwich import (
     exponents,
     independent,
 )
-from curate.statistics.share import Shares, clustered_mean, clustered_share, clustered_shares
+from curate.statistics.share import (
+    Shares,
+    clustered_mean,
+    clustered_share,
+    clustered_shares,
+    shares_of,
+)
 from curate.statistics.stratified import (
     CommonOdds,
     Heterogeneity,
@@ -118,6 +124,7 @@ __all__ = [
     "removal_ratio",
     "satterthwaite",
     "score_ratio_bounds",
+    "shares_of",
     "sign_test",
     "smallest_detectable_ratio",
     "strata_of",

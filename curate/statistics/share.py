@@ -61,12 +61,42 @@ def clustered_shares(
         share = x.sum(-1) / total
         spread = (((x - share[..., None] * n) / total[..., None]) ** 2).sum(-1)
         powers = [((n / total[..., None]) ** k).sum(-1) for k in range(6)]
+    return shares_of(share, spread, size, powers=powers, clusters=clusters, level=level)
+
+
+def shares_of(  # noqa: PLR0913 - the sums that tell an error
+    share: Floats,
+    spread: Floats,
+    size: Floats,
+    *,
+    powers: Sequence[Floats],
+    clusters: ArrayLike,
+    level: float = 0.95,
+) -> Shares:
+    """Shares from what `clustered_shares` sums up over clusters.
+
+    Args:
+        share: The shares.
+        spread: Sums of squared influences of clusters.
+        size: Documents (effective, where they are weighted).
+        powers: Sums over clusters of (cluster's part of all documents)^k, k from 0 to 5.
+        clusters: How many there are.
+        level: Confidence of each interval.
+
+    >>> powers = [np.array(10.0**(1 - k)) for k in range(6)]
+    >>> sums = np.array(0.8), np.array(0.016), np.array(10.0)
+    >>> found = shares_of(*sums, powers=powers, clusters=10)
+    >>> round(float(found.low), 4), round(float(found.high), 4)
+    (0.4902, 0.9433)
+    """
+    several = np.asarray(clusters) > 1
+    with np.errstate(divide="ignore", invalid="ignore"):
         alone_spread = np.where(share * (1 - share) > 0, share * (1 - share), np.nan)
         found = _effective(spread / alone_spread, size, powers)
     # Documents each by itself: the binomial distribution itself.
-    alone = (clusters > 1) & (clusters == size)
+    alone = several & (np.asarray(clusters) == size)
     size = np.where(alone, size, found[0])
-    df = np.where(alone, np.inf, np.where(clusters > 1, found[1], 0.0))
+    df = np.where(alone, np.inf, np.where(several, found[1], 0.0))
     reach = lean_quantile(level, df, np.where(alone, 0.0, found[2]))
     low, high = _wilson(share, size, reach)
     return Shares(share=share, low=low, high=high, size=size, df=df)
@@ -132,9 +162,7 @@ def _estimate(share: float, low: float, high: float, size: tuple[float, float]) 
     )
 
 
-def _effective(
-    seen: Floats, n: Floats, powers: Sequence[Floats]
-) -> tuple[Floats, Floats, Floats]:
+def _effective(seen: Floats, n: Floats, powers: Sequence[Floats]) -> tuple[Floats, Floats, Floats]:
     """Effective size, degrees of freedom, and how far the variance grows with the error.
 
     `seen` is the sum of squared influences in variances of one document, NaN if nothing varies.
