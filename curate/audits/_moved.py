@@ -261,9 +261,10 @@ def of_clusters(raw: Floats, kept: Floats, rng: np.random.Generator) -> Moves:
     before, after = n / n.sum(), k / k.sum()
     own = np.divide(k, n, out=np.zeros_like(k), where=n > 0)[:, None]
     # A mean pulls its clusters' residuals towards 0; this undoes it.
-    pull = np.sqrt(np.maximum(1 - raw.sum(0) / n.sum(), 1e-9))
+    whole = np.sqrt(np.maximum(1 - raw.sum(0) / n.sum(), 1e-9))
+    each = np.sqrt(np.maximum(1 - raw / np.maximum(n, 1e-300)[:, None], 1e-9))
     moves = []
-    for rate, centre in ((k.sum() / n.sum(), before), (own, after)):
+    for rate, centre, pull in ((k.sum() / n.sum(), before, whole), (own, after, each)):
         residual = (kept - rate * raw) / pull
         moved = (residual - centre[:, None] * residual.sum(0)) / k.sum()
         moves.append(_shares(centre + _signed(moved, rng)))
@@ -291,12 +292,13 @@ def distance_row(
     """A distance of raw and curated shares: value, low, high, by chance, p.
 
     Distances obey the triangle inequality: the truth lies no further from the value than the
-    true curated shares from those found.
+    true curated shares from those found. How far those may be is the larger of what both kinds of
+    draws say.
     """
     before, after = shares
     value = float(distance(before, after))
-    reach = float(np.quantile(distance(after, moves.around), 0.95))
     chance = distance(before, moves.by_chance)
+    reach = max(float(np.quantile(d, 0.95)) for d in (distance(after, moves.around), chance))
     p = (1 + int((chance >= value - 1e-12).sum())) / (chance.size + 1)
     return value, max(value - reach, 0.0), min(value + reach, 1.0), float(chance.mean()), p
 
@@ -306,15 +308,18 @@ def number_row(
 ) -> tuple[float, float, float, float, float]:
     """An effective number of groups: value, low, high, by chance, p.
 
-    The interval is the basic bootstrap's on the logarithm; it takes off that draws of shares
-    always look less even than what they were drawn from.
+    Draws of even shares look less even than what they were drawn from, in some corpora more
+    than in others: the interval spans the percentiles of the draws, their mirror image about the
+    value, and the number before where p leaves it possible.
     """
     before, after = shares
     value = float(number(after))
-    around = np.log(number(moves.around))
-    ends = 2 * np.log(value) - np.quantile(around, [0.975, 0.025])
+    ends = np.quantile(np.log(number(moves.around)), [0.025, 0.975])
     chance = number(moves.by_chance)
     far = np.abs(chance - chance.mean()) >= abs(value - chance.mean()) - 1e-12
     p = (1 + int(far.sum())) / (chance.size + 1)
-    low, high = np.clip(np.exp(ends), 1.0, before.size)
+    every = np.exp([*ends, *(2 * np.log(value) - ends)])
+    if p >= 0.05:
+        every = np.append(every, number(before))
+    low, high = np.clip([every.min(), every.max()], 1.0, before.size)
     return value, float(low), float(high), float(chance.mean()), p
