@@ -10,9 +10,6 @@ from curate.audits.amplification import (
     ClassifierAudit,
     ClassifierDesign,
     audit_classifier,
-    directional_amplification,
-    group_metrics,
-    zhao_amplification,
 )
 from curate.audits.association import association, npmi
 from curate.audits.counterfactual import SwapDesign, SwapTest, swap_table, swap_test
@@ -21,6 +18,11 @@ from curate.audits.edits import add_losses, losses_of
 from curate.audits.gate import STRATA, AuditConfig, Gate, check_gate, forbidden_rows
 from curate.audits.impact import impact
 from curate.audits.lexicons import NOT_NAMED, Entry, Lexicon, add_lexicon_groups, load_lexicon
+from curate.audits.metrics import (
+    directional_amplification,
+    group_metrics,
+    zhao_amplification,
+)
 from curate.audits.remedies import reweigh, reweigh_alike
 from curate.audits.representation import Representation, representation
 from curate.audits.result import Audit, audit, explained

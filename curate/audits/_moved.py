@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -54,6 +54,15 @@ class Sums(NamedTuple):
     weighted: bool
 
 
+def floats(values: NDArray[Any]) -> Floats:
+    """Any numbers as float64.
+
+    >>> floats(np.array([1])).tolist()
+    [1.0]
+    """
+    return np.asarray(values, dtype=np.float64)
+
+
 def sums_of(
     verdicts: pl.DataFrame, columns: tuple[str, str], weight: str | None, cluster: str | None
 ) -> Sums:
@@ -71,21 +80,21 @@ def sums_of(
     w = np.ones(code.size)
     if weight is not None:
         w = verdicts[weight].cast(pl.Float64).fill_null(0.0).to_numpy()
-    by_cluster = None
+    by_cluster: tuple[Floats, Floats] | None = None
     if cluster is not None:
         within = cluster_codes(verdicts, cluster)
         count = int(within.max()) + 1
         raw, kept = (
-            np.bincount(code * count + within, values, len(groups) * count).reshape(-1, count)
+            floats(np.bincount(code * count + within, values, len(groups) * count))
             for values in (w, w * stays)
         )
-        by_cluster = raw, kept
+        by_cluster = raw.reshape(-1, count), kept.reshape(-1, count)
     return Sums(
         groups=groups,
-        raw=np.bincount(code, w),
-        kept=np.bincount(code, w * stays),
+        raw=floats(np.bincount(code, w)),
+        kept=floats(np.bincount(code, w * stays)),
         powers=np.stack([np.bincount(code, w**k) for k in range(DEGREE + 1)]),
-        squares_kept=np.bincount(code, w**2 * stays),
+        squares_kept=floats(np.bincount(code, w**2 * stays)),
         by_cluster=by_cluster,
         weighted=weight is not None,
     )

@@ -14,12 +14,19 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from curate.audits._codes import cluster_codes
+from curate.audits.metrics import (
+    Reference,
+    directional_amplification,
+    group_metrics,
+    zhao_amplification,
+)
 from curate.audits.remedies import REMEDIES, Remedy, weights_of
 from curate.audits.swaps import Swaps, leaning, load_swaps, swap_all
 from curate.errors import ConfigError, unknown_name
-from curate.statistics import Estimate, auc_interval, holm, t_interval
+from curate.statistics import Estimate, blocks, holm, t_interval
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -39,6 +46,8 @@ class ClassifierDesign:
         swaps: Pairs of words of the swap effect; women's and men's by default.
         remedy: Weights to train with: `"none"`, `"reweigh"` (label and group independent over
             all documents) or `"reweigh_alike"` (among documents that say the same).
+        cluster: Column within which documents are alike, e.g. `source`: parts are then made of
+            whole clusters. `None` = every document by itself.
         seed: Of the cut into parts.
     """
 
@@ -48,6 +57,7 @@ class ClassifierDesign:
     parts: int = 10
     swaps: Swaps | None = None
     remedy: Remedy = "none"
+    cluster: str | None = None
     seed: int = 1
 
 
@@ -61,9 +71,12 @@ class ClassifierAudit:
         swap_shift: Mean change of the score (logit) when the first group's words stand instead
             of the second's; positive favours the first group.
         amplification: Zhao et al. (2017): selected share of the favoured group, beyond labels.
-        directional: Wang & Russakovsky (2021), group → decision.
+        directional: Wang & Russakovsky (2021), group → decision. Of both, the labels of all
+            other parts say which group is favoured: those of the same part would make a gap by
+            chance look as if the classifier had taken it back.
         replicates: One row a part with the same quantities.
-        groups: Rates of the decisions per group, all parts pooled (`group_metrics`).
+        groups: Rates of the decisions per group, all parts pooled (`group_metrics`), with the
+            parts as clusters: what one classifier decides is of one make.
         p: Holm-adjusted p of "ratio is not 1" and of "swap shift is not 0".
     """
 
@@ -102,15 +115,20 @@ def audit_classifier(documents: pl.DataFrame, design: ClassifierDesign) -> Class
     True
     """
     _check(documents, design)
-    rng = np.random.default_rng(design.seed)
-    part = rng.permutation(documents.height) % design.parts
+    part = _parts(documents, design)
+    label = documents[design.label].cast(pl.Boolean).to_numpy()
+    own = (documents[design.group].cast(pl.String) == design.audited).to_numpy()
     judged = [
-        _judge_part(documents.filter(pl.Series(part == k)), design) for k in range(design.parts)
+        _judge_part(
+            documents.filter(pl.Series(part == k)), design, (label[part != k], own[part != k])
+        )
+        for k in range(design.parts)
     ]
     rows = pl.DataFrame([row for row, _ in judged])
     means = {name: t_interval(rows[name].to_numpy()) for name in rows.columns}
     p = _two_sided(means, ("log_selection_ratio", "swap_shift"))
-    pooled = pl.concat([table for _, table in judged])
+    pooled = pl.concat([table.with_columns(part=pl.lit(k)) for k, (_, table) in enumerate(judged)])
+    columns = [pooled[name] for name in ("label", "decision", "group", "score")]
     return ClassifierAudit(
         label_ratio=_natural(means["log_label_ratio"]),
         selection_ratio=_natural(means["log_selection_ratio"]),
@@ -118,13 +136,24 @@ def audit_classifier(documents: pl.DataFrame, design: ClassifierDesign) -> Class
         amplification=means["amplification"],
         directional=means["directional"],
         replicates=rows,
-        groups=group_metrics(pooled["label"], pooled["decision"], pooled["group"], pooled["score"]),
+        groups=group_metrics(*columns, cluster=pooled["part"].to_numpy()),
         p=dict(zip(("selection_ratio", "swap_shift"), holm(p), strict=True)),
     )
 
 
+def _parts(documents: pl.DataFrame, design: ClassifierDesign) -> NDArray[np.int64]:
+    """Part of each document: whole clusters, in random order, the largest rests first."""
+    rng = np.random.default_rng(design.seed)
+    if design.cluster is None:
+        return np.asarray(rng.permutation(documents.height) % design.parts)
+    codes = cluster_codes(documents, design.cluster)
+    mixed = rng.permutation(int(codes.max()) + 1)
+    return blocks(mixed[codes], most=design.parts)
+
+
 def _check(documents: pl.DataFrame, design: ClassifierDesign) -> None:
-    for name in ("text", design.group, design.label):
+    cluster = [design.cluster] if design.cluster else []
+    for name in ("text", design.group, design.label, *cluster):
         if name not in documents.columns:
             raise ConfigError(unknown_name("column", name, documents.columns))
     groups = documents[design.group].cast(pl.String).unique().drop_nulls().to_list()
@@ -136,10 +165,12 @@ def _check(documents: pl.DataFrame, design: ClassifierDesign) -> None:
         raise ConfigError(
             f"{documents.height} documents in {design.parts} parts; at least 2 parts of 50 needed"
         )
+    if design.cluster and documents[design.cluster].n_unique() < design.parts:
+        raise ConfigError(f"{design.parts} parts need as many values of {design.cluster}")
 
 
 def _judge_part(
-    documents: pl.DataFrame, design: ClassifierDesign
+    documents: pl.DataFrame, design: ClassifierDesign, others: Reference
 ) -> tuple[dict[str, float], pl.DataFrame]:
     cut = int(_TRAINED * documents.height)
     train, test = documents[:cut], documents[cut:]
@@ -156,8 +187,8 @@ def _judge_part(
         "log_label_ratio": _log_ratio(label[1], own[1]),
         "log_selection_ratio": _log_ratio(decision, own[1]),
         "swap_shift": float(shift.mean()) if shift.size else 0.0,
-        "amplification": zhao_amplification(label[1], decision, own[1]),
-        "directional": directional_amplification(label[1], decision, own[1]),
+        "amplification": zhao_amplification(label[1], decision, own[1], others),
+        "directional": directional_amplification(label[1], decision, own[1], others),
     }
     judged = {"label": label[1], "decision": decision, "score": scores}
     return row, pl.DataFrame({"group": test[design.group].cast(pl.String), **judged})
@@ -200,88 +231,3 @@ def _two_sided(means: Mapping[str, Estimate], names: tuple[str, ...]) -> Floats:
     return np.array(
         [2 * stdtr(m.degrees_of_freedom, -z) for m, z in zip(found, sizes, strict=True)]
     )
-
-
-def zhao_amplification(label: ArrayLike, decision: ArrayLike, group: ArrayLike) -> float:
-    """Mean bias amplification over the groups that the label favours (Zhao et al. 2017).
-
-    b(g) = share of the selected that are of group g; a group is favoured where its b among the
-    labels exceeds 1 / groups; the result is the mean growth of b from labels to decisions.
-
-    >>> zhao_amplification([1, 1, 1, 1], [1, 1, 0, 0], ["m", "m", "m", "f"])
-    0.25
-    """
-    y, d = (np.asarray(v, dtype=bool) for v in (label, decision))
-    codes = np.unique(np.asarray(group), return_inverse=True)[1]
-    groups = int(codes.max()) + 1
-    with np.errstate(invalid="ignore"):
-        before, after = (np.bincount(codes[v], minlength=groups) / v.sum() for v in (y, d))
-    favoured = before > 1 / groups
-    return float((after - before)[favoured].mean()) if favoured.any() else 0.0
-
-
-def directional_amplification(label: ArrayLike, decision: ArrayLike, group: ArrayLike) -> float:
-    """Amplification from group to decision (Wang & Russakovsky 2021), for both outcomes.
-
-    Mean over groups a and outcomes t of Δ where P(a, t) > P(a) P(t), of −Δ elsewhere, with
-    Δ = P(decision = t | a) − P(label = t | a).
-
-    >>> round(directional_amplification([1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 0, 0]), 3)
-    0.25
-    """
-    y, d = (np.asarray(v, dtype=bool) for v in (label, decision))
-    groups = np.asarray(group)
-    found = []
-    for a in np.unique(groups):
-        own = groups == a
-        for outcome in (True, False):
-            more = (own & (y == outcome)).mean() > own.mean() * (y == outcome).mean()
-            change = (d[own] == outcome).mean() - (y[own] == outcome).mean()
-            found.append(change if more else -change)
-    return float(np.mean(found))
-
-
-def group_metrics(
-    label: ArrayLike, decision: ArrayLike, group: ArrayLike, score: ArrayLike | None = None
-) -> pl.DataFrame:
-    """Rates of a classifier per group, sorted by group.
-
-    Returns:
-        `group`, `n`, `label_rate`, `selection_rate`, `precision`, `recall`,
-        `false_positive_rate`, `false_omission_rate`, `f1`, `auc` (null without scores); null
-        where undefined.
-
-    >>> group_metrics([1, 0, 1, 0], [1, 1, 0, 0], ["a", "a", "b", "b"]).select(
-    ...     "group", "selection_rate", "recall").rows()
-    [('a', 1.0, 1.0), ('b', 0.0, 0.0)]
-    """
-    y, d = (np.asarray(v, dtype=bool) for v in (label, decision))
-    groups = np.asarray(group).astype(str)
-    scores = None if score is None else np.asarray(score, dtype=np.float64)
-    rows = []
-    for name in np.unique(groups):
-        own = groups == name
-        area = auc_interval(y[own], scores[own]).estimate if scores is not None else float("nan")
-        rows.append({"group": str(name), **_rates(y[own], d[own]), "auc": area})
-    return pl.DataFrame(rows).with_columns(pl.col(pl.Float64).fill_nan(None))
-
-
-def _rates(y: Bools, d: Bools) -> dict[str, float]:
-    true, false = int((y & d).sum()), int((~y & d).sum())
-    missed, right = int((y & ~d).sum()), int((~y & ~d).sum())
-
-    def share(part: int, whole: int) -> float:
-        return part / whole if whole else float("nan")
-
-    return {
-        "n": y.size,
-        "label_rate": share(true + missed, y.size),
-        "selection_rate": share(true + false, y.size),
-        "precision": share(true, true + false),
-        "recall": share(true, true + missed),
-        "false_positive_rate": share(false, false + right),
-        "false_negative_rate": share(missed, true + missed),
-        "false_omission_rate": share(missed, missed + right),
-        "false_discovery_rate": share(false, true + false),
-        "f1": share(2 * true, 2 * true + false + missed),
-    }

@@ -134,7 +134,7 @@ def _figures(sums: Sums, worst: float, rng: np.random.Generator) -> pl.DataFrame
 def _shares(values: ArrayLike) -> Floats:
     sums = np.asarray(values, dtype=np.float64)
     whole = sums.sum(-1, keepdims=True)
-    return np.divide(sums, whole, out=np.full(sums.shape, np.nan), where=whole > 0)
+    return np.asarray(np.divide(sums, whole, out=np.full(sums.shape, np.nan), where=whole > 0))
 
 
 def total_variation(first: ArrayLike, second: ArrayLike) -> float:

@@ -107,12 +107,13 @@ def _partitions(n: int, size: int) -> NDArray[np.int16]:
     return np.fromiter(flat, dtype=np.int16).reshape(-1, size)
 
 
-def resampled_weat(
+def resampled_weat(  # noqa: PLR0913 - what is trained, on what, and how often
     train: Callable[[Sequence[str]], Callable[[Sequence[str]], Floats]],
     documents: Sequence[str],
     words: tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[str]],
     *,
     repetitions: int = 200,
+    cluster: Sequence[Any] | None = None,
     seed: int = 1,
 ) -> tuple[float, float]:
     """WEAT's effect beside a null that resamples documents: (effect, two-sided p).
@@ -128,6 +129,8 @@ def resampled_weat(
         documents: Texts of the corpus.
         words: First and second set of words (as many each), first and second attributes.
         repetitions: Of the null; each trains embeddings.
+        cluster: One name a document, within which documents are alike: all of a cluster's
+            documents are then exchanged, or none. `None` = every document by itself.
         seed: Of the exchanges.
 
     >>> from curate.audits.weat import cooccurrence_vectors
@@ -142,9 +145,12 @@ def resampled_weat(
     effect, observed = _trained(train, documents, words)
     exchange = dict(zip([*words[0], *words[1]], [*words[1], *words[0]], strict=True))
     swapped = [" ".join(exchange.get(w, w) for w in text.split()) for text in documents]
+    codes = np.arange(len(documents))
+    if cluster is not None:
+        codes = np.unique(np.asarray(cluster), return_inverse=True)[1]
     rng, as_far = np.random.default_rng(seed), 1
     for _ in range(repetitions):
-        coins = rng.random(len(documents)) < 0.5
+        coins = (rng.random(int(codes.max()) + 1) < 0.5)[codes]
         texts = [b if coin else a for a, b, coin in zip(documents, swapped, coins, strict=True)]
         as_far += abs(_trained(train, texts, words)[1]) >= abs(observed) - 1e-12
     return effect, as_far / (repetitions + 1)
