@@ -36,6 +36,8 @@ DRAWS = 1999
 _MANY = 300
 # Documents that must be expected to stay, and to go, before a group is tested.
 _FEWEST = 10.0
+# Below, two or three sources decide, and nothing tells how far they differ by themselves.
+_LEAST_DF = 2.0
 
 
 class Sums(NamedTuple):
@@ -109,14 +111,18 @@ def table_of(sums: Sums) -> pl.DataFrame:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         before, after = sums.raw / sums.raw.sum(), sums.kept / sums.kept.sum()
-        found = compare_rates(_sides(sums))
+        sides = _sides(sums)
+        found = compare_rates(sides)
         # A group's share grows by this, if its retention is so many times that of the rest.
         ends = [
             np.where(np.isinf(r), 1 / before, r / (before * r + 1 - before))
-            for r in (found.low, found.high)
+            for r in (
+                np.where(sides.df >= _LEAST_DF, found.low, 0.0),
+                np.where(sides.df >= _LEAST_DF, found.high, np.inf),
+            )
         ]
         documents, part = sums.powers[0], sums.kept.sum() / sums.raw.sum()
-        certain = documents * min(part, 1 - part) >= _FEWEST
+        certain = (documents * min(part, 1 - part) >= _FEWEST) & (sides.df >= _LEAST_DF)
         p = np.where(certain & (documents < documents.sum()), found.p, np.nan)
         columns = {"raw_share": before, "curated_share": after, "share_change": after - before}
         for side, end in zip(("low", "high"), ends, strict=True):

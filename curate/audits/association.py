@@ -55,11 +55,11 @@ def association(
         `n`; `log_odds` (½ added to each count where one is 0) with its 95 % interval `low`,
         `high`; `npmi` with `npmi_low`, `npmi_high`;
         `p` (two-sided score test of the two shares) and `q` (Benjamini–Hochberg over the table;
-        null below 5 expected documents). With `kept` three rows a pair, named by `corpus`: `raw`,
-        `curated`, and `change` (curated less raw; its counts are those of what left; its p asks
-        whether the step took the four kinds of documents alike, and p and interval are null
-        where fewer than 10 of a kind would have left, or stayed, by chance, or with fewer than
-        9 effective clusters).
+        null below 5 expected documents, or where two or three clusters decide). With `kept` three
+        rows a pair, named by `corpus`: `raw`, `curated`, and `change` (curated less raw; its
+        counts are those of what left; its p asks whether the step took the four kinds of
+        documents alike, and p and interval are null where fewer than 10 of a kind would have
+        left, or stayed, by chance, or with fewer than 9 effective clusters).
 
     >>> documents = pl.DataFrame({"text": ["she nurse"] * 30 + ["he nurse"] * 10 + ["she"] * 20
     ...                                   + ["he"] * 40})
@@ -165,7 +165,9 @@ def _pair(group: Bools, attribute: Bools, cluster: NDArray[np.int64]) -> dict[st
     sides = effective_sides(clustered_pair(*sums))
     found = compare_rates(sides)
     log_odds, error = (float(v) for v in log_odds_ratio(sides))
-    reach = float(lean_quantile(0.95, sides.df, sides.lean)) * error
+    # Below two degrees of freedom two or three clusters decide: nothing is known.
+    decided = bool(sides.df >= 2)
+    reach = float(lean_quantile(0.95, sides.df, sides.lean)) * error if decided else np.inf
     n, n_group, n_attribute = group.size, int(group.sum()), int(attribute.sum())
     n_both = int((group & attribute).sum())
     mutual = npmi(n_both, n_group, n_attribute, n)
@@ -182,7 +184,7 @@ def _pair(group: Bools, attribute: Bools, cluster: NDArray[np.int64]) -> dict[st
         "npmi": mutual,
         "npmi_low": min(ends[0], mutual),
         "npmi_high": max(ends[1], mutual),
-        "p": float(found.p) if smallest >= _FEWEST else float("nan"),
+        "p": float(found.p) if decided and smallest >= _FEWEST else float("nan"),
     }
 
 

@@ -31,7 +31,8 @@ class Representation:
             `curated_share`, `share_change` (curated less raw), `share_ratio`, `retention`, each
             of these three with its 95 % interval `..._low`, `..._high`; `p` (two-sided score
             test of the group's retention against the rest's; null where fewer than 10 documents
-            would stay, or go, by chance) and `q` (Benjamini–Hochberg over the groups).
+            would stay, or go, by chance, or where two or three clusters decide) and `q`
+            (Benjamini–Hochberg over the groups).
         figures: One row a figure (`total_variation`, `jensen_shannon`, `effective_number`,
             `worst_retention`): `value`, its 95 % interval `low`, `high`, `by_chance` (the mean if
             all groups had kept one part of themselves: distances are never 0) and `p` of that

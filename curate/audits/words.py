@@ -61,8 +61,8 @@ def distinctive_words(
 
     Returns:
         `word`, `n_first`, `n_second` (documents), `log_odds`, `z`, `p` (null where fewer than
-        10 such documents are expected on a side), `q` (Benjamini–Hochberg over all words): the
-        `top` words of each side, strongest first.
+        10 such documents are expected on a side, or where two or three clusters decide), `q`
+        (Benjamini–Hochberg over all words): the `top` words of each side, strongest first.
 
     >>> documents = pl.DataFrame({"text": ["red apple"] * 9 + ["blue apple"] * 9})
     >>> found = distinctive_words(documents, pl.col("text").str.contains("red"), top=1)
@@ -130,9 +130,11 @@ def word_tests(counts: Any, own: Bools, cluster: NDArray[np.int64]) -> Floats:  
         dispersion=own_side.dispersion,
         dispersion_rest=rest_side.dispersion,
     )
-    p = compare_rates(effective_sides(pair)).p
+    sides = effective_sides(pair)
+    p = compare_rates(sides).p
     expected = (own_side.rate * totals[0] + rest_side.rate * totals[1]) * min(totals) / sum(totals)
-    return np.where(expected >= _FEWEST, p, np.nan)
+    # Below two degrees of freedom two or three clusters decide: nothing is known.
+    return np.where((expected >= _FEWEST) & (sides.df >= 2), p, np.nan)
 
 
 class _Side(NamedTuple):
