@@ -90,7 +90,7 @@ def measure_arms(context: Context) -> Facts:
     if result.shapley.height:
         write_atomically(result.shapley, folder.file("scaling/shapley.parquet"))
     if config.memorisation and inputs is not None and inputs.evaluation:
-        memory = memory_of_arms(inputs, seed=context.config.seed)
+        memory = memory_of_arms(inputs, seed=context.config.seed, families=config.families)
         write_atomically(memory, folder.file("proxies/memorisation.parquet"))
     if config.label is not None:
         write_atomically(_task(context, config.label), folder.file("proxies/labelled.parquet"))

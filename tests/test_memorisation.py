@@ -5,7 +5,9 @@ import pytest
 
 from curate.errors import ConfigError
 from curate.experiment import memorisation
+from curate.experiment.learners import NgramLearner, TransformerLearner
 from curate.experiment.memorisation import COPIES, EPOCHS
+from curate.proxies import Gpt, GptSettings
 
 
 def documents(n, rng, vocabulary=200):
@@ -17,7 +19,8 @@ def documents(n, rng, vocabulary=200):
 @pytest.fixture(scope="module")
 def found():
     rng = np.random.default_rng(3)
-    return memorisation(documents(400, rng), documents(60, rng), order=4, vocabulary=256)
+    learner = NgramLearner(order=4, vocabulary=256)
+    return memorisation(documents(400, rng), documents(60, rng), learner=learner)
 
 
 def row(found, what, amount):
@@ -50,3 +53,40 @@ def test_the_gap_to_held_out_text_grows_with_every_reading(found):
 def test_nothing_to_compare_is_refused():
     with pytest.raises(ConfigError, match="needs training documents and held-out documents"):
         memorisation([], [])
+
+
+def test_a_transformer_has_seen_what_it_cannot_yet_recite():
+    """Exposure tells what was planted long before extraction does; nothing else is told."""
+    pytest.importorskip("torch", reason="needs torch (the train extra), not found: skipped")
+    rng = np.random.default_rng(3)
+    learner = TransformerLearner(gpt=Gpt(vocabulary=256), size="width32")
+    found = memorisation(documents(150, rng), documents(40, rng), learner=learner)
+    chance, often = (row(found, "exposure", copies) for copies in (0, 64))
+
+    assert chance["low"] <= np.log2(np.e) <= chance["high"]
+    assert row(found, "extracted", 0)["estimate"] == 0
+    assert often["low"] > chance["high"]
+    assert found.select("family", "size").unique().rows() == [("gpt", "width32")]
+    gaps = [row(found, "gap", epochs)["estimate"] for epochs in EPOCHS]
+    assert gaps == sorted(gaps)
+
+
+def test_tokens_read_one_by_one_add_up_to_the_score():
+    """Bits of a document's tokens are its bits; more than half of all chance is the most."""
+    pytest.importorskip("torch", reason="needs torch (the train extra), not found: skipped")
+    from curate.proxies import Evaluation, reading, transformer
+
+    rng = np.random.default_rng(5)
+    texts = [np.tile(rng.integers(1, 30, 6), 25).astype(np.uint16) for _ in range(20)]
+    flat, offsets = np.concatenate(texts), np.arange(21) * 150
+    settings = GptSettings(width=16, context=32, batch_sequences=2, peak_rate=1e-2)
+    family = Gpt(vocabulary=32, settings={"small": settings})
+    model = reading.trained(family, flat, size="small", seed=1)
+    bits, likeliest = reading.expected_tokens(model, flat, offsets)
+    scored = Evaluation(tokens=flat, offsets=offsets, bytes=np.ones(20, np.int64))
+
+    sums = np.add.reduceat(bits, offsets[:-1])
+    assert sums == pytest.approx(transformer.score(model, scored), rel=1e-6)
+    assert likeliest[bits < 1].all()  # more than half of all chance: nothing else can have more
+    assert 0 < likeliest.mean() < 1
+    assert not likeliest[bits > 5].any()  # less than one in 32 is below the average of all

@@ -52,8 +52,8 @@ class MeasureConfig:
             default, else its multiplier is only said to be "≥ x".
         label: Boolean column of the documents (or one of 0 and 1): a linear classifier is trained
             on growing parts of each arm to predict it; see `curate.experiment.labelled_task`.
-        memorisation: Whether to ask what an n-gram model of raw and of curated text knows by heart:
-            planted canaries, held-out gap, repeated readings.
+        memorisation: Whether to ask what a model of raw and of curated text knows by heart, one of
+            each family: planted canaries, held-out gap, repeated readings. Not in the minutes.
         shapley: Whether to measure what each step adds over all orders of the steps: one arm for
             each coalition of steps, 14 of them for four.
         precision: Of the transformers' training: "float32", "bfloat16", or "auto", which times both

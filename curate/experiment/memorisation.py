@@ -9,7 +9,6 @@ sharer", section 4): log2 of the number of texts over the canary's rank among th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ from numpy.typing import NDArray
 
 from curate.errors import ConfigError
 from curate.experiment.inputs import MeasureInputs
-from curate.ngram_model import NgramCounts, fit_discounts
+from curate.experiment.learners import Learned, Learner, NgramLearner, TransformerLearner
+from curate.proxies import Gpt
 from curate.statistics import t_interval, wilson
 from curate.subsets import Encoded, draw_order, id_hashes
 
@@ -30,12 +30,14 @@ PROMPT = 8  # tokens that extraction starts from
 RIVALS = 1023  # random texts that a canary is ranked against: exposure is at most 10 bits
 EPOCHS = (1, 2, 4)
 
-TOKENS = 400_000  # of an arm: enough to rank canaries, little to wait for
+# Of an arm, by family: enough to rank canaries, little to wait for.
+TOKENS: Mapping[str, int] = {"kneser_ney": 400_000, "gpt": 60_000}
 
 MEMORY_SCHEMA: Mapping[str, Any] = {
     "what": pl.String,
     "amount": pl.Int64,
-    "order": pl.Int64,
+    "family": pl.String,
+    "size": pl.String,
     "n_tokens": pl.Int64,
     "n": pl.Int64,
     "estimate": pl.Float64,
@@ -44,55 +46,23 @@ MEMORY_SCHEMA: Mapping[str, Any] = {
 }
 
 Tokens = NDArray[np.uint16]
-Floats = NDArray[np.float64]
 
 __all__ = ["MEMORY_SCHEMA", "memorisation", "memory_of_arms"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Model:
-    """A trained n-gram model and the discounts that it scores with."""
-
-    counts: NgramCounts
-    discounts: Floats
-
-    def bits(self, documents: Sequence[Tokens]) -> list[Floats]:
-        """Bits of every token of each document."""
-        flat = np.concatenate(documents)
-        offsets = np.concatenate([[0], np.cumsum([len(d) for d in documents])]).astype(np.int64)
-        bits = self.counts.token_bits(flat, offsets, discounts=self.discounts)
-        return np.split(bits, offsets[1:-1])
-
-    def completes(self, canary: Tokens) -> bool:
-        """Whether the likeliest token after each prefix of the canary is the one that follows."""
-        size, reach = self.counts.vocabulary, self.counts.order - 1
-        for end in range(PROMPT, len(canary) - 1):
-            context = canary[max(0, end - reach) : end]  # no n-gram looks further back
-            options = np.tile(np.append(context, np.uint16(0)), (size, 1))
-            options[:, -1] = np.arange(size)
-            width = options.shape[1]
-            offsets = np.arange(size + 1, dtype=np.int64) * width
-            bits = self.counts.token_bits(options.ravel(), offsets, discounts=self.discounts)
-            if int(bits[width - 1 :: width].argmin()) != int(canary[end]):
-                return False
-        return True
 
 
 def memorisation(
     documents: Sequence[Tokens],
     held_out: Sequence[Tokens],
     *,
-    order: int = 5,
-    vocabulary: int = 1024,
+    learner: Learner | None = None,
     seed: int = 17,
 ) -> pl.DataFrame:
-    """Extraction, exposure, gap and epochs of an n-gram model of these documents.
+    """Extraction, exposure, gap and epochs of a model of these documents.
 
     Args:
         documents: Training documents, each ended by the boundary token 0.
         held_out: Documents of the same kind that it is not trained on.
-        order: Longest n-gram.
-        vocabulary: Number of token ids.
+        learner: Kind of model; `None` = Kneser–Ney of order 5 over 1,024 token ids.
         seed: Of the canaries and the order of the documents.
 
     Returns:
@@ -106,36 +76,40 @@ def memorisation(
 
     >>> rng = np.random.default_rng(1)
     >>> texts = [np.append(rng.integers(1, 30, 40), 0).astype(np.uint16) for _ in range(60)]
-    >>> found = memorisation(texts[:50], texts[50:], order=3, vocabulary=64)
+    >>> trigrams = NgramLearner(order=3, vocabulary=64)
+    >>> found = memorisation(texts[:50], texts[50:], learner=trigrams)
     >>> found.filter(what="extracted", amount=0)["estimate"].to_list()
     [0.0]
     """
     if not documents or not held_out:
         raise ConfigError("memorisation needs training documents and held-out documents")
+    asked = learner or NgramLearner()
     rng = np.random.default_rng([seed, 29])
-    canaries = {copies: _canaries(rng, vocabulary) for copies in (0, *COPIES)}
+    canaries = {copies: _canaries(rng, asked.vocabulary) for copies in (0, *COPIES)}
     planted = [c for copies in COPIES for c in canaries[copies] for _ in range(copies)]
-    model = _trained([*documents, *planted], documents, rng, order=order, vocabulary=vocabulary)
-    rivals = _canaries(rng, vocabulary, RIVALS)
-    fixed = {"order": order, "n_tokens": model.counts.n_tokens}
+    texts = _shuffled([*documents, *planted], rng)
+    model = asked.learn(texts, documents, seed=seed)
+    rivals = _canaries(rng, asked.vocabulary, RIVALS)
+    fixed = {"family": asked.family, "size": asked.size, "n_tokens": _total(texts)}
     rows = []
-    for copies, texts in canaries.items():
-        rows += [{"amount": copies, **fixed, **row} for row in _remembered(model, texts, rivals)]
+    for copies, planted_here in canaries.items():
+        found = _remembered(model, planted_here, rivals)
+        rows += [{"amount": copies, **fixed, **row} for row in found]
     for epochs in EPOCHS:
-        again = _trained(
-            [d for _ in range(epochs) for d in documents],
-            documents,
-            rng,
-            order=order,
-            vocabulary=vocabulary,
-        )
+        texts = _shuffled([d for _ in range(epochs) for d in documents], rng)
+        again = asked.learn(texts, documents, seed=seed)
         gap = _gap(again, documents, held_out)
-        rows.append({"amount": epochs, **fixed, "n_tokens": again.counts.n_tokens, **gap})
+        rows.append({"amount": epochs, **fixed, "n_tokens": _total(texts), **gap})
     return pl.DataFrame(rows, schema=dict(MEMORY_SCHEMA))
 
 
-def memory_of_arms(inputs: MeasureInputs, *, seed: int) -> pl.DataFrame:
-    """`memorisation` of raw and of curated text, at most 400,000 tokens of each.
+def memory_of_arms(
+    inputs: MeasureInputs, *, seed: int, families: Sequence[str] = ("kneser_ney",)
+) -> pl.DataFrame:
+    """`memorisation` of raw and of curated text by each family that is there.
+
+    Kneser–Ney of order 5 reads at most 400,000 tokens of each arm, a transformer of the family's
+    first size at most 60,000, at its stated rate.
 
     Held out is text of the corpus that no arm holds; where the pool was too small to hold any out,
     the first evaluation set. Returns `arm` String and the columns of `MEMORY_SCHEMA`.
@@ -150,15 +124,24 @@ def memory_of_arms(inputs: MeasureInputs, *, seed: int) -> pl.DataFrame:
     held_out = _documents(sets[name].encoded, np.arange(len(sets[name].ids)))
     order = draw_order(id_hashes(inputs.ids), seed=seed, replicate=0)
     frames = []
-    for arm, mask in (("raw", inputs.native), ("curated", inputs.masks["curated"])):
-        text = inputs.texts[arm]
-        drawn = order[mask[order]]
-        drawn = drawn[np.cumsum(text.lengths[drawn]) <= TOKENS]
-        found = memorisation(
-            _documents(text, drawn), held_out, vocabulary=inputs.vocabulary, seed=seed
-        )
-        frames.append(found.select(pl.lit(arm).alias("arm"), pl.all()))
+    for learner in _learners(inputs.vocabulary, families):
+        for arm, mask in (("raw", inputs.native), ("curated", inputs.masks["curated"])):
+            text, drawn = inputs.texts[arm], order[mask[order]]
+            drawn = drawn[np.cumsum(text.lengths[drawn]) <= TOKENS[learner.family]]
+            found = memorisation(_documents(text, drawn), held_out, learner=learner, seed=seed)
+            frames.append(found.select(pl.lit(arm).alias("arm"), pl.all()))
     return pl.concat(frames)
+
+
+def _learners(vocabulary: int, families: Sequence[str]) -> list[Learner]:
+    """Those of the families that are installed; Kneser–Ney where none is."""
+    gpt = Gpt(vocabulary=vocabulary)
+    found: list[Learner] = []
+    if "kneser_ney" in families or not gpt.available():
+        found.append(NgramLearner(vocabulary=vocabulary))
+    if "gpt" in families and gpt.available():
+        found.append(TransformerLearner(gpt=gpt, size=gpt.sizes[0]))
+    return found
 
 
 def _documents(text: Encoded, rows: NDArray[np.int64]) -> list[Tokens]:
@@ -171,27 +154,18 @@ def _canaries(rng: Generator, vocabulary: int, n: int = CANARIES) -> list[Tokens
     return [np.append(row, np.uint16(0)) for row in drawn]
 
 
-def _trained(
-    texts: Sequence[Tokens],
-    plain: Sequence[Tokens],
-    rng: Generator,
-    *,
-    order: int,
-    vocabulary: int,
-) -> _Model:
-    """Counts of the texts in random order; discounts of the text without its repeats."""
-    once = np.concatenate(plain)
-    shuffled = np.concatenate([texts[i] for i in rng.permutation(len(texts))])
-    counts = NgramCounts(order=order, vocabulary=vocabulary)
-    counts.extend(shuffled, stop=len(shuffled))
-    discounts = fit_discounts(once, order, [len(once)], vocabulary=vocabulary)[0]
-    return _Model(counts=counts, discounts=discounts)
+def _shuffled(texts: Sequence[Tokens], rng: Generator) -> list[Tokens]:
+    return [texts[i] for i in rng.permutation(len(texts))]
+
+
+def _total(texts: Sequence[Tokens]) -> int:
+    return sum(len(text) for text in texts)
 
 
 def _remembered(
-    model: _Model, canaries: Sequence[Tokens], rivals: Sequence[Tokens]
+    model: Learned, canaries: Sequence[Tokens], rivals: Sequence[Tokens]
 ) -> list[dict[str, Any]]:
-    extracted = sum(model.completes(canary) for canary in canaries)
+    extracted = sum(model.completes(canary, PROMPT) for canary in canaries)
     low, high = wilson(extracted, len(canaries))
     own = np.array([bits.sum() for bits in model.bits(canaries)])
     others = np.array([bits.sum() for bits in model.bits(rivals)])
@@ -215,7 +189,7 @@ def _remembered(
     ]
 
 
-def _gap(model: _Model, documents: Sequence[Tokens], held_out: Sequence[Tokens]) -> dict[str, Any]:
+def _gap(model: Learned, documents: Sequence[Tokens], held_out: Sequence[Tokens]) -> dict[str, Any]:
     """Welch's interval of the difference of two means of bits a token."""
     sides = [
         np.array([bits.mean() for bits in model.bits(side)])

@@ -31,7 +31,16 @@ from curate.proxies.transformer import Model
 if TYPE_CHECKING:
     from curate.proxies.gpt import GptSettings
 
-__all__ = ["Course", "Ladder", "branch_steps", "climb", "restore", "saver", "window_starts"]
+__all__ = [
+    "Course",
+    "Ladder",
+    "branch_steps",
+    "climb",
+    "decayed",
+    "restore",
+    "saver",
+    "window_starts",
+]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -112,7 +121,7 @@ def climb(
     for place, budget in enumerate(course.budgets):
         if place == len(ladder.scored):
             with transformer.one_thread():
-                branch = _branch(course, ladder, budget, note)
+                branch = decayed(course, ladder, budget, note)
                 ladder.scored.append(transformer.score(branch, course.evaluation))
             ladder.losses.append(np.array(branch.losses))
             ladder.branch = None
@@ -126,8 +135,17 @@ def _nothing(_: Ladder) -> None:
     return None
 
 
-def _branch(course: Course, ladder: Ladder, budget: int, note: Callable[[Ladder], None]) -> Model:
-    """The decayed model at a budget."""
+def decayed(
+    course: Course, ladder: Ladder, budget: int, note: Callable[[Ladder], None] = _nothing
+) -> Model:
+    """The model at a budget, its rate fallen to zero; the ladder's trunk goes as far as it must.
+
+    Args:
+        course: What it is climbed on.
+        ladder: Where it begins; changed in place.
+        budget: One of the course's.
+        note: Called after every step.
+    """
     steps, constant = branch_steps(ladder.trunk.settings, budget)
     while ladder.branch is None and ladder.trunk.step < constant:
         _step(course, ladder.trunk, 1.0)

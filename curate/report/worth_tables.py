@@ -13,12 +13,13 @@ from curate.report.html import table_html
 from curate.report.numerals import count, interval, percent, ratio
 from curate.report.step_tables import step_rows
 from curate.report.tables import RunTables
-from curate.scaling import agreement
+from curate.scaling import agreement, disagreements
 
 _OWN = " (the corpus's own)"
 
 __all__ = [
     "agreement_rows",
+    "disagreement_rows",
     "labelled_rows",
     "matrix_rows",
     "memory_rows",
@@ -57,12 +58,21 @@ def worth_tables(run: RunTables) -> list[tuple[str, Markup]]:
     if run.memorisation is not None:
         title = "What a model of each arm knows by heart"
         rows = memory_rows(run.memorisation)
-        found.append((title, table_html(rows, numbers=rows.columns[2:])))
+        found.append((title, table_html(rows, numbers=rows.columns[3:])))
     if run.multipliers is not None:
-        rows = agreement_rows(run.multipliers)
+        found += _between_models(run.multipliers)
+    return found
+
+
+def _between_models(multipliers: pl.DataFrame) -> list[tuple[str, Markup]]:
+    found = []
+    signs, amounts = agreement_rows(multipliers), disagreement_rows(multipliers)
+    if signs.height:
         right = ("decision_accuracy", "rank_correlation")
-        if rows.height:
-            found.append(("Do families and sizes agree?", table_html(rows, numbers=right)))
+        found.append(("Do families and sizes agree?", table_html(signs, numbers=right)))
+    if amounts.height:
+        title = "Do kinds of models measure the same?"
+        found.append((title, table_html(amounts, numbers=amounts.columns[2:5])))
     return found
 
 
@@ -148,10 +158,10 @@ def labelled_rows(labelled: pl.DataFrame) -> pl.DataFrame:
 def memory_rows(memory: pl.DataFrame) -> pl.DataFrame:
     """Canaries by how often they were planted, gaps by how often the text was read; all String.
 
-    >>> row = {"arm": "raw", "what": "extracted", "amount": 4, "n": 12,
-    ...        "estimate": 0.5, "low": 0.25, "high": 0.75}
-    >>> memory_rows(pl.DataFrame([row])).rows()
-    [('raw', 'canaries extracted', '4', '12', '0.50 [0.25, 0.75]')]
+    >>> row = {"arm": "raw", "family": "gpt", "size": "width32", "n_tokens": 80_000, "n": 12,
+    ...        "what": "extracted", "amount": 4, "estimate": 0.5, "low": 0.25, "high": 0.75}
+    >>> memory_rows(pl.DataFrame([row])).row(0)
+    ('GPT width 32, 80 k tokens', 'raw', 'canaries extracted', '4', '12', '0.50 [0.25, 0.75]')
     """
     words = {
         "extracted": "canaries extracted",
@@ -161,6 +171,7 @@ def memory_rows(memory: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(
         [
             {
+                "model": Cell.of(row).words(),
                 "arm": row["arm"],
                 "what": words[row["what"]],
                 "copies_or_readings": count(row["amount"]),
@@ -190,6 +201,34 @@ def agreement_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
         }
         for row in agreement(multipliers).iter_rows(named=True)
     ]
+    return pl.DataFrame(rows)
+
+
+def disagreement_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
+    """What models of different families say of one comparison, and whether they surely differ.
+
+    >>> from curate.report.example import example_multipliers
+    >>> disagreement_rows(example_multipliers()).height
+    0
+    """
+    rows = []
+    for row in disagreements(multipliers).iter_rows(named=True):
+        shown = {}
+        for side in ("first", "second"):
+            family, _, size = row[side].rpartition(" ")
+            cell = Cell(family=family, size=size, n_tokens=row[f"{side}_tokens"])
+            estimate = ratio(row[f"{side}_estimate"])
+            ends = interval(row[f"{side}_low"], row[f"{side}_high"])
+            shown[side] = f"{estimate} {ends} ({cell.words()})"
+        rows.append(
+            {
+                "contrast": row["contrast"],
+                "quantity": row["quantity"],
+                **shown,
+                "ratio": f"{ratio(row['ratio'])} {interval(row['ratio_low'], row['ratio_high'])}",
+                "verdict": "disagree" if row["disagree"] else "no disagreement seen",
+            }
+        )
     return pl.DataFrame(rows)
 
 

@@ -12,6 +12,7 @@ from curate.errors import ConfigError, unknown_name
 from curate.scaling.agreement import agreement
 from curate.scaling.costs import Cost, Rates, training_cost
 from curate.scaling.curves import ArmCurve, Reading, arm_curve, read_curve
+from curate.scaling.disagreement import disagreements
 from curate.scaling.joint import JointLaw, fit_joint
 from curate.scaling.law import FitOptions, ScalingLaw, fit_scaling_law
 from curate.scaling.law_report import Questions, ScalingReport, run_points, scaling_report
@@ -29,7 +30,7 @@ from curate.scaling.readouts import (
     tokens_needed,
 )
 from curate.scaling.repeats import RepeatLaw, fit_repeats
-from curate.scaling.sentences import NO_EVALUATION, sentences
+from curate.scaling.sentences import NO_EVALUATION, disagreement_sentences, sentences
 from curate.scaling.sizes import best_sizes
 from curate.scaling.verdict import (
     MULTIPLIER_SCHEMA,
@@ -72,6 +73,8 @@ __all__ = [
     "crossed_interval",
     "decide",
     "detectable",
+    "disagreement_sentences",
+    "disagreements",
     "fit_joint",
     "fit_repeats",
     "fit_scaling_law",

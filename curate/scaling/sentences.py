@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from curate.scaling.disagreement import disagreements
 from curate.scaling.multiplier import MIN_SOURCES
 
 FAMILIES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
@@ -18,9 +19,10 @@ WORDS = {
     "null_b": "second-sample",
 }
 KINDS = ("headline", "secondary", "control", "calibrator")
+WHAT = {"harm": "what was removed costs", "multiplier": "the multiplier is"}
 NO_EVALUATION = "cannot tell: no neutral evaluation set"
 
-__all__ = ["sentences"]
+__all__ = ["disagreement_sentences", "sentences"]
 
 
 def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
@@ -32,8 +34,9 @@ def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
     Returns:
         Mappings with `contrast, kind, family, size, n_tokens, headline`, `estimate, low, high`
         (natural scale, null where not reached), `conclusion`, `sentence` (with the gate),
-        `conclusion_without_gate`, `sentence_without_gate`, and `detail`: controls that failed
-        (beside the headline), the slope, harm and dilution, or an empty text.
+        `conclusion_without_gate`, `sentence_without_gate`, and `detail`: controls that failed and
+        other kinds of models that disagree (beside the headline), the slope, harm and dilution, or
+        an empty text.
     """
     tests = table.filter((pl.col("quantity") == "multiplier") & (pl.col("eval_set") == "all"))
     found = []
@@ -61,8 +64,52 @@ def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
     failed = [v["sentence"] for v in found if _failed(v["kind"], v["conclusion"])]
     for verdict in found:
         if verdict["headline"]:
-            verdict["detail"] = "; ".join(filter(None, [*failed, verdict["detail"]]))
+            others = disagreement_sentences(table, contrast=verdict["contrast"])
+            verdict["detail"] = "; ".join(filter(None, [*failed, *others, verdict["detail"]]))
     return sorted(found, key=lambda v: (not v["headline"], KINDS.index(v["kind"])))
+
+
+def disagreement_sentences(table: pl.DataFrame, *, contrast: str | None = None) -> list[str]:
+    """One sentence for every two kinds of models that surely say different things.
+
+    Args:
+        table: Multipliers, by `decide`.
+        contrast: Of which comparison; `None` = all of them.
+
+    >>> row = {"kind": "headline", "contrast": "raw → curated", "quantity": "harm",
+    ...        "eval_set": "all", "n_tokens": 50_000, "reached": True, "admitted": True,
+    ...        "standard_error": 0.01, "degrees_of_freedom": 7.0}
+    >>> mine = {"family": "kneser_ney", "size": "order3", "estimate": 2.0, "low": 1.9, "high": 2.1}
+    >>> other = {"family": "gpt", "size": "width32", "estimate": 1.05, "low": 1.0, "high": 1.1}
+    >>> table = pl.DataFrame([row | mine, row | other])
+    >>> disagreement_sentences(table)[0].partition(": ")[0]
+    'Kinds of models disagree on raw → curated'
+    """
+    rows = disagreements(table).filter("disagree")
+    if contrast is not None:
+        rows = rows.filter(contrast=contrast)
+    return [_disagreement(row) for row in rows.iter_rows(named=True)]
+
+
+def _disagreement(row: Mapping[str, Any]) -> str:
+    room = " times its room" if row["quantity"] == "harm" else ""
+    said = []
+    for side in ("first", "second"):
+        shown = {"bound": None} | {k: row[f"{side}_{k}"] for k in ("estimate", "low", "high")}
+        budget = f"{_count(row[f'{side}_tokens'])} tokens"
+        said.append((f"{_model(row[side])} at {budget}", f"{_interval(shown)}{room}"))
+    ratio = {"estimate": row["ratio"], "low": row["ratio_low"], "high": row["ratio_high"]}
+    (first, one), (second, two) = said
+    return (
+        f"Kinds of models disagree on {row['contrast']}: {WHAT[row['quantity']]} {one} by {first}, "
+        f"{two} by {second}, a ratio of {_interval(ratio)}; read the worth with the kind beside it"
+    )
+
+
+def _model(name: str) -> str:
+    family, _, size = name.rpartition(" ")
+    spaced = size.replace("order", "order ").replace("width", "width ")
+    return f"{FAMILIES.get(family, family)} {spaced}"
 
 
 def _failed(kind: str, conclusion: str) -> bool:
