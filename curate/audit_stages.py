@@ -19,40 +19,57 @@ from curate.audits import (
     responsible_ai_fields,
 )
 from curate.clean import EDIT_SCHEMA
+from curate.config import RunConfig
 from curate.corpus import write_atomically
-from curate.judgement import steps_of
+from curate.errors import ConfigError, unknown_name
+from curate.file_audit import word_list_said
+from curate.judgement import stored_decision
 from curate.run_folder import RunFolder
 from curate.scoring import write_group_words
 from curate.shards import Context, Facts, all_edits, native_parts
 
 
 def audit_impact(context: Context) -> Facts:
-    """Verdicts, edits, texts → `audit/`: whom steps hit; the run's last stage checks the gate.
+    """Verdicts, edits, texts → `audit/`: whom steps hit; the run's last stage checks the gate."""
+    write_group_words(context)
+    folder, found = context.folder, audit_of(context.folder, context.config)
+    if found is None:
+        return {"rows": 0, "flags": 0}
+    write_atomically(found.table, folder.file("audit/impact.parquet"))
+    if found.scores is not None:
+        write_atomically(found.scores, folder.file("audit/scores.parquet"))
+    lists = [word_list_said(load_lexicon(name)) for name in context.config.audit.lexicons]
+    folder.write_json("audit/word_lists.json", lists)
+    return {"rows": found.table.height, "flags": found.flagged.height}
+
+
+def audit_of(folder: RunFolder, config: RunConfig) -> Audit | None:
+    """Whom the steps of a run hit; `None` where nothing takes anything away.
 
     Groups are the columns that the config names, those that its word lists find in the original
     texts, and topics. Steps are the cleaning steps, by the share of text they take, then the
     rule sets.
+
+    Raises:
+        ConfigError: A group is no column of the documents.
     """
-    config, folder = context.config.audit, context.folder
-    edits, steps = _edit_steps(folder), steps_of(context)
-    write_group_words(context)
+    edits, steps = _edit_steps(folder), stored_decision(folder, config).steps()
     if not steps and not edits:
-        return {"rows": 0, "flags": 0}  # nothing takes anything away
-    frame, groups = _audited(context, edits)
+        return None
+    frame, groups = _audited(folder, config, edits)
     table = impact(
         frame,
         steps=steps,
         group=groups,
         tokens="words",
         cluster="source",
-        strata=[name for name in config.strata if name in frame.columns],
+        strata=[name for name in config.audit.strata if name in frame.columns],
         losses=losses_of(edits) if edits else None,
     )
-    write_atomically(table, folder.file("audit/impact.parquet"))
-    if config.scores:
-        scores = group_scores(frame, config.scores, groups=groups, cluster="source")
-        write_atomically(scores, folder.file("audit/scores.parquet"))
-    return {"rows": table.height, "flags": table.filter(pl.col("state") == "flag").height}
+    scores = config.audit.scores
+    if not scores:
+        return Audit(table)
+    return Audit(table, group_scores(frame, scores, groups=groups, cluster="source"))
 
 
 def _edit_steps(folder: RunFolder) -> list[str]:
@@ -66,28 +83,40 @@ def _edit_steps(folder: RunFolder) -> list[str]:
     return list(steps)
 
 
-def _audited(context: Context, edits: list[str]) -> tuple[pl.DataFrame, list[str]]:
+def _audited(
+    folder: RunFolder, config: RunConfig, edits: list[str]
+) -> tuple[pl.DataFrame, list[str]]:
     """All native verdicts with shares of text taken and groups found in texts; the groups."""
-    config, folder = context.config.audit, context.folder
-    lexicons = [load_lexicon(name) for name in config.lexicons]
+    audit, parts = config.audit, native_parts(folder)
+    lexicons = [load_lexicon(name) for name in audit.lexicons]
+    verdicts = pl.concat([pl.scan_parquet(folder.file(f"verdicts/{p.name}")) for p in parts])
+    known = verdicts.collect_schema().names()
+    carried = _carried(parts[0], [name for name in audit.groups if name not in known])
     frames = []
-    for part in native_parts(folder):
-        texts = pl.read_parquet(part, columns=["id", "text"])
+    for part in parts:
+        texts = pl.read_parquet(part, columns=["id", "text", *carried])
         found = _with_losses(folder, part, texts, edits)
         found = add_lexicon_groups(found, lexicons) if lexicons else found
-        frames.append(found if config.topics else found.drop("text"))
+        frames.append(found if audit.topics else found.drop("text"))
     extra = pl.concat(frames)
-    if config.topics:
-        extra = add_topics(extra, topics=config.topics, seed=context.config.seed).drop("text")
-    native = [pl.scan_parquet(folder.file(f"verdicts/{p.name}")) for p in native_parts(folder)]
-    wanted = ["failed", "kept", "cluster_id", "words", "source", *config.groups, *config.strata]
-    verdicts = pl.concat(native)
-    known = verdicts.collect_schema().names()
-    wanted += [name for name in config.scores if name not in extra.columns]
+    if audit.topics:
+        extra = add_topics(extra, topics=audit.topics, seed=config.seed).drop("text")
+    wanted = ["failed", "kept", "cluster_id", "words", "source", *audit.groups, *audit.strata]
+    wanted += [name for name in audit.scores if name not in extra.columns]
     chosen = [name for name in dict.fromkeys(wanted) if name in known]
     frame = verdicts.select(chosen).collect().hstack(extra.drop("id", *chosen, strict=False))
-    made = {"id", *losses_of(edits).needed}
-    return frame, [*config.groups, *(c for c in extra.columns if c not in made)]
+    made = {"id", *carried, *losses_of(edits).needed}
+    return frame, [*audit.groups, *(c for c in extra.columns if c not in made)]
+
+
+def _carried(part: Path, names: list[str]) -> list[str]:
+    """Columns of groups that the verdicts lack, but the documents hold."""
+    known = pl.scan_parquet(part).collect_schema().names() if names else []
+    for name in names:
+        if name not in known:
+            told = [column for column in known if column not in ("text", "control")]
+            raise ConfigError(unknown_name("group column", name, told))
+    return names
 
 
 def _with_losses(

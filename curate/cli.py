@@ -64,20 +64,24 @@ def run(
 
 @app.command()
 def audit(
-    what: Annotated[Path, typer.Argument(help="TOML config of a run, or a file of documents.")],
+    what: Annotated[
+        Path, typer.Argument(help="File of documents or verdicts, folder of a run, or its config.")
+    ],
     groups: Annotated[
-        list[str] | None, typer.Option("--groups", help="Columns to audit in a file.")
+        list[str] | None,
+        typer.Option("--groups", help="Column of groups, any number; default: source."),
     ] = None,
     lexicons: Annotated[
         list[str] | None,
-        typer.Option("--lexicons", help="Word lists that find groups in a file's texts."),
+        typer.Option("--lexicons", help="identity, dialect, or a TOML file: groups in texts."),
     ] = None,
     scores: Annotated[
         list[str] | None, typer.Option("--scores", help="Numbers to compare between groups.")
     ] = None,
     topics: Annotated[int, typer.Option("--topics", help="Topics to look for; 0 = none.")] = 0,
     rules: Annotated[
-        list[str] | None, typer.Option("--rules", help="Rule sets that judge a file's texts.")
+        list[str] | None,
+        typer.Option("--rules", help="Rule set that judges a file's texts, any number."),
     ] = None,
     text: Annotated[str, typer.Option("--text", help="Column with a file's text.")] = "text",
     clean: Annotated[
@@ -96,33 +100,41 @@ def audit(
     output: Output = None,
     set: Assignments = None,
 ) -> None:
-    """Judge and audit only: a config without its experiment, or any file of documents."""
+    """Whom do steps hit? Of a file of documents, a run, or a config without experiment."""
     if what.suffix == ".toml":
         overrides = _overrides(input, None, None, output, set)
         _execute(what, overrides, None, without="measure")
         return
     if input or output or set:
         raise ConfigError("--input, --output and --set belong to a config; a file takes --rules …")
-    from curate.file_audit import FileAudit, audit_file, said, tables_of, write_table
-    from curate.report.terminal import print_table
+    from curate.file_audit import FileAudit, audited_file, check_table, write_table
+    from curate.report.audit_terminal import print_audit
 
-    config = FileAudit(
-        groups=tuple(groups or ["source"]),
-        rules=tuple(rules) if rules else FileAudit().rules,
-        text=text,
-        clean=tuple(clean or ()),
-        cleaned=cleaned,
-        edits=edits,
-        lexicons=tuple(lexicons or ()),
-        scores=tuple(scores or ()),
-        topics=topics,
-    )
-    found = audit_file(what, config)
     if table is not None:
-        write_table(found.tidy, table)
-    print(said(found, config))
-    for shown in tables_of(found):
-        print_table(shown)
+        check_table(table)
+    asked: dict[str, Any] = {
+        "groups": tuple(groups or ()),
+        "lexicons": tuple(lexicons or ()),
+        "scores": tuple(scores or ()),
+        "topics": topics,
+    }
+    own = {"rules": rules, "clean": clean, "cleaned": cleaned, "edits": edits}
+    if (what / "manifest.json").exists():
+        from curate.run_audit import audited_run
+
+        if given := [f"--{name}" for name, value in own.items() if value]:
+            raise ConfigError(f"{what} is a run, which is judged: {given[0]} belongs to a file")
+        done = audited_run(what, **asked)
+    else:
+        asked["groups"] = asked["groups"] or ("source",)
+        chosen: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in own.items() if v
+        }
+        done = audited_file(what, FileAudit(text=text, **asked, **chosen))
+    print_audit(done.found, head=done.head, hint=done.columns)
+    if table is not None:
+        write_table(done.found.tidy, table)
+        print(f"\n{table}: one row a number")
 
 
 @app.command()

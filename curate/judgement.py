@@ -85,11 +85,6 @@ def _values_of(row: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     return {} if row.get("among") is None else {"among": tuple(row["among"])}
 
 
-def steps_of(context: Context) -> dict[str, list[str]]:
-    """Step → rule names of the run, in order."""
-    return stored_decision(context.folder, context.config).steps()
-
-
 def rule_table(folder: RunFolder) -> list[dict[str, Any]]:
     """The rules that decided, as plain rows."""
     return folder.read("rules.parquet").filter(pl.col("applied")).drop("applied").to_dicts()

@@ -96,8 +96,8 @@ def test_the_card_and_croissant_say_what_the_audit_found(stopped):
     described = json.loads((home / "croissant.json").read_text("utf-8"))
     card = (home / "README.md").read_text("utf-8")
 
-    assert "own removes" in described["rai:dataBiases"]
-    assert "religion: Muslims = 'named'" in described["rai:dataBiases"]
+    assert "own takes" in described["rai:dataBiases"]
+    assert "documents with a term of 'religion: Muslims'" in described["rai:dataBiases"]
     assert "curate-identity-en-1" in described["rai:dataLimitations"]
     assert described["rai:dataBiases"] in card
     assert {f["name"] for f in described["recordSet"][0]["field"]} >= {"id", "text", "source"}

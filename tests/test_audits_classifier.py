@@ -251,7 +251,7 @@ def test_verdict_files_are_audited_as_they_are(tmp_path):
     found = audit_file(tmp_path / "v.parquet")
 
     assert found.table.equals(audit(judged(200)).table)
-    with pytest.raises(ConfigError, match="no column 'language'"):
+    with pytest.raises(ConfigError, match="unknown group column 'language'"):
         audit_file(tmp_path / "v.parquet", FileAudit(groups=("language",)))
     with pytest.raises(ConfigError, match="need the texts"):
         audit_file(tmp_path / "v.parquet", FileAudit(lexicons=("identity",)))
@@ -282,7 +282,7 @@ def test_tidy_rows_and_card_fields():
         *("step", "group_axis", "group", "metric", "value", "low", "high", "n", "q", "flag")
     ]
     assert rows.filter(group="a", metric="removal_ratio")["value"].item() == pytest.approx(4)
-    assert "s removes 20.0 % of source = 'a'" in fields["rai:dataBiases"]
+    assert "s takes 20.0 % of source = 'a'" in fields["rai:dataBiases"]
     assert load_lexicon("identity").sha256 in fields["rai:dataLimitations"]
 
 
@@ -346,7 +346,7 @@ def executed(path, folder):
 
 
 def test_the_notebook_shows_table_sentence_and_forest(tmp_path):
-    found, sentence, forests = executed(EXAMPLES / "audit.ipynb", tmp_path)
+    found, sentence, forests, edits = executed(EXAMPLES / "audit.ipynb", tmp_path)
 
     assert "<table" in found["text/html"]
     assert "speak of documents to come" in found["text/html"]
@@ -354,5 +354,7 @@ def test_the_notebook_shows_table_sentence_and_forest(tmp_path):
     assert said.startswith("2 of 4 tested (step, group) pairs lose clearly more")
     assert "most of all tone takes" in said  # the strongest that nothing explains
     assert "1 of them explained by words" in sentence["text/plain"]
-    assert "0 have not enough documents to tell" in sentence["text/plain"]
+    assert "times that of the rest would mostly go unseen" in sentence["text/plain"]
     assert forests["text/html"].count("<svg") == 3
+    assert "mask_pii" in edits["text/html"]
+    assert "adjusted_taken_ratio" in edits["text/html"]

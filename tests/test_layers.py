@@ -39,6 +39,7 @@ LAYERS = [
     ("pipeline",),
     ("ledger",),
     ("runs", "remeasure", "config_reference"),
+    ("run_audit",),
     ("demo",),
     ("__init__",),
     ("cli",),

@@ -25,11 +25,11 @@ from curate.audits.metrics import (
 )
 from curate.audits.remedies import reweigh, reweigh_alike
 from curate.audits.representation import Representation, representation
-from curate.audits.result import Audit, audit, explained
+from curate.audits.result import Audit, audit
 from curate.audits.scores import group_scores
 from curate.audits.statements import responsible_ai_fields
 from curate.audits.swaps import Swaps, load_swaps, swap
-from curate.audits.tables import edit_rows, tidy
+from curate.audits.tables import edit_rows, explained, hardest_hit, strongest_first, tidy
 from curate.audits.topics import add_topics
 from curate.audits.weat import Weat, resampled_weat, weat
 from curate.audits.words import distinctive_words, log_odds_z
@@ -65,6 +65,7 @@ __all__ = [
     "forbidden_rows",
     "group_metrics",
     "group_scores",
+    "hardest_hit",
     "impact",
     "load_lexicon",
     "load_swaps",
@@ -76,6 +77,7 @@ __all__ = [
     "responsible_ai_fields",
     "reweigh",
     "reweigh_alike",
+    "strongest_first",
     "swap",
     "swap_table",
     "swap_test",

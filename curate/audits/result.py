@@ -5,15 +5,24 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
+from curate.audits._checked import (
+    HIDDEN,
+    OPTIONAL,
+    check_groups,
+    check_names,
+    check_numbers,
+    check_sizes,
+    with_reasons,
+)
+from curate.audits._sentences import said
 from curate.audits.edits import edited
 from curate.audits.gate import STRATA
-from curate.audits.impact import MIN_RATIO, impact
+from curate.audits.impact import impact
 from curate.audits.scores import group_scores
-from curate.audits.tables import edit_rows, tidy
+from curate.audits.tables import edit_rows, hardest_hit, strongest_first, tidy
 from curate.errors import ConfigError
 from curate.frames import polars_frame
 
@@ -25,29 +34,9 @@ _SHOWN = (
     *("step", "group_column", "group", "n", "removal_ratio", "excess_removal", "q"),
     *("adjusted_removal_ratio", "adjusted_for"),
 )
-_KEYS = ("step", "group_column", "group")
-_ORDER = ("removal_ratio", "step", "group")
 
 
-def explained(rows: pl.DataFrame) -> pl.DataFrame:
-    """The flagged rows whose harm mostly goes once like is compared with like.
-
-    Their adjusted removal ratio lies below the least effect of a flag, and the logarithm of the
-    ratio has at least halved. The harm is real; the group as such is not its reason.
-
-    >>> rows = pl.DataFrame({"state": ["flag", "flag"], "removal_ratio": [1.6, 1.6],
-    ...                      "adjusted_removal_ratio": [1.0, 1.5]})
-    >>> explained(rows).height
-    1
-    """
-    if "adjusted_removal_ratio" not in rows.columns:  # of a run from before there were any
-        return rows.clear()
-    adjusted = pl.col("adjusted_removal_ratio")
-    halved = adjusted.log().abs() <= pl.col("removal_ratio").log().abs() / 2
-    return rows.filter((pl.col("state") == "flag") & (adjusted < MIN_RATIO) & halved)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Audit:
     """What the audit found: `table` is `impact`'s, `scores` that of `group_scores` if asked for."""
 
@@ -57,7 +46,7 @@ class Audit:
     @property
     def flagged(self) -> pl.DataFrame:
         """The rows to worry about, the strongest first."""
-        return self.table.filter(state="flag").sort(_ORDER, descending=[True, False, False])
+        return strongest_first(self.table)
 
     @property
     def tidy(self) -> pl.DataFrame:
@@ -74,45 +63,28 @@ class Audit:
         return edit_rows(self.table)
 
     @property
+    def hardest_hit(self) -> pl.DataFrame:
+        """Of each step the group that loses most, as `curate.audits.hardest_hit` gives it."""
+        return hardest_hit(self.table)
+
+    @property
     def sentence(self) -> str:
         """One sentence: what to worry about, and what cannot be told."""
-        states = dict(self.table.drop_nulls("state").group_by("state").len().rows())
-        tested = states.get("flag", 0) + states.get("no flag", 0)
-        return (
-            f"{states.get('flag', 0)} of {tested} tested (step, group) pairs lose clearly more"
-            f" than the rest of the corpus{self._explanation()}{self._worst()};"
-            f" {states.get('not enough documents', 0)} have not enough documents to tell"
-            f"{self._missed()}."
-        )
+        return said(self.table)
 
-    def _worst(self) -> str:
-        """The strongest flag, of those that nothing explains where there are any."""
-        flagged = self.flagged
-        left = flagged.join(explained(flagged), on=_KEYS, how="anti", maintain_order="left")
-        rows = (left if left.height else flagged).head(1).to_dicts()
-        parts = set(self.table.filter(weight="touched")["step"])
-        return "".join(f", most of all {_removes(row, parts)}" for row in rows)
-
-    def _missed(self) -> str:
-        """What "no flag" could have overlooked."""
-        quiet = self.table.filter(state="no flag")["smallest_detectable_ratio"]
-        typical = quiet.filter(quiet.is_finite()).median()
-        if not isinstance(typical, float):
-            return ""
-        return f", and a loss below {typical:.2f} times that of the rest would mostly go unseen"
-
-    def _explanation(self) -> str:
-        if "adjusted_for" not in self.table.columns:
-            return ""
-        by = explained(self.flagged).group_by("adjusted_for").len().sort("adjusted_for").rows()
-        return "".join(f" ({n} of them explained by {names})" for names, n in by)
+    def __repr__(self) -> str:
+        return f"Audit: {self.sentence}\n{self.hardest_hit}"
 
     def _repr_html_(self) -> str:
-        shown = self.flagged.select(_SHOWN)
-        edits = self.edits._repr_html_() if self.edits.height else ""
-        scores = "" if self.scores is None else self.scores._repr_html_()
-        tables = f"{shown._repr_html_()}{edits}{scores}"
-        return f"<p>{html.escape(self.sentence)}</p>{tables}<p>{POPULATION}</p>"
+        flags, edits = self.flagged.select(_SHOWN), self.edits
+        tables = [flags, self.hardest_hit, edits, self.scores]
+        titles = ("Flags", "Of each step the group that loses most", "What edits take", "Scores")
+        shown = "".join(
+            f"<h4>{title}</h4>{table._repr_html_()}"
+            for title, table in zip(titles, tables, strict=True)
+            if table is not None and table.height
+        )
+        return f"<p>{html.escape(self.sentence)}</p>{shown}<p>{POPULATION}</p>"
 
 
 def audit(  # noqa: PLR0913 - each names columns of one role
@@ -130,11 +102,12 @@ def audit(  # noqa: PLR0913 - each names columns of one role
 
     Args:
         judged: A frame with `failed` (List[String] of `set.rule`), as `judge` gives it, and the
-            group columns. Each rule set is one step, in order of first appearance by name.
+            group columns. Each rule set is one step, in the order of their names. With a Boolean
+            `kept` instead there is one step, `verdict`.
         groups: Column or columns to audit.
         tokens: Numeric column that weighs documents, e.g. `text_chars`.
-        cluster: Column within which documents are alike; ignored where it is missing.
-        strata: Columns that may explain a difference; missing ones are ignored.
+        cluster: Column within which documents are alike; that of the default may be missing.
+        strata: Columns that may explain a difference; those of the default may be missing.
         scores: Numeric columns whose means are compared between groups, raw and curated.
         edits: What cleaning changed, as `curate.clean.clean` gives it: each of its steps is
             audited before the rules, by what it takes of the column `text`; needs `id`.
@@ -142,7 +115,8 @@ def audit(  # noqa: PLR0913 - each names columns of one role
             `cleaning`.
 
     Raises:
-        ConfigError: A column is missing, or no document failed any rule or was edited.
+        ConfigError: A column is missing or of a kind that cannot serve, a group column is
+            different in most documents, or no document failed any rule or was edited.
 
     >>> judged = pl.DataFrame({
     ...     "source": ["forum"] * 200 + ["books"] * 200,
@@ -151,16 +125,22 @@ def audit(  # noqa: PLR0913 - each names columns of one role
     >>> audit(judged, groups=["source"]).sentence.split(", most")[0]
     '1 of 2 tested (step, group) pairs lose clearly more than the rest of the corpus'
     """
-    named = [groups] if isinstance(groups, str) else list(groups)
-    lazy, losses = edited(polars_frame(judged, "judged documents").lazy(), edits, cleaned)
+    named = list(dict.fromkeys([groups] if isinstance(groups, str) else groups))
+    lazy = polars_frame(judged, "judged documents").lazy()
+    schema = lazy.collect_schema()
+    _check(schema, named, {"weight": tokens, "cluster": cluster}, strata, scores)
+    lazy, losses = edited(with_reasons(lazy, schema), edits, cleaned)
     known = lazy.collect_schema().names()
     if "failed" not in known and not losses.columns:
-        raise ConfigError("no column 'failed': judge the documents before the audit")
+        raise ConfigError(
+            "no column 'failed' (lists of reasons) or 'kept': judge the documents before the audit"
+        )
     weight = tokens or losses.weight
     wanted = (*named, weight, cluster, *strata, *scores, *losses.needed, "failed")
     # One pass over what may be a long lazy plan, and never the texts.
     names = dict.fromkeys((*wanted, "control", "cluster_id"))
     frame = lazy.select([c for c in names if c in known]).collect()
+    check_sizes(frame, named)
     steps = _steps_of(frame)
     if (
         not steps
@@ -186,6 +166,27 @@ def audit(  # noqa: PLR0913 - each names columns of one role
     return Audit(table, group_scores(stays, scores, groups=named, cluster=within))
 
 
+def _check(
+    schema: pl.Schema,
+    groups: Sequence[str],
+    named: Mapping[str, str | None],
+    strata: Sequence[str],
+    scores: Sequence[str],
+) -> None:
+    """Refuse names that the documents have not, but for those that are asked for by default."""
+    check_groups(groups, schema, hide=HIDDEN)
+    roles: dict[str, Sequence[str | None]] = {
+        "weight": [named["weight"]],
+        "cluster column": [c for c in [named["cluster"]] if c not in OPTIONAL],
+        "stratum": [c for c in strata if c not in OPTIONAL],
+        "score": scores,
+    }
+    for role, columns in roles.items():
+        check_names(role, columns, schema, hide=HIDDEN)
+    check_numbers("weight", [named["weight"]], schema)
+    check_numbers("score", scores, schema)
+
+
 def _steps_of(frame: pl.DataFrame) -> dict[str, list[str]]:
     """Each rule set with those of its rules that anything failed."""
     steps: dict[str, list[str]] = {}
@@ -193,13 +194,3 @@ def _steps_of(frame: pl.DataFrame) -> dict[str, list[str]]:
         for rule in frame["failed"].explode().drop_nulls().unique().sort():
             steps.setdefault(rule.split(".")[0], []).append(rule)
     return steps
-
-
-def _removes(row: Mapping[str, Any], parts: set[str]) -> str:
-    """What one flag says, in words; `parts` are the steps that take parts of texts."""
-    whole = "of the texts of" if row["step"] in parts else "of"
-    shares = row["removed"] / row["n"], row["removed_rest"] / row["n_rest"]
-    return (
-        f"{row['step']} takes {100 * shares[0]:.1f} % {whole} {row['group_column']} ="
-        f" {row['group']!r} against {100 * shares[1]:.1f} % of the rest"
-    )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from curate.audits._sentences import removes
 from curate.audits.lexicons import Lexicon
-from curate.audits.result import POPULATION, Audit, explained
+from curate.audits.result import POPULATION, Audit
+from curate.audits.tables import explained
+
+_MOST_FLAGS = 20
 
 
 def responsible_ai_fields(found: Audit, lexicons: Sequence[Lexicon] = ()) -> dict[str, str]:
@@ -19,19 +23,20 @@ def responsible_ai_fields(found: Audit, lexicons: Sequence[Lexicon] = ()) -> dic
     >>> judged = pl.DataFrame({"source": ["a"] * 200 + ["b"] * 200, "failed": [["s.r"]] * 80
     ...                        + [[]] * 120 + [["s.r"]] * 20 + [[]] * 180})
     >>> responsible_ai_fields(audit(judged))["rai:dataBiases"].split(". ")[1]
-    "s removes 40.0 % of source = 'a' against 10.0 % of the rest."
+    "s takes 40.0 % of source = 'a' against 10.0 % of the rest."
     """
+    parts = set(found.table.filter(weight="touched")["step"])
     harmed = [
-        f"{row['step']} removes {100 * row['removed'] / row['n']:.1f} % of"
-        f" {row['group_column']} = {row['group']!r} against"
-        f" {100 * row['removed_rest'] / row['n_rest']:.1f} % of the rest"
+        removes(row, partial=row["step"] in parts)
         + (
             f" (once adjusted for {row['adjusted_for']}: {row['adjusted_removal_ratio']:.2f} times)"
             if row["adjusted_removal_ratio"]
             else ""
         )
-        for row in found.flagged.iter_rows(named=True)
+        for row in found.flagged.head(_MOST_FLAGS).iter_rows(named=True)
     ]
+    if (more := found.flagged.height - _MOST_FLAGS) > 0:
+        harmed.append(f"{more} weaker flags stand in the audit's table")
     by = explained(found.flagged).height
     few = found.table.filter(state="not enough documents")
     names = sorted({f"{c} = {g!r}" for c, g in few.select("group_column", "group").rows()})

@@ -1,8 +1,11 @@
-"""The audit's table in other forms: one row a number, and one row an edited group."""
+"""The audit's table in other forms: flags, one row a number, an edited group, a step."""
 
 from __future__ import annotations
 
 import polars as pl
+
+from curate.audits.impact import MIN_RATIO
+from curate.audits.lexicons import NAMED, NOT_NAMED
 
 _METRICS = ("keep_ratio", "removal_ratio", "odds_ratio")
 _ADJUSTED = ("adjusted_removal_ratio", "adjusted_odds_ratio")
@@ -11,6 +14,85 @@ _TIDY = (
     *("n", "q", "flag"),
 )
 _KEYS = ["step", "group_column", "group"]
+_ORDER = ("removal_ratio", "step", "group")
+_RANKS = {"flag": 0, "no flag": 1}
+_HARDEST = (
+    *("step", "group_column", "groups", "group", "n", "lost", "lost_rest", "removal_ratio"),
+    *("removal_ratio_low", "removal_ratio_high", "adjusted_removal_ratio", "adjusted_for"),
+    *("smallest_detectable_ratio", "q", "state"),
+)
+
+
+def strongest_first(table: pl.DataFrame) -> pl.DataFrame:
+    """The flagged rows, the strongest first."""
+    return table.filter(state="flag").sort(_ORDER, descending=[True, False, False])
+
+
+def explained(rows: pl.DataFrame) -> pl.DataFrame:
+    """The flagged rows whose harm mostly goes once like is compared with like.
+
+    Their adjusted removal ratio lies below the least effect of a flag, and the logarithm of the
+    ratio has at least halved. The harm is real; the group as such is not its reason.
+
+    >>> rows = pl.DataFrame({"state": ["flag", "flag"], "removal_ratio": [1.6, 1.6],
+    ...                      "adjusted_removal_ratio": [1.0, 1.5]})
+    >>> explained(rows).height
+    1
+    """
+    if "adjusted_removal_ratio" not in rows.columns:  # of a run from before there were any
+        return rows.clear()
+    adjusted = pl.col("adjusted_removal_ratio")
+    halved = adjusted.log().abs() <= pl.col("removal_ratio").log().abs() / 2
+    return rows.filter((pl.col("state") == "flag") & (adjusted < MIN_RATIO) & halved)
+
+
+def hardest_hit(table: pl.DataFrame) -> pl.DataFrame:
+    """Of each step and group column the group that loses most against the rest.
+
+    A flag comes before what could be tested, that before the rest; then the ratio counts. The
+    columns of word lists (`axis: group`) stand as one column a axis, without those documents
+    that hold no term.
+
+    Args:
+        table: `impact`'s.
+
+    Returns:
+        `step`, `group_column`, `groups` (how many there are), `group`, `n`, `lost`, `lost_rest`
+        (shares), `removal_ratio`, `removal_ratio_low`, `removal_ratio_high`,
+        `adjusted_removal_ratio`, `adjusted_for`, `smallest_detectable_ratio`, `q`, `state`; in
+        the order of the steps. Steps that take nothing from anybody have no row.
+
+    >>> from curate.audits import impact
+    >>> verdicts = pl.DataFrame({"source": ["a"] * 50 + ["b"] * 50,
+    ...                          "failed": [["s.r"]] * 20 + [[]] * 70 + [["s.r"]] * 10})
+    >>> found = hardest_hit(impact(verdicts, steps={"s": ["s.r"]}, group="source"))
+    >>> found.select("groups", "group", "lost", "lost_rest").rows()
+    [(2, 'a', 0.4, 0.2)]
+    """
+    rows = table.filter(population="marginal", weight="documents").with_row_index("place")
+    rows = _by_axis(rows.filter(pl.col("removed") + pl.col("removed_rest") > 0))
+    keys = ["step", "group_column"]
+    rows = rows.with_columns(
+        groups=pl.len().over(keys),
+        first=pl.col("place").min().over(keys),
+        rank=pl.col("state").replace_strict(_RANKS, default=2, return_dtype=pl.Int8),
+        lost=pl.col("removed") / pl.col("n"),
+        lost_rest=pl.col("removed_rest") / pl.col("n_rest"),
+    )
+    order = ["first", "rank", "removal_ratio", "place"]
+    rows = rows.sort(order, descending=[False, False, True, False], nulls_last=True)
+    rows = rows.unique(keys, keep="first", maintain_order=True)
+    return rows.select(name for name in _HARDEST if name in rows.columns)
+
+
+def _by_axis(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with all word lists of an axis as one column, of groups that texts name."""
+    column, group = pl.col("group_column"), pl.col("group")
+    listed = column.str.contains(": ", literal=True) & group.is_in([NAMED, NOT_NAMED])
+    return rows.filter(~(listed & (group == NOT_NAMED))).with_columns(
+        group_column=pl.when(listed).then(column.str.extract("^(.*?): ")).otherwise(column),
+        group=pl.when(listed).then(column.str.extract("^.*?: (.*)$")).otherwise(group),
+    )
 
 
 def tidy(table: pl.DataFrame) -> pl.DataFrame:
