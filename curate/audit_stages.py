@@ -16,6 +16,7 @@ from curate.audits import (
     impact,
     load_lexicon,
     losses_of,
+    representation_rows,
     responsible_ai_fields,
 )
 from curate.clean import EDIT_SCHEMA
@@ -38,6 +39,8 @@ def audit_impact(context: Context) -> Facts:
     write_atomically(found.table, folder.file("audit/impact.parquet"))
     if found.scores is not None:
         write_atomically(found.scores, folder.file("audit/scores.parquet"))
+    if found.representation is not None:
+        write_atomically(found.representation, folder.file("audit/representation.parquet"))
     lists = [word_list_said(load_lexicon(name)) for name in context.config.audit.lexicons]
     folder.write_json("audit/word_lists.json", lists)
     return {"rows": found.table.height, "flags": found.flagged.height}
@@ -67,9 +70,8 @@ def audit_of(folder: RunFolder, config: RunConfig) -> Audit | None:
         losses=losses_of(edits) if edits else None,
     )
     scores = config.audit.scores
-    if not scores:
-        return Audit(table)
-    return Audit(table, group_scores(frame, scores, groups=groups, cluster="source"))
+    compared = group_scores(frame, scores, groups=groups, cluster="source") if scores else None
+    return Audit(table, compared, representation_rows(frame, groups))
 
 
 def _edit_steps(folder: RunFolder) -> list[str]:

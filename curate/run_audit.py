@@ -61,7 +61,8 @@ def _anew(run: Run, config: AuditConfig) -> Audit | None:
 
 def _stored(run: Run) -> Audit | None:
     """What the run wrote; `None` where it wrote none, which says that nothing was taken."""
-    table, scores = (run.folder.file(f"audit/{name}.parquet") for name in ("impact", "scores"))
-    if not table.exists():
+    names = ("impact", "scores", "representation")
+    files = [run.folder.file(f"audit/{name}.parquet") for name in names]
+    if not files[0].exists():
         return _anew(run, run.config.audit)
-    return Audit(pl.read_parquet(table), pl.read_parquet(scores) if scores.exists() else None)
+    return Audit(*(pl.read_parquet(file) if file.exists() else None for file in files))  # type: ignore[arg-type]

@@ -153,7 +153,7 @@ def test_the_command_names_groups_and_word_lists_and_offers_columns(tmp_path):
 
     assert "600 documents, judged by the file's own column 'failed'" in both
     assert f"sha256 {load_lexicon('identity').sha256}" in both
-    assert both.count("50.0 %") == 2  # in the sentence and in the table of flags
+    assert both.count("a (50.0 %)") == 1  # who keeps least
     assert "Name other columns with --groups; there are: id, site" in nothing
 
 

@@ -207,7 +207,7 @@ def test_the_command_audits_cleaning_and_writes_the_tidy_table(tmp_path):
 
     assert done.exit_code == 0, done.output
     assert "mask_pii" in done.stdout
-    assert "What steps that edit take" in done.stdout
+    assert "What steps that edit do" in done.stdout
     assert table.columns == [
         *("step", "group_axis", "group", "metric", "value"),
         *("low", "high", "n", "q", "flag"),

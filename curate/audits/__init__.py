@@ -17,15 +17,22 @@ from curate.audits.difference import audit_difference
 from curate.audits.edits import add_losses, losses_of
 from curate.audits.gate import STRATA, AuditConfig, Gate, check_gate, forbidden_rows
 from curate.audits.impact import impact
-from curate.audits.lexicons import NOT_NAMED, Entry, Lexicon, add_lexicon_groups, load_lexicon
+from curate.audits.lexicons import (
+    NAMED,
+    NOT_NAMED,
+    Entry,
+    Lexicon,
+    add_lexicon_groups,
+    load_lexicon,
+)
 from curate.audits.metrics import (
     directional_amplification,
     group_metrics,
     zhao_amplification,
 )
 from curate.audits.remedies import reweigh, reweigh_alike
-from curate.audits.representation import Representation, representation
-from curate.audits.result import Audit, audit
+from curate.audits.representation import Representation, representation, representation_rows
+from curate.audits.result import POPULATION, Audit, audit
 from curate.audits.scores import group_scores
 from curate.audits.statements import responsible_ai_fields
 from curate.audits.swaps import Swaps, load_swaps, swap
@@ -35,7 +42,9 @@ from curate.audits.weat import Weat, resampled_weat, weat
 from curate.audits.words import distinctive_words, log_odds_z
 
 __all__ = [
+    "NAMED",
     "NOT_NAMED",
+    "POPULATION",
     "STRATA",
     "Audit",
     "AuditConfig",
@@ -73,6 +82,7 @@ __all__ = [
     "losses_of",
     "npmi",
     "representation",
+    "representation_rows",
     "resampled_weat",
     "responsible_ai_fields",
     "reweigh",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,18 @@ from curate.audits._moved import (
     sums_of,
     table_of,
 )
+from curate.audits.lexicons import NAMED, NOT_NAMED
 from curate.errors import ConfigError, unknown_name
 
+_NUMBERS = (
+    *("effective_raw", "effective_curated", "total_variation", "jensen_shannon"),
+    *("worst_group", "worst_retention"),
+)
+_ROWS = (
+    {"group_column": pl.String, "groups": pl.Int64}
+    | dict.fromkeys(_NUMBERS, pl.Float64)
+    | {"worst_group": pl.String}
+)
 Floats = NDArray[np.float64]
 
 
@@ -110,6 +121,31 @@ def representation(  # noqa: PLR0913 - each names columns of one role
         worst_group=worst["group"],
         worst_retention=worst["retention"],
     )
+
+
+def representation_rows(
+    verdicts: pl.DataFrame, groups: Sequence[str], *, kept: str = "kept"
+) -> pl.DataFrame:
+    """`representation` of several columns of groups, one row each, by documents.
+
+    Columns of word lists are left out: those who name no group are none.
+
+    Returns:
+        `group_column`, `groups` Int64, `effective_raw`, `effective_curated`, `total_variation`,
+        `jensen_shannon`, `worst_group`, `worst_retention`.
+
+    >>> verdicts = pl.DataFrame({"source": ["a", "a", "b", "b"], "kept": [True, True, True, False]})
+    >>> representation_rows(verdicts, ["source"]).select("worst_group", "worst_retention").rows()
+    [('b', 0.5)]
+    """
+    rows = []
+    for name in groups:
+        if ": " in name and set(verdicts[name].unique()) <= {NAMED, NOT_NAMED}:
+            continue
+        found = representation(verdicts, group=name, kept=kept)
+        numbers = {field: getattr(found, field) for field in _NUMBERS}
+        rows.append({"group_column": name, "groups": found.table.height, **numbers})
+    return pl.DataFrame(rows, schema=_ROWS).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 def _figures(sums: Sums, worst: float, rng: np.random.Generator) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from curate.audits._sentences import said
 from curate.audits.edits import edited
 from curate.audits.gate import STRATA
 from curate.audits.impact import impact
+from curate.audits.representation import representation_rows
 from curate.audits.scores import group_scores
 from curate.audits.tables import edit_rows, hardest_hit, strongest_first, tidy
 from curate.errors import ConfigError
@@ -38,10 +39,17 @@ _SHOWN = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Audit:
-    """What the audit found: `table` is `impact`'s, `scores` that of `group_scores` if asked for."""
+    """What the audit found.
+
+    Attributes:
+        table: `impact`'s.
+        scores: That of `group_scores`, if it was asked for.
+        representation: That of `representation_rows`: what is left of the groups.
+    """
 
     table: pl.DataFrame
     scores: pl.DataFrame | None = None
+    representation: pl.DataFrame | None = None
 
     @property
     def flagged(self) -> pl.DataFrame:
@@ -77,11 +85,16 @@ class Audit:
 
     def _repr_html_(self) -> str:
         flags, edits = self.flagged.select(_SHOWN), self.edits
-        tables = [flags, self.hardest_hit, edits, self.scores]
-        titles = ("Flags", "Of each step the group that loses most", "What edits take", "Scores")
+        tables = {
+            "Flags": flags,
+            "Of each step the group that loses most": self.hardest_hit,
+            "What edits take": edits,
+            "Scores": self.scores,
+            "Who is left": self.representation,
+        }
         shown = "".join(
             f"<h4>{title}</h4>{table._repr_html_()}"
-            for title, table in zip(titles, tables, strict=True)
+            for title, table in tables.items()
             if table is not None and table.height
         )
         return f"<p>{html.escape(self.sentence)}</p>{shown}<p>{POPULATION}</p>"
@@ -159,11 +172,9 @@ def audit(  # noqa: PLR0913 - each names columns of one role
         strata=[name for name in strata if name in frame.columns],
         losses=losses,
     )
-    if not scores:
-        return Audit(table)
-    kept = pl.col("failed").list.len() == 0 if steps else pl.lit(value=True)
-    stays = frame.with_columns(kept=kept)
-    return Audit(table, group_scores(stays, scores, groups=named, cluster=within))
+    stays = frame.with_columns(kept=pl.col("failed").list.len() == 0 if steps else pl.lit(True))
+    found = group_scores(stays, scores, groups=named, cluster=within) if scores else None
+    return Audit(table, found, representation_rows(stays, named) if steps else None)
 
 
 def _check(

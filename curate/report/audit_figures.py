@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from curate.audits import NAMED, NOT_NAMED
 from curate.report.charts import forest
 from curate.report.figure import Figure, drawn_twice
 from curate.report.numerals import count, interval, ratio
@@ -44,9 +45,9 @@ def adjusted_figure(impact: pl.DataFrame) -> Figure | None:
     if rows.is_empty():
         return None
     fallen = rows.filter(pl.col("adjusted_removal_ratio") < 1.25).height
-    pairs, verb = ("pair", "falls") if rows.height == 1 else ("pairs", "fall")
-    verb = "falls" if fallen == 1 else verb
-    title = f"Of {rows.height} flagged {pairs}, {fallen} {verb} below a ratio of 1.25 once adjusted"
+    pairs = "pair" if rows.height == 1 else "pairs"
+    falls = {0: "none falls", 1: "1 falls"}.get(fallen, f"{fallen} fall")
+    title = f"Of {rows.height} flagged {pairs}, {falls} below a ratio of 1.25 once adjusted"
     shown = rows.sort(["removal_ratio", "step", "group"], descending=[True, False, False])
     marks = [mark for row in shown.head(_MOST_PAIRS).to_dicts() for mark in _pair(row)]
     values = [v for m in marks for v in (m.estimate, m.low, m.high) if v]
@@ -86,7 +87,10 @@ def _pair(row: dict[str, object]) -> list[ForestRow]:
         assert isinstance(value, float)
         ends = [float(end) if isinstance(end, int | float) else None for end in (low, high)]
         n = f", n = {count(int(str(row['informative_documents'])))}"
-        label = f"{row['step']}: {row['group']}" if crude else f"within {row['adjusted_for']}"
+        named = row["group"] in (NAMED, NOT_NAMED)
+        whom = f"{row['group_column']}{', not named' * (row['group'] == NOT_NAMED)}"
+        whom = whom if named else str(row["group"])
+        label = f"{row['step']}: {whom}" if crude else f"within {row['adjusted_for']}"
         said = interval(ends[0] or 0.0, ends[1] if ends[1] is not None else float("inf"))
         marks.append(
             ForestRow(

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 from markupsafe import Markup
 
-from curate.audits import Audit
-from curate.report.audit_figures import adjusted_figure
+from curate.report.audit_section import audit_findings
 from curate.report.cells import headline_cell
 from curate.report.duplicate_section import (
     contamination_table,
@@ -20,7 +19,7 @@ from curate.report.duplicate_section import (
 )
 from curate.report.facts import facts_table
 from curate.report.figure import Figure
-from curate.report.findings import MISSING, edited_groups, flagged, verdict_rows
+from curate.report.findings import MISSING, verdict_rows
 from curate.report.html import table_html
 from curate.report.law_section import law_findings
 from curate.report.loss_figures import loss_figure
@@ -29,7 +28,6 @@ from curate.report.quality_section import quality_findings
 from curate.report.removal_figures import (
     controls_figure,
     funnel_figure,
-    group_figures,
     reasons_figure,
 )
 from curate.report.tables import RunTables
@@ -42,9 +40,6 @@ from curate.report.worth_figures import (
 from curate.report.worth_tables import worth_tables
 
 __all__ = ["Example", "Section", "sections"]
-
-
-EDITS_SAID = " Steps that edit are judged by the share of each text that they take."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,30 +206,14 @@ def _groups(run: RunTables) -> Section:
     title = "Whom the removals hit"
     if run.impact is None:
         return Section(key="groups", title=title, missing=MISSING["groups"])
-    flags, edits = flagged(run.impact), edited_groups(run.impact)
-    adjusted = adjusted_figure(run.impact)
-    caption = "Groups from which a step removes more than from all others"
-    columns = ("removed", "others", "removal_ratio", "q", "largest_group_in_others")
-    tables = [] if flags.is_empty() else [table_html(flags, caption=caption, numbers=columns)]
-    if edits.height:
-        caption = "What steps that edit do to groups: documents touched, text taken"
-        tables.append(table_html(edits, caption=caption, numbers=edits.columns[3:]))
-    lead = (
-        f"{Audit(run.impact).sentence} A flag needs q < .05 "
-        "(Benjamini–Hochberg over one document-weighted test per step and group), more removed "
-        "than elsewhere, and the minimum effect. Where one group makes most of the others' "
-        "removals, it makes innocent groups look favoured: the last column says how much."
-        + (
-            " Steps that edit are judged by the share of each text that they take."
-            * bool(edits.height)
-        )
-    )
+    found = audit_findings(run)
     return Section(
         key="groups",
         title=title,
-        lead=lead,
-        tables=tuple(tables),
-        figures=(*([adjusted] if adjusted else []), *group_figures(run.impact)),
+        lead=found.lead,
+        tables=found.tables,
+        figures=found.figures,
+        folded=found.folded,
     )
 
 

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from curate.audits import Audit
 from curate.report.cells import treatment
 from curate.report.duplicate_section import false_removals_said, removals_said
 from curate.report.findings import (
@@ -150,10 +151,9 @@ def _no_flags(run: RunTables) -> str:
         return MISSING["groups"]
     tests = audited(run.impact)
     if tests.height and (tests["state"] == "not enough documents").all():
-        return (
-            "Nothing could be tested: every group is too small. Name a column with fewer, larger "
-            "groups in audit.groups (a domain rather than a URL)."
-        )
+        hint = " Name columns of fewer, larger groups in audit.groups (a domain, not a URL)."
+        lost = tests.filter(pl.col("removed") + pl.col("removed_rest") > 0).height
+        return Audit(run.impact).sentence + hint * bool(lost)
     return "No group was flagged."
 
 

@@ -32,6 +32,7 @@ class RunTables:
         reasons: `reason` String, `documents` Int64 (native documents that fail the rule),
             `only_here` Int64 (of these, how many fail nothing else); most frequent first.
         quarantine: `reason` String, `rows` Int64.
+        word_lists: Id, digest, licence and source of the word lists that found groups in texts.
         quality: Evaluation of the fitted classifier; `None` where none was fitted.
         quality_about: `score` (the column shown) and `probability`; empty without any score.
         quality_scores: How each score tells the two sides, where there were two.
@@ -53,6 +54,9 @@ class RunTables:
     declared: pl.DataFrame | None
     shown: pl.DataFrame | None
     impact: pl.DataFrame | None
+    group_scores: pl.DataFrame | None
+    representation: pl.DataFrame | None
+    word_lists: tuple[str, ...]
     runs: pl.DataFrame | None
     multipliers: pl.DataFrame | None
     memorisation: pl.DataFrame | None
@@ -101,6 +105,9 @@ def read_run(folder: Path) -> RunTables:
         declared=_table(folder / "controls" / "declared.parquet"),
         shown=_table(folder / "shown.parquet"),
         impact=_table(folder / "audit" / "impact.parquet"),
+        group_scores=_table(folder / "audit" / "scores.parquet"),
+        representation=_table(folder / "audit" / "representation.parquet"),
+        word_lists=tuple(_json(folder / "audit" / "word_lists.json") or ()),
         runs=_table(folder / "proxies" / "runs.parquet"),
         multipliers=_table(folder / "scaling" / "multipliers.parquet"),
         memorisation=_table(folder / "proxies" / "memorisation.parquet"),

@@ -1,0 +1,123 @@
+"""Rows of an audit as people read them, for the terminal and the page."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from curate.audits import NOT_NAMED, Audit
+from curate.report.numerals import chance, count, interval, percent, ratio
+
+__all__ = ["flag_rows", "left_rows", "quiet_rows", "score_rows"]
+
+
+def flag_rows(found: Audit) -> pl.DataFrame:
+    """The flags as people read them, strongest first.
+
+    >>> frame = pl.DataFrame({"source": ["a", "b"] * 100, "failed": [[], ["s.r"]] * 100})
+    >>> from curate.audits import audit
+    >>> flag_rows(audit(frame)).select("group", "lost", "rest").rows()
+    [('b', '100.0 %', '0.0 %')]
+    """
+    shares = [pl.col("removed") / pl.col("n"), pl.col("removed_rest") / pl.col("n_rest")]
+    return _read(found.flagged.with_columns(lost=shares[0], lost_rest=shares[1]))
+
+
+def quiet_rows(found: Audit) -> pl.DataFrame:
+    """Of each step and group column without a flag the group that loses most, if one loses more.
+
+    >>> frame = pl.DataFrame({"source": ["a", "b"] * 100, "failed": [["s.r"], []] * 100})
+    >>> from curate.audits import audit
+    >>> quiet_rows(audit(frame)).height
+    0
+    """
+    rows = found.hardest_hit.filter(pl.col("state") != "flag", pl.col("removal_ratio") > 1)
+    seen = [
+        ratio(row["smallest_detectable_ratio"]) if row["state"] == "no flag" else "too few to tell"
+        for row in rows.iter_rows(named=True)
+    ]
+    read = _read(rows)
+    return read.drop("q").with_columns(pl.Series("seen from", seen)) if read.height else read
+
+
+def score_rows(scores: pl.DataFrame) -> pl.DataFrame:
+    """Scores of each group, those that differ most first.
+
+    >>> from curate.audits import group_scores
+    >>> frame = pl.DataFrame({"g": ["a", "b"] * 50, "tone": [1.0, 0.0] * 50})
+    >>> score_rows(group_scores(frame, ["tone"], groups="g")).row(0)[:4]
+    ('tone', 'g', 'a', '50')
+    """
+    keys = ["score", "group_column", "group"]
+    scores = scores.filter(pl.col("group") != NOT_NAMED)
+    parts = {name: scores.filter(corpus=name) for name in ("raw", "curated", "change")}
+    said = {
+        name: part.select(
+            *keys,
+            pl.Series(
+                name,
+                [
+                    f"{ratio(r['difference'])} {interval(r['low'], r['high'])}".strip()
+                    for r in part.iter_rows(named=True)
+                ],
+                dtype=pl.String,
+            ),
+        )
+        for name, part in parts.items()
+    }
+    raw = parts["raw"].with_columns(n=pl.Series([count(n) for n in parts["raw"]["n"]]))
+    table = raw.sort(pl.col("difference").abs(), descending=True, nulls_last=True)
+    table = table.select(*keys, documents="n")
+    for part in said.values():
+        table = table.join(part, on=keys, how="left", maintain_order="left")
+    return table.rename({"group_column": "column"})
+
+
+def left_rows(representation: pl.DataFrame) -> pl.DataFrame:
+    """Who is left, one row a column of groups; those of word lists are left out.
+
+    >>> from curate.audits import representation_rows
+    >>> frame = pl.DataFrame({"g": ["a", "a", "b", "b"], "kept": [True, True, True, False]})
+    >>> left_rows(representation_rows(frame, ["g"])).row(0)
+    ('g', '2', '2.00 → 1.89', '16.7 %', '0.14', 'b (50.0 %)')
+    """
+    rows = representation.filter(~pl.col("group_column").str.contains(": ", literal=True))
+    return pl.DataFrame(
+        [
+            {
+                "column": row["group_column"],
+                "groups": count(row["groups"]),
+                "effective number": f"{ratio(row['effective_raw'])} → "
+                f"{ratio(row['effective_curated'])}",
+                "share that moved": percent(row["total_variation"]),
+                "Jensen–Shannon": ratio(row["jensen_shannon"]),
+                "keeps least": f"{row['worst_group']} ({percent(row['worst_retention'])})",
+            }
+            for row in rows.iter_rows(named=True)
+        ]
+    )
+
+
+def _read(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the audit as text."""
+    return pl.DataFrame(
+        [
+            {
+                "step": row["step"],
+                "column": row["group_column"],
+                "group": row["group"],
+                "documents": count(row["n"]),
+                "lost": percent(row["lost"]),
+                "rest": percent(row["lost_rest"]),
+                "ratio": f"{ratio(row['removal_ratio'])} "
+                f"{interval(row['removal_ratio_low'], row['removal_ratio_high'])}".strip(),
+                "adjusted": _adjusted(row),
+                "q": chance(row["q"]),
+            }
+            for row in rows.iter_rows(named=True)
+        ]
+    )
+
+
+def _adjusted(row: dict[str, object]) -> str:
+    value = row.get("adjusted_removal_ratio")
+    return "" if not isinstance(value, float) else f"{ratio(value)} ({row['adjusted_for']})"
