@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from curate.audits import Losses, audit, impact
-from curate.audits._adjusted import documents_of
-from curate.audits._edited import edited_rows
+from curate.audits import Losses, add_losses, audit, impact
+from curate.audits._adjusted import Step, documents_of
+from curate.audits._edited import Weighed, edited_rows
 from curate.clean import apply_edits, clean
 from curate.cli import app
 from curate.errors import ConfigError, InputError
@@ -43,16 +43,20 @@ def slow_ratio(kind, group, share, weight):
     return above / below
 
 
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("clustered", [False, True])
-def test_ratio_and_variance_are_those_of_a_loop_over_documents(clustered):
+def test_ratio_and_variance_are_those_of_a_loop_over_documents(clustered, whole):
     """The variance is that of leaving each document, or cluster, out by a little."""
     rng = np.random.default_rng(1)
     n = 300
     kind, group, cluster, share = invented(rng, n, strata=3, clusters=200 if clustered else None)
+    share = (share > 0).astype(float) if whole else share
     weight = rng.lognormal(0, 0.5, n)
     documents = documents_of(pl.DataFrame({"kind": kind.astype(str)}), group, ["kind"], cluster)
-    ratio, low, high = edited_rows(documents, share, share > 0, weight)[1][:3]
-    centre, step, unit = np.log(slow_ratio(kind, group, share, weight)), 1e-6, np.arange(n)
+    ratio, low, high = edited_rows(Weighed(documents, weight), share, Step(documents, share > 0))[
+        1
+    ][:3]
+    centre, little, unit = np.log(slow_ratio(kind, group, share, weight)), 1e-6, np.arange(n)
     grown = {
         k: np.sqrt(
             weight[kind == k].sum() ** 2
@@ -62,8 +66,8 @@ def test_ratio_and_variance_are_those_of_a_loop_over_documents(clustered):
     }
     influence = np.zeros(n if cluster is None else 200)
     for i in range(n):
-        moved = weight * (1 + step * (unit == i))
-        change = (np.log(slow_ratio(kind, group, share, moved)) - centre) / step
+        moved = weight * (1 + little * (unit == i))
+        change = (np.log(slow_ratio(kind, group, share, moved)) - centre) / little
         influence[i if cluster is None else cluster[i]] += change * grown[kind[i]]
     second, fourth = (influence**2).sum(), (influence**4).sum()
     size = second**2 / fourth
@@ -89,6 +93,72 @@ def test_a_step_that_takes_more_of_short_texts_alone_is_explained_by_length():
     assert 0.9 <= row["adjusted_removal_ratio"] <= 1.11
 
 
+def test_tokens_of_removed_documents_are_compared_within_strata():
+    """A length filter by tokens: the crude ratio is off, within lengths nothing is left of it."""
+    rng = np.random.default_rng(4)
+    words = np.exp(rng.normal(5, 1, 60_000)).astype(int) + 1
+    source = np.where(rng.random(60_000) < 1 / (1 + np.exp(words / 50 - 3)), "short", "long")
+    hit = rng.random(60_000) < np.clip(30 / words, 0.02, 0.9)
+    failed = [["length.words"] if h else [] for h in hit]
+    frame = pl.DataFrame({"source": source, "words": words, "failed": failed})
+    call = {"steps": {"length": ["length.words"]}, "group": "source", "strata": ("words",)}
+    table = impact(frame, tokens="words", **call).filter(group="short", population="marginal")
+    row = table.filter(weight="tokens").row(0, named=True)
+
+    assert row["removal_ratio_low"] > 2
+    assert row["adjusted_for"] == "words"
+    assert 0.9 <= row["adjusted_removal_ratio"] <= 1.11
+    assert row["adjusted_removal_ratio_low"] <= 1 <= row["adjusted_removal_ratio_high"]
+    assert row["adjusted_odds_ratio"] is None
+
+
+def test_later_edits_take_only_what_earlier_ones_left():
+    """Addresses inside menus go with the menus; elsewhere masking takes them."""
+    text = {"menu": "Menu of ann.smith@site.org and cart\nAnd one line of text.",
+            "letter": "Write to ann.smith@site.org for one line of text."}  # fmt: skip
+    documents = pl.DataFrame(
+        {
+            "id": [f"d{i}" for i in range(80)],
+            "kind": ["menu", "letter"] * 40,
+            "text": [text[kind] for kind in ["menu", "letter"] * 40],
+        }
+    )
+    edits = clean(documents, ["keep_c4_lines", "mask_pii"])
+    table = audit(documents, groups="kind", edits=edits).table.filter(step="mask_pii")
+    touched = table.filter(weight="touched").select("population", "group", "removed").rows()
+    bytes_left = len("And one line of text.")
+
+    assert set(edits["step"]) == {"keep_c4_lines", "mask_pii"}
+    assert sorted(touched) == [
+        *(("cumulative", "letter", 40), ("cumulative", "menu", 0)),
+        *(("marginal", "letter", 40), ("marginal", "menu", 40)),
+    ]
+    left = table.filter(weight="tokens", population="cumulative", group="menu")["n"].item()
+    assert left == 40 * bytes_left
+
+
+def test_edits_that_overlap_count_as_they_are_made():
+    rng = np.random.default_rng(5)
+    texts = ["x" * 60] * 40
+    spans = [
+        (f"d{d}", step, int(a), int(a + rng.integers(1, 9)), "")
+        for d in range(40)
+        for step in ("one", "two", "three")
+        for a in (rng.integers(0, 20), rng.integers(30, 50))
+    ]
+    names = ("id", "step", "start", "end", "replacement")
+    edits = pl.DataFrame(spans, schema=names, orient="row")
+    documents = pl.DataFrame({"id": [f"d{d}" for d in range(40)], "text": texts})
+    steps = ["one", "two", "three"]
+    found = add_losses(documents, edits, steps)
+    gone = [60 - len(text) for text in apply_edits(documents, edits)]
+    then = found.select(pl.sum_horizontal(f"then taken by {s}" for s in steps) * 60).to_series()
+    alone = found.select(pl.sum_horizontal(f"taken by {s}" for s in steps) * 60).to_series()
+
+    assert then.to_list() == pytest.approx(gone)
+    assert (alone > then + 0.5).any()
+
+
 def test_touched_documents_need_lose_nothing():
     frame = pl.DataFrame(
         {"source": ["a", "b"] * 200, "took": 0.0, "changed": [True, False, False, False] * 100}
@@ -101,6 +171,7 @@ def test_touched_documents_need_lose_nothing():
 
 
 @pytest.mark.study
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize(
     ("strata", "clusters", "weighted"),
     [
@@ -113,19 +184,22 @@ def test_touched_documents_need_lose_nothing():
         (5, 40, True),
     ],
 )
-def test_intervals_of_nulls_hold_one(strata, clusters, weighted):
-    """10,000 corpora without any difference within strata."""
+def test_intervals_of_nulls_hold_one(strata, clusters, weighted, whole):
+    """10,000 corpora without any difference within strata; `whole` = documents go as such."""
     rng, repetitions, missed = np.random.default_rng(3), 10_000, 0
     for _ in range(repetitions):
         n = 1000 if clusters is None else 2000
         kind, group, cluster, share = invented(
             rng, n, strata=strata, clusters=clusters, spread=0.08
         )
+        share = (share > 0).astype(float) if whole else share
         weight = rng.lognormal(0, 1, n) if weighted else np.ones(n)
         documents = documents_of(pl.DataFrame({"kind": kind.astype(str)}), group, ["kind"], cluster)
-        _, low, high = edited_rows(documents, share, share > 0, weight)[1][:3]
+        _, low, high = edited_rows(Weighed(documents, weight), share, Step(documents, share > 0))[
+            1
+        ][:3]
         missed += not low <= 1 <= high
-    print("edited null:", strata, clusters, weighted, missed / repetitions)
+    print("edited null:", strata, clusters, weighted, whole, missed / repetitions)
 
     assert missed <= binomial_band(repetitions, 0.055)[1]
 

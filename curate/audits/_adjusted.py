@@ -101,10 +101,13 @@ class Fit:
 
 
 class Step:
-    """The fits and counts of one step, made when first asked for."""
+    """The fits and counts of one step, made when first asked for.
+
+    `hit` says of each document, in the order of the corpus, whether it failed or was touched.
+    """
 
     def __init__(self, documents: Documents, hit: Bools) -> None:
-        self.documents, self.hit = documents, hit
+        self.documents, self.hit = documents, hit[documents.order]
         self._fits: dict[tuple[int, int], Fit] = {}
         self._hits: dict[tuple[int, int], Floats] = {}
 
@@ -150,8 +153,12 @@ def adjusted_rows(documents: Documents, failed: Sequence[Bools]) -> pl.DataFrame
         documents: As `documents_of` lays them out.
         failed: Whether each document failed, one array a step, in the order of the corpus.
     """
-    steps = (Step(documents, hit[documents.order]) for hit in failed)
-    return adjusted_table([_row(step, g) for step in steps for g in range(documents.groups)])
+    return adjusted_table([row for hit in failed for row in step_rows(Step(documents, hit))])
+
+
+def step_rows(step: Step) -> list[tuple[object, ...]]:
+    """One row a group, in the order of `ADJUSTED`; NaN where undefined."""
+    return [_row(step, g) for g in range(step.documents.groups)]
 
 
 def adjusted_table(rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:

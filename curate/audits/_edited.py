@@ -1,4 +1,4 @@
-"""Mantel–Haenszel ratios for steps that take parts of documents.
+"""Mantel–Haenszel ratios of weighed documents, and of steps that take parts of them.
 
 The ratio of rates needs no whole documents: with x the summed shares and n the summed weights of
 a stratum it is Σ x₁ n₀ / n over Σ x₀ n₁ / n, as of removals. Its variance is the linearised one
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from curate.audits._adjusted import MIN_INFORMATIVE, STILL, Documents, Step, widest_way
 from curate.audits._clusters import Cells
+from curate.audits._kernels import clustered_parts
 from curate.audits._strata import Level
 from curate.statistics import t_quantile
 
@@ -40,22 +41,56 @@ class _Sides(NamedTuple):
     inflation: Floats
 
 
-class _Taken:
-    """What one step takes of the sorted documents, summed when a level first asks."""
+class Weighed:
+    """Documents with a weight each: what all steps share, summed when a level first asks."""
 
-    def __init__(self, documents: Documents, share: Floats, weight: Floats) -> None:
-        self.documents, self.share, self.weight = documents, share, weight
-        self._sums: dict[Place, list[Binned]] = {}
+    def __init__(self, documents: Documents, weight: Floats) -> None:
+        """`weight` in the order of the corpus."""
+        self.documents, self.weight = documents, weight[documents.order]
+        first = documents.first
+        self.several = int(first[-1]) if first.size else 0
+        self._sums: dict[tuple[Place, int], Binned] = {}
+        self._cells: dict[Place, Floats] = {}
+
+    def level(self, place: Place) -> Level:
+        return self.documents.ways[place[0]][place[1]]
+
+    def sums(self, place: Place, power: int, *, alone: bool = False) -> Binned:
+        """Sums of w^power by cell and stratum, of all documents or of those alone."""
+        key = place, -power if alone else power
+        if key not in self._sums:
+            level, start = self.level(place), self.several if alone else 0
+            self._sums[key] = _binned(level, level.cell[start:], self.weight[start:] ** power)
+        return self._sums[key]
+
+    def of_cells(self, place: Place) -> Floats:
+        """Weight of each cell of documents that are not alone in their cluster."""
+        if place not in self._cells:
+            cells, weight = self.documents.cells_of(place), self.weight[: self.several]
+            found = np.bincount(cells.of_document, weight, cells.n.size)
+            self._cells[place] = found.astype(np.float64)
+        return self._cells[place]
+
+
+class _Taken:
+    """What one step takes of the documents: sums over those of which it takes anything."""
+
+    def __init__(self, weighed: Weighed, share: Floats) -> None:
+        self.weighed, sorted_share = weighed, share[weighed.documents.order]
+        self.rows = np.flatnonzero(sorted_share)
+        self.share, self.weight = sorted_share[self.rows], weighed.weight[self.rows]
+        self.whole = bool((self.share == 1).all())
+        self._sums: dict[Place, Binned] = {}
         self._moments: dict[Place, list[Binned]] = {}
-        self._cells: dict[Place, tuple[Floats, Floats]] = {}
+        self._cells: dict[Place, Floats] = {}
 
     def sides(self, place: Place, g: int) -> _Sides:
-        level = self.documents.ways[place[0]][place[1]]
+        level = self.weighed.level(place)
         if place not in self._sums:
-            weights = self.weight, self.weight * self.share, self.weight**2
-            self._sums[place] = [_binned(level, level.cell, w) for w in weights]
-        parts = [_split(level, v, g) for v in self._sums[place]]
-        (n, n_rest), (x, x_rest), squares = parts
+            cell = level.cell[self.rows]
+            self._sums[place] = _binned(level, cell, self.weight * self.share)
+        binned = (self.weighed.sums(place, 1), self._sums[place], self.weighed.sums(place, 2))
+        (n, n_rest), (x, x_rest), squares = (_split(level, v, g) for v in binned)
         total, alike = n + n_rest, squares[0] + squares[1]
         with np.errstate(divide="ignore", invalid="ignore"):
             above, below = np.nan_to_num(x * n_rest / total), np.nan_to_num(x_rest * n / total)
@@ -64,40 +99,44 @@ class _Taken:
 
     def moments(self, place: Place, g: int) -> tuple[Floats, Floats]:
         """Sums of w² y^k and w⁴ y^k over documents alone in their cluster: own, rest."""
-        level, first = self.documents.ways[place[0]][place[1]], self.documents.first
-        start = int(first[-1]) if first.size else 0
+        level = self.weighed.level(place)
         if place not in self._moments:
-            cell, w, y = level.cell[start:], self.weight[start:], self.share[start:]
-            powers = [(2, k) for k in range(3)] + [(4, k) for k in range(5)]
-            self._moments[place] = [_binned(level, cell, w**p * y**k) for p, k in powers]
-        found = [_split(level, v, g) for v in self._moments[place]]
-        return np.stack([own for own, _ in found]), np.stack([rest for _, rest in found])
+            start = int(np.searchsorted(self.rows, self.weighed.several))
+            cell, w, y = level.cell[self.rows[start:]], self.weight[start:], self.share[start:]
+            found = []
+            for power in (2, 4):
+                found.append(self.weighed.sums(place, power, alone=True))
+                if self.whole:  # all powers of 1 are the same
+                    found += [_binned(level, cell, w**power)] * power
+                    continue
+                found += [_binned(level, cell, w**power * y**k) for k in range(1, power + 1)]
+            self._moments[place] = found
+        parts = [_split(level, v, g) for v in self._moments[place]]
+        return np.stack([own for own, _ in parts]), np.stack([rest for _, rest in parts])
 
     def clustered(self, place: Place) -> tuple[Cells, Floats, Floats]:
         """Cells of documents that are not alone in their cluster, their weight and taken weight."""
-        cells = self.documents.cells_of(place)
+        cells = self.weighed.documents.cells_of(place)
         if place not in self._cells:
-            several, size = cells.of_document.size, cells.n.size
-            weights = self.weight[:several], (self.weight * self.share)[:several]
-            found = [np.bincount(cells.of_document, w, size).astype(float) for w in weights]
-            self._cells[place] = found[0], found[1]
-        return cells, *self._cells[place]
+            end = int(np.searchsorted(self.rows, self.weighed.several))
+            taken, rows = self.weight[:end] * self.share[:end], self.rows[:end]
+            found = np.bincount(cells.of_document[rows], taken, cells.n.size)
+            self._cells[place] = found.astype(np.float64)
+        return cells, self.weighed.of_cells(place), self._cells[place]
 
 
-def edited_rows(
-    documents: Documents, share: Floats, touched: NDArray[np.bool_], weight: Floats
-) -> list[tuple[object, ...]]:
+def edited_rows(weighed: Weighed, share: Floats, step: Step) -> list[tuple[object, ...]]:
     """One row a group, in the order of `ADJUSTED`.
 
     Args:
-        documents: As `documents_of` lays them out.
-        share: What the step takes of each document, 0 to 1, in the order of the corpus.
-        touched: Whether the step changed the document.
-        weight: Weight of each document: 1, or the size of its text.
+        weighed: Documents as `documents_of` lays them out, each with its weight: 1, or the size
+            of its text.
+        share: What the step takes of each document, 0 to 1, in the order of the corpus; a step
+            that removes takes all or nothing.
+        step: Which documents it changes or removes.
     """
-    order = documents.order
-    taken, step = _Taken(documents, share[order], weight[order]), Step(documents, touched[order])
-    return [_row(taken, step, g) for g in range(documents.groups)]
+    taken = _Taken(weighed, share)
+    return [_row(taken, step, g) for g in range(weighed.documents.groups)]
 
 
 def _row(taken: _Taken, step: Step, g: int) -> tuple[object, ...]:
@@ -138,11 +177,11 @@ def _spread(taken: _Taken, place: Place, g: int, sides: _Sides) -> tuple[float, 
     """Variance of the log ratio, and its degrees of freedom."""
     if not sides.above or not sides.below:
         return float("nan"), float("inf")
-    slopes, level = _slopes(sides), taken.documents.ways[place[0]][place[1]]
+    slopes, level = _slopes(sides), taken.weighed.level(place)
     second, fourth = _alone(taken.moments(place, g), slopes)
-    if taken.documents.first.size:
+    if taken.weighed.documents.first.size:
         more = _in_clusters(taken.clustered(place), level, g, slopes)
-        second, fourth = second + float((more**2).sum()), fourth + float((more**4).sum())
+        second, fourth = second + more[0], fourth + more[1]
     clusters = second**2 / fourth if fourth > 0 else 0.0
     if clusters <= 1 + 1e-9:
         return float("nan"), float("inf")
@@ -172,14 +211,14 @@ def _alone(moments: tuple[Floats, Floats], slopes: tuple[Floats, Floats]) -> tup
 
 def _in_clusters(
     held: tuple[Cells, Floats, Floats], level: Level, g: int, slopes: tuple[Floats, Floats]
-) -> Floats:
-    """Influence of each cluster of several documents."""
+) -> tuple[float, float]:
+    """The same sums of the influences of clusters of several documents."""
     (cells, weight, taken), rows = held, level.of_group(g)
-    table = np.zeros((2, 2, level.strata))
-    table[:, :, level.cell_stratum[rows]] = np.stack(slopes)
-    side = np.where(cells.group == g, 0, 1)
-    a, b = table[side, 0, cells.stratum], table[side, 1, cells.stratum]
-    return np.asarray(np.add.reduceat(a * taken + b * weight, cells.first[:-1]))
+    table = np.zeros((level.strata, 4))
+    table[level.cell_stratum[rows]] = np.concatenate([slopes[1], slopes[0]]).T
+    own = cells.group == g
+    second, fourth = clustered_parts(cells.first, cells.stratum, own, weight, taken, table)
+    return float(second), float(fourth)
 
 
 def _binned(level: Level, cell: NDArray[np.int32], values: Floats) -> Binned:

@@ -158,6 +158,36 @@ def clustered_influence(  # noqa: PLR0913 - a kernel takes flat arrays
 
 
 @numba.njit(cache=True, nogil=True)
+def clustered_parts(  # noqa: PLR0913 - a kernel takes flat arrays
+    first: Codes,
+    stratum: Codes,
+    own: NDArray[np.bool_],
+    weight: Floats,
+    taken: Floats,
+    table: Floats,
+) -> tuple[float, float]:
+    """Sums over clusters of the second and fourth powers of their influences on one estimate.
+
+    Args:
+        first: Where each cluster's cells begin, and where the last ends.
+        stratum: Stratum of each cell.
+        own: Whether each cell belongs to the group.
+        weight: Weight of each cell's documents.
+        taken: What a step takes of it.
+        table: Influence by stratum and 2 · own, per taken weight, then per weight.
+    """
+    second = fourth = 0.0
+    for cluster in range(first.size - 1):
+        z = 0.0
+        for i in range(first[cluster], first[cluster + 1]):
+            place, row = 2 * own[i], table[stratum[i]]
+            z += row[place] * taken[i] + row[place + 1] * weight[i]
+        second += z * z
+        fourth += z * z * z * z
+    return second, fourth
+
+
+@numba.njit(cache=True, nogil=True)
 def clustered_scores(  # noqa: PLR0913 - a kernel takes flat arrays
     first: Codes,
     stratum: Codes,

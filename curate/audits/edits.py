@@ -8,6 +8,7 @@ import polars as pl
 
 from curate.audits._work import Losses
 from curate.errors import ConfigError
+from curate.text.spans import Span, add_disjoint
 
 SIZE = "original_bytes"
 CLEANING = "cleaning"
@@ -20,44 +21,78 @@ def losses_of(steps: Sequence[str]) -> Losses:
     >>> losses_of(["mask_pii"]).columns
     {'mask_pii': 'taken by mask_pii'}
     """
+    later = steps if len(steps) > 1 else ()  # one step alone has none before it
     return Losses(
         columns={step: f"taken by {step}" for step in steps},
         touched={step: f"touched by {step}" for step in steps},
         weight=SIZE,
+        then={step: f"then taken by {step}" for step in later},
+        then_touched={step: f"then touched by {step}" for step in later},
     )
 
 
 def add_losses(documents: pl.DataFrame, edits: pl.DataFrame, steps: Sequence[str]) -> pl.DataFrame:
-    """Documents with what each step takes of them by itself.
+    """Documents with what each step takes of them by itself, and once earlier steps are made.
 
     Args:
         documents: `id` String unique, `text` String: the original texts.
-        edits: `id`, `step`, `start`, `end` (bytes of the original text), `replacement`, as
-            `curate.clean.clean` gives them. Rows of other documents are ignored.
+        edits: `id`, `step`, `start`, `end` (bytes of the original text), `replacement`, in the
+            order in which they are made, as `curate.clean.clean` gives them. Rows of other
+            documents are ignored.
         steps: Steps to look for, in order.
 
     Returns:
         `documents` and `original_bytes` Float64; per step `taken by STEP` Float64, the bytes that
-        are gone / the bytes of the text, 0 to 1, and `touched by STEP` Boolean.
+        are gone / the bytes of the text, 0 to 1, and `touched by STEP` Boolean. Of several steps
+        also `then taken by STEP`, `then touched by STEP`: by those edits that overlap none that
+        was made before.
 
-    >>> edits = pl.DataFrame({"id": ["a"], "step": ["mask"], "start": [0], "end": [5],
-    ...                       "replacement": [""]})
+    >>> edits = pl.DataFrame({"id": ["a", "a"], "step": ["cut", "mask"], "start": [0, 4],
+    ...                       "end": [5, 6], "replacement": ["", ""]})
     >>> documents = pl.DataFrame({"id": ["a", "b"], "text": ["0123456789", "no"]})
-    >>> add_losses(documents, edits, ["mask"])["taken by mask"].to_list()
-    [0.5, 0.0]
+    >>> found = add_losses(documents, edits, ["cut", "mask"])
+    >>> found.select("taken by cut", "taken by mask", "then taken by mask").row(0)
+    (0.5, 0.2, 0.0)
     """
     found = documents.with_columns(pl.col("text").str.len_bytes().cast(pl.Float64).alias(SIZE))
-    cut = pl.col("end") - pl.col("start") - pl.col("replacement").str.len_bytes()
-    rows = edits.select("id", "step", cut=cut.clip(lower_bound=0))
-    for step in steps:
-        taken, touched = f"taken by {step}", f"touched by {step}"
-        own = rows.filter(pl.col("step") == step).group_by("id").agg(pl.col("cut").sum())
-        own = own.select("id", pl.col("cut").alias(taken), pl.lit(value=True).alias(touched))
-        found = found.join(own, on="id", how="left", maintain_order="left").with_columns(
-            (pl.col(taken).fill_null(0) / pl.col(SIZE)).fill_nan(0.0).clip(0.0, 1.0),
-            pl.col(touched).fill_null(value=False),
-        )
+    names = losses_of(steps)
+    tables = [(edits, names.columns, names.touched)]
+    if names.then:
+        tables.append((_made(edits), names.then, names.then_touched))
+    for table, taken, touched in tables:
+        cut = pl.col("end") - pl.col("start") - pl.col("replacement").str.len_bytes()
+        rows = table.select("id", "step", cut=cut.clip(lower_bound=0))
+        for step in steps:
+            found = _joined(found, rows.filter(step=step), (taken[step], touched[step]))
     return found
+
+
+def _joined(documents: pl.DataFrame, rows: pl.DataFrame, names: tuple[str, str]) -> pl.DataFrame:
+    """Documents with the share that the edits of one step take, and whether there are any."""
+    taken, touched = names
+    own = rows.group_by("id").agg(pl.col("cut").sum().alias(taken))
+    own = own.with_columns(pl.lit(value=True).alias(touched))
+    return documents.join(own, on="id", how="left", maintain_order="left").with_columns(
+        (pl.col(taken).fill_null(0) / pl.col(SIZE)).fill_nan(0.0).clip(0.0, 1.0),
+        pl.col(touched).fill_null(value=False),
+    )
+
+
+def _made(edits: pl.DataFrame) -> pl.DataFrame:
+    """The edits that are made where all are: of two that overlap the first one counts."""
+    rows = edits.with_row_index("place")
+    sorted_rows = rows.sort("id", "start", "end")
+    reach = pl.col("end").cum_max().shift(1).over("id")
+    tangled = sorted_rows.filter(reach > pl.col("start")).select(pl.col("id").unique())
+    some = rows.join(tangled, on="id", how="semi").sort("place")
+    kept: dict[str, list[Span]] = {}
+    dropped = [
+        place
+        for place, name, start, end in some.select("place", "id", "start", "end").iter_rows()
+        if not add_disjoint(kept.setdefault(name, []), (start, end, ""))
+    ]
+    gone = pl.Series("place", dropped, dtype=pl.UInt32)
+    return rows.filter(~pl.col("place").is_in(gone.implode())).drop("place")
 
 
 def edited(

@@ -22,10 +22,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.audits._adjusted import SCHEMA, adjusted_rows, adjusted_table, documents_of
+from curate.audits._adjusted import SCHEMA, Step, adjusted_table, documents_of, step_rows
 from curate.audits._cells import Layout, Population, Sums, lay_out, population, rates_by_group
-from curate.audits._edited import edited_rows
-from curate.audits._work import Losses, Steps, Work, weights_of, work_of
+from curate.audits._edited import Weighed, edited_rows
+from curate.audits._work import Losses, Steps, Survivors, Work, weights_of, work_of
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
     RateComparison,
@@ -114,7 +114,7 @@ def impact(  # noqa: PLR0913 - each names columns of one role
 
     Returns:
         One row per group column, step, population (`marginal`: this step alone on all native
-        documents; `cumulative`: on documents that survived the earlier steps), weight and
+        documents; `cumulative`: on what the earlier steps left of them), weight and
         group. `n`, `n_rest`, `removed`, `removed_rest` Float64 (documents or tokens);
         `keep_ratio`, `removal_ratio` = rate of the group / rate of the rest with their 95 %
         score intervals (null where undefined; an infinite end is unbounded);
@@ -132,8 +132,8 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         `informative_documents` (in strata where both sides and both fates occur). Strata are
         refined until the log odds ratio moves by less than .02 or fewer than 1,000 documents
         are informative; null = there is nothing left to compare. Of steps that edit, marginal
-        rows by `touched` carry all of these, those by documents and tokens the ratio alone:
-        parts of documents have no odds.
+        rows by `touched` carry all of these. Those by tokens, and by documents of steps that
+        edit, carry the ratio alone: parts of documents have no odds.
 
     Raises:
         ConfigError: A column is missing, no step is given, or no native document.
@@ -197,20 +197,20 @@ def _audit_column(
     """Crude rows of one group column: every step, population and weight, then group."""
     (name, names), keys, found = column, [], []
     everyone = {w: [population(layout, size) for size in both] for w, both in weights.items()}
-    alive = np.ones(layout.group.size)
+    before = Survivors(layout.group.size)
     for w in work:
         for kind in ("marginal", "cumulative"):
             for weight, both in everyone.items():
-                people = both[int(w.partial)]
-                if kind == "cumulative" and not alive.all():
-                    people = population(layout, people.weight * alive)
+                people, hit, touched = both[int(w.partial)], w.taken, w.touched
+                if kind == "cumulative" and (left := before.left_for(w, weight)) is not None:
+                    people = population(layout, people.weight * left)
+                    hit, touched = before.taken_by(w), w.then_touched
                 keys.append((w.step, kind, weight, name))
-                found.append(_compare(layout, w.taken, people, partial=w.partial))
-                if w.touched is not None and weight == "documents":
+                found.append(_compare(layout, hit, people, partial=w.partial))
+                if touched is not None and weight == "documents":
                     keys.append((w.step, kind, "touched", name))
-                    hit = w.touched.astype(np.float64)
-                    found.append(_compare(layout, hit, people, partial=False))
-        alive *= 1.0 if w.partial else 1.0 - w.taken
+                    found.append(_compare(layout, touched.astype(float), people, partial=False))
+        before.pass_on(w)
     sums, sides = (_joined(parts) for parts in zip(*(f[:2] for f in found), strict=True))
     heads = pl.DataFrame(keys, schema=_COLUMNS[:4], orient="row")
     heads = heads.select(pl.all().repeat_by(len(names)).explode())
@@ -240,16 +240,20 @@ def _with_adjusted(
         empty = [pl.lit(None, dtype).alias(name) for name, dtype in SCHEMA.items()]
         return crude.with_columns(empty)
     documents = documents_of(variables, group, variables.columns, cluster)
-    hits, rows = {}, []
+    weighed = {
+        (name, partial): Weighed(documents, sizes[partial])
+        for name, sizes in work[1].items()
+        for partial in (False, True)
+    }
+    rows = []
     for w in work[0]:
-        if w.touched is None:
-            hits[w.step, "documents"] = w.taken > 0
-            continue
-        hits[w.step, "touched"] = w.touched
-        for weight, (_, size) in work[1].items():
-            found = adjusted_table(edited_rows(documents, w.taken, w.touched, size))
-            rows.append(_named(found, [(w.step, weight)], crude))
-    rows.append(_named(adjusted_rows(documents, list(hits.values())), list(hits), crude))
+        hit = w.taken > 0 if w.touched is None else w.touched
+        step, counted = Step(documents, hit), "documents" if w.touched is None else "touched"
+        rows.append(_named(adjusted_table(step_rows(step)), [(w.step, counted)], crude))
+        for weight in work[1]:
+            if w.partial or weight != counted:  # those counted whole have their own formula
+                found = edited_rows(weighed[weight, w.partial], w.taken, step)
+                rows.append(_named(adjusted_table(found), [(w.step, weight)], crude))
     keys = ["step", "weight", "group"]
     marginal = pl.concat(rows).with_columns(population=pl.lit("marginal"))
     return crude.join(marginal, on=["population", *keys], how="left", maintain_order="left")
