@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.proxies import _attention as attention
+from curate.proxies import _products as products
+from curate.proxies import _tiles as tiles
 from curate.proxies import _transformer_kernel as kernels
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class Room:
         buffers: By name, those of layer 0 as `"0.joint"`; made when first asked for.
         operands: Weights as products take them: rounded where these are made in bfloat16.
         quick: Whether float32 products are oneDNN's: a tenth faster than BLAS where torch has it.
+        tiled: Whether products are made here, by tiles, instead: where processor and shape allow.
+        packed: What tiles read: by name, made when first asked for.
     """
 
     settings: GptSettings
@@ -49,6 +54,8 @@ class Room:
     share: float = 1.0
     buffers: dict[str, Tensor] = field(default_factory=dict)
     operands: Weights = field(default_factory=dict)
+    tiled: bool = False
+    packed: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
@@ -78,13 +85,28 @@ class Room:
             self.buffers[name] = torch.empty(sizes, dtype=kind)
         return self.buffers[name]
 
+    def panels(self, name: str, *, columns: int, steps: int, wide: int) -> NDArray[Any]:
+        """Memory for a packed operand: so many numbers along k, in panels so wide."""
+        if name not in self.packed:
+            sizes = -(-columns // wide), steps // (2 if self.low else 1), wide
+            self.packed[name] = np.zeros(sizes, np.uint32 if self.low else np.float32)
+        return self.packed[name]
+
 
 def make_room(
     settings: GptSettings, *, shape: tuple[int, int], low: bool = False, share: float = 1.0
 ) -> Room:
     """Memory for batches of `shape` = (windows, positions)."""
     turned = turns(shape[1], settings.width // settings.heads)
-    return Room(settings=settings, shape=shape, low=low, turned=turned, quick=_quick(), share=share)
+    room = Room(settings=settings, shape=shape, low=low, turned=turned, quick=_quick(), share=share)
+    room.tiled = tiles.usable(low=low) and _fits(settings, shape)
+    return room
+
+
+def _fits(settings: GptSettings, shape: tuple[int, int]) -> bool:
+    """Whether tiles come out even."""
+    head = settings.width // settings.heads
+    return head % 16 == 0 and head <= products.WIDE and shape[1] % attention.KEYS == 0
 
 
 @cache
@@ -147,13 +169,39 @@ def _take_weights(room: Room, weights: Weights) -> None:
             room.operands[name] = room.buffers[f"weight.{name}"]
         elif weight.ndim == 2:
             room.operands[name] = weight
+        if weight.ndim == 2 and _by_tiles(room, name):
+            panels = _panels_of(room, f"{name}.forward", weight.shape)
+            products.pack_transposed(_array(room.operands[name]), 0, panels)
+
+
+def _by_tiles(room: Room, name: str) -> bool:
+    """Whether products with this weight are made by tiles: not of an odd vocabulary."""
+    return room.tiled and room.operands[name].shape[0] % 16 == 0
+
+
+def _panels_of(room: Room, name: str, shape: tuple[int, int]) -> NDArray[Any]:
+    """A right operand packed: so many columns, so many numbers along k."""
+    return room.panels(name, columns=shape[0], steps=shape[1], wide=products.WIDE)
 
 
 def _attend(room: Room, layer: int, normed: Tensor) -> Tensor:
+    windows, heads, positions, width = room.blocks
+    joint = _product(room, f"{layer}.joint", normed, f"{layer}.attention_in")
+    mixed = room.operand(f"{layer}.mixed", room.tokens, heads * width)
+    if room.tiled:
+        logs = room.real(f"{layer}.logs", windows, heads, positions)
+        arrays = _array(joint.view(windows, positions, -1)), _array(mixed), _array(logs)
+        attention.attend(*arrays, room.turned, _attention_room(room))
+    else:
+        _attend_whole(room, layer, joint, mixed)
+    return _product(room, "added", mixed, f"{layer}.attention_out")
+
+
+def _attend_whole(room: Room, layer: int, joint: Tensor, mixed: Tensor) -> None:
+    """Attention by batched products of whole squares."""
     import torch
 
     windows, heads, positions, width = room.blocks
-    joint = _product(room, f"{layer}.joint", normed, f"{layer}.attention_in")
     parts = room.operand(f"{layer}.parts", 3, *room.blocks)
     joint = joint.view(windows, positions, 3, heads, width)
     kernels.turn(_array(joint), _array(parts), *room.turned)
@@ -163,9 +211,7 @@ def _attend(room: Room, layer: int, normed: Tensor) -> Tensor:
     kernels.attend(_array(shares))
     found = room.operand("found", *room.blocks)
     torch.bmm(shares, values, out=found.view(-1, positions, width))
-    mixed = room.operand(f"{layer}.mixed", room.tokens, heads * width)
     kernels.swap(_array(found), _array(mixed.view(windows, positions, heads, width)))
-    return _product(room, "added", mixed, f"{layer}.attention_out")
 
 
 def backward(
@@ -181,6 +227,10 @@ def backward(
     """
     scores, losses = room.buffers["scores"], room.real("losses", room.tokens).numpy()
     weight = np.float32(room.share / len(targets))
+    for name, operand in room.operands.items():
+        if _by_tiles(room, name):
+            panels = _panels_of(room, f"{name}.backward", operand.shape[::-1])
+            products.pack(_array(operand), 0, panels)
     kernels.cross_entropy(_array(scores), targets, losses, weight)
     stream = room.real("stream_gradient", room.tokens, room.settings.width).zero_()
     _weigh(room, gradients, "embedding", scores, room.buffers["last.normed"])
@@ -208,12 +258,27 @@ def _feed_backward(room: Room, gradients: Weights, layer: int) -> Tensor:
 
 
 def _attend_backward(room: Room, gradients: Weights, layer: int) -> Tensor:
-    import torch
-
     windows, heads, positions, width = room.blocks
     stream, out, into = _stream_gradient(room), f"{layer}.attention_out", f"{layer}.attention_in"
     _weigh(room, gradients, out, stream, room.buffers[f"{layer}.mixed"])
     mixed = _product_backward(room, "normed_gradient", stream, out)
+    if room.tiled:
+        joint, logs = room.buffers[f"{layer}.joint"], room.buffers[f"{layer}.logs"]
+        arrays = _array(mixed), _array(joint.view(windows, positions, -1)), _array(logs)
+        attention.attend_backward(*arrays, room.turned, _attention_room_backward(room))
+    else:
+        joint = room.operand("joint_gradient", room.tokens, 3 * heads * width)
+        turned = _array(joint.view(windows, positions, 3, heads, width))
+        _attend_backward_whole(room, layer, mixed, turned)
+    _weigh(room, gradients, into, joint, room.buffers[f"{layer}.attention.normed"])
+    return _product_backward(room, "normed_gradient", joint, into)
+
+
+def _attend_backward_whole(room: Room, layer: int, mixed: Tensor, turned: NDArray[Any]) -> None:
+    """Attention's gradients by batched products of whole squares."""
+    import torch
+
+    windows, heads, positions, width = room.blocks
     found = room.operand("found", *room.blocks)
     kernels.swap(_array(mixed.view(windows, positions, heads, width)), _array(found))
     given = found.view(-1, positions, width)
@@ -227,11 +292,36 @@ def _attend_backward(room: Room, gradients: Weights, layer: int) -> Tensor:
     kernels.attend_backward(_array(shares), _array(scores))
     torch.bmm(scores, keys, out=of_queries)
     torch.bmm(scores.mT, queries, out=of_keys)
-    joint = room.operand("joint_gradient", room.tokens, 3 * heads * width)
-    turned = _array(joint.view(windows, positions, 3, heads, width))
     kernels.turn_back(_array(parts), turned, *room.turned)
-    _weigh(room, gradients, into, joint, room.buffers[f"{layer}.attention.normed"])
-    return _product_backward(room, "normed_gradient", joint, into)
+
+
+def _attention_room(room: Room) -> tuple[NDArray[Any], ...]:
+    """Memory of `attention.attend`: keys and values packed, four rows of scores and shares."""
+    _, _, positions, width = room.blocks
+    keys = room.panels("keys_across", columns=positions, steps=width, wide=attention.KEYS)
+    values = room.panels("values", columns=width, steps=positions, wide=width)
+    shares = _array(room.operand("shares", 4, positions))
+    return keys, values, room.real("rows", 4, positions).numpy(), shares
+
+
+def _attention_room_backward(room: Room) -> tuple[tuple[NDArray[Any], ...], ...]:
+    """Memory of `attention.attend_backward`."""
+    _, _, positions, width = room.blocks
+    across = tuple(
+        room.panels(name, columns=positions, steps=width, wide=attention.KEYS)
+        for name in ("keys_across", "values_across")
+    )
+    down = tuple(
+        room.panels(name, columns=width, steps=positions, wide=width)
+        for name in ("keys", "queries", "gradients")
+    )
+    steps = tuple(
+        room.panels(name, columns=positions, steps=positions, wide=products.NARROW)
+        for name in ("slopes_down", "shares_down")
+    )
+    rows = tuple(room.real(name, 4, positions).numpy() for name in ("rows", "rises"))
+    outs = tuple(_array(room.operand(name, 4, positions)) for name in ("shares", "slopes"))
+    return across, down, steps, rows, outs
 
 
 def _normalise(room: Room, weights: Weights, name: str, added: Tensor | None) -> Tensor:
@@ -269,12 +359,24 @@ def _array(x: Tensor) -> NDArray[Any]:
 
 def _product(room: Room, name: str, x: Tensor, weight: str) -> Tensor:
     """X times the transposed weight: a buffer of that name."""
-    return _times(room, name, x, room.operands[weight].t())
+    other = room.operands[weight].t()
+    if _by_tiles(room, weight):
+        return _multiply(room, name, x, f"{weight}.forward", other.shape[1])
+    return _times(room, name, x, other)
 
 
 def _product_backward(room: Room, name: str, given: Tensor, weight: str) -> Tensor:
     """The gradient of `_product`'s input."""
-    return _times(room, name, given, room.operands[weight])
+    other = room.operands[weight]
+    if _by_tiles(room, weight):
+        return _multiply(room, name, given, f"{weight}.backward", other.shape[1])
+    return _times(room, name, given, other)
+
+
+def _multiply(room: Room, name: str, x: Tensor, packed: str, columns: int) -> Tensor:
+    out = room.operand(name, len(x), columns)
+    products.multiply(_array(x), room.packed[packed], _array(out))
+    return out
 
 
 def _times(room: Room, name: str, x: Tensor, other: Tensor) -> Tensor:
@@ -290,8 +392,19 @@ def _weigh(room: Room, gradients: Weights, name: str, given: Tensor, x: Tensor) 
     """The gradient of a weight: of the product of `x` with it, `given` that of the result."""
     import torch
 
-    if room.low:
+    if _by_tiles(room, name):
+        products.weigh(_array(given), _array(x), gradients[name].numpy(), _weigh_room(room, name))
+    elif room.low:
         found = room.operand(f"gradient.{name}", *gradients[name].shape)
         gradients[name].copy_(torch.mm(given.t(), x, out=found))
     else:
         torch.mm(given.t(), x, out=gradients[name])
+
+
+def _weigh_room(room: Room, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Memory for both operands of a weight's gradient, as many tokens at a time as divide all."""
+    parts = room.tokens // attention.KEYS
+    rows = attention.KEYS * max(n for n in range(1, 9) if parts % n == 0)
+    columns, others = room.operands[name].shape
+    left = room.panels(f"left.{columns}", columns=columns, steps=rows, wide=products.NARROW)
+    return left, room.panels(f"right.{others}", columns=others, steps=rows, wide=products.WIDE)
