@@ -16,9 +16,19 @@ pytest.importorskip("torch", reason="needs torch (the train extra), not found: s
 
 VOCABULARY = 48
 SMALL = GptSettings(width=16, heads=2, context=16, batch_sequences=3, warm_up_steps=4)
+TILED = replace(SMALL, width=32, context=32)  # products by tiles, where the processor has them
 TOKENS = np.random.default_rng(1).integers(1, VOCABULARY, 6_000).astype(np.uint16)
 EVALUATION = Evaluation(tokens=TOKENS[:50], offsets=np.array([0, 20, 50]), bytes=np.array([60, 90]))
 BUDGETS = (960, 1_920, 3_840)
+
+
+def tiles():
+    from curate.proxies import _tile_kernel
+
+    return _tile_kernel.usable(low=True)
+
+
+needs_tiles = pytest.mark.skipif(not tiles(), reason="needs AVX-512 with bfloat16: skipped")
 
 
 @pytest.fixture(autouse=True)
@@ -39,31 +49,125 @@ def course(tokens=TOKENS, *, seed, settings=SMALL):
 # ── passes written by hand ───────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("layers", [1, 3])
-def test_gradients_are_those_that_torch_records(layers):
+@pytest.mark.parametrize(
+    ("settings", "vocabulary"),
+    [
+        (replace(SMALL, layers=1), 48),
+        (replace(SMALL, layers=3), 48),
+        (TILED, 48),
+        (replace(TILED, width=96, context=64), 80),  # heads of 48, panels that are not full
+        (replace(TILED, width=128), 50),  # heads of 64, a vocabulary that tiles do not fit
+    ],
+)
+def test_gradients_are_those_that_torch_records(settings, vocabulary):
     """All parameters, gains off 1; the stack of one model is written in recorded operations."""
     import torch
     from torch.nn import functional
 
     from curate.proxies import _engine, batched, transformer
 
-    settings = replace(SMALL, layers=layers)
-    model = transformer.start(settings, vocabulary=VOCABULARY, seed=3)
+    model = transformer.start(settings, vocabulary=vocabulary, seed=3)
     model.flat += 0.1 * torch.randn(len(model.flat), generator=torch.Generator().manual_seed(1))
-    twin = batched.stack(settings, vocabulary=VOCABULARY, seeds=[3])
+    twin = batched.stack(settings, vocabulary=vocabulary, seeds=[3])
     twin.flat.copy_(model.flat[None])
-    inputs, targets = transformer.batch(TOKENS, np.array([0, 100, 40]), 16)
+    inputs, targets = transformer.batch(TOKENS, np.array([0, 100, 40]), settings.context)
 
-    found = batched.logits(twin, torch.from_numpy(inputs).view(1, 3, 16))
+    found = batched.logits(twin, torch.from_numpy(inputs).view(1, 3, -1))
     loss = functional.cross_entropy(found[0], torch.from_numpy(targets))
     recorded = torch.autograd.grad(loss, list(twin.weights.values()))
-    room = _engine.make_room(settings, shape=(3, 16))
+    room = _engine.make_room(settings, shape=(3, settings.context))
     _engine.forward(room, model.weights, inputs)
     ours = _engine.backward(room, model.weights, model.gradients, inputs, targets)
 
     assert ours == pytest.approx(loss.item(), abs=1e-6)
     for name, wanted in zip(twin.weights, recorded, strict=True):
         torch.testing.assert_close(model.gradients[name], wanted[0], rtol=1e-4, atol=2e-6)
+
+
+@needs_tiles
+@pytest.mark.parametrize(("columns", "others"), [(16, 64), (48, 80), (160, 32), (64, 256)])
+@pytest.mark.parametrize("low", [False, True])
+def test_products_by_tiles_are_those_of_torch(low, columns, others):
+    """Both directions and a weight's gradient, in panels that are full and that are not."""
+    import torch
+
+    from curate.proxies import _product_kernel as products
+
+    def array(x):
+        return (x.view(torch.uint16) if low else x).numpy()
+
+    def panels(n, steps):
+        return np.zeros((-(-n // 64), steps // (1 + low), 64), np.uint32 if low else np.float32)
+
+    kind = torch.bfloat16 if low else torch.float32
+    draw = torch.Generator().manual_seed(columns)
+    x, weight, given = (
+        torch.randn(size, generator=draw).to(kind)
+        for size in ((96, others), (columns, others), (96, columns))
+    )
+    forward, backward = panels(columns, others), panels(others, columns)
+    products.pack_transposed(array(weight), 0, forward)
+    products.pack(array(weight), 0, backward)
+    out, into = torch.empty(96, columns, dtype=kind), torch.empty(96, others, dtype=kind)
+    gradient = torch.ones(columns, others)
+    products.multiply(array(x), forward, array(out))
+    products.multiply(array(given), backward, array(into))
+    room = panels(columns, 32), panels(others, 32)
+    products.weigh(array(given), array(x), gradient.numpy(), room)
+
+    whole = [each.double() for each in (x, weight, given)]
+    rounding, sums = 2**-8 if low else 1e-4, 1e-4  # at most 256 products of normal numbers
+    for found, wanted, error in (
+        (out, whole[0] @ whole[1].T, rounding),
+        (into, whole[2] @ whole[1], rounding),
+        (gradient, whole[2].T @ whole[0] + 1, sums),
+    ):
+        torch.testing.assert_close(found.double(), wanted, rtol=error, atol=error)
+
+
+@needs_tiles
+@pytest.mark.parametrize("low", [False, True])
+def test_tiles_and_whole_products_make_the_same_step(low, monkeypatch):
+    """Scores, loss and gradient; in bfloat16 as near to float32 as the whole products are."""
+    from curate.proxies import _engine, _room, transformer
+
+    def passes(*, low):
+        room = _engine.make_room(TILED, shape=(3, 32), low=low)
+        scores = _engine.forward(room, model.weights, inputs).float().clone()
+        model.gradient.zero_()
+        loss = _engine.backward(room, model.weights, model.gradients, inputs, targets)
+        return room.tiled, scores, loss, model.gradient.clone()
+
+    def off(one, other):
+        return float((one - other).norm() / other.norm())
+
+    model = transformer.start(TILED, vocabulary=VOCABULARY, seed=3)
+    inputs, targets = transformer.batch(TOKENS, np.array([0, 100, 40]), 32)
+    tiled = passes(low=low)
+    monkeypatch.setattr(_room.tiles, "usable", lambda *, low: False)
+    whole, full = passes(low=low), passes(low=False)
+
+    assert [tiled[0], whole[0]] == [True, False]
+    assert tiled[2] == pytest.approx(whole[2], abs=1e-2 if low else 1e-6)
+    for one, other, exact in zip(tiled, whole, full, strict=True):
+        if not isinstance(one, bool | float):
+            assert off(one, exact) < (1.2 * off(other, exact) if low else 3e-6)
+
+
+def test_no_position_sees_a_later_one():
+    """Another token at the end changes no score before it."""
+    import torch
+
+    from curate.proxies import transformer
+
+    model = transformer.start(TILED, vocabulary=VOCABULARY, seed=3)
+    one = torch.from_numpy(TOKENS[:64].astype(np.int64)).view(2, 32)
+    other = one.clone()
+    other[:, 20] = (other[:, 20] + 1) % VOCABULARY
+    first, second = (transformer.logits(model, ids).clone() for ids in (one, other))
+
+    assert torch.equal(first[:, :20], second[:, :20])
+    assert not torch.equal(first[:, 20:], second[:, 20:])
 
 
 def test_bfloat16_learns_as_float32_does():
@@ -88,7 +192,7 @@ def test_products_are_the_same_without_one_dnn(monkeypatch):
     """Both kinds of float32 product, and a torch without the quicker one."""
     import torch
 
-    from curate.proxies import _engine, transformer
+    from curate.proxies import _engine, _room, transformer
 
     def scores():
         room = _engine.make_room(SMALL, shape=(3, 16))
@@ -97,26 +201,27 @@ def test_products_are_the_same_without_one_dnn(monkeypatch):
 
     model = transformer.start(SMALL, vocabulary=VOCABULARY, seed=3)
     _, quick = scores()
-    monkeypatch.setattr(_engine, "_quick", lambda: False)
+    monkeypatch.setattr(_room, "_quick", lambda: False)
     plain_kind, plain = scores()
 
     assert not plain_kind
     torch.testing.assert_close(quick, plain, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [SMALL, TILED], ids=["whole", "tiled"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_parts_of_a_step_are_the_step(precision):
+def test_parts_of_a_step_are_the_step(precision, shape):
     """Three threads with a window each: the losses of one thread, and again the same bits."""
     from curate.proxies import transformer
 
     def trained(settings):
         model = transformer.start(settings, vocabulary=VOCABULARY, seed=1)
         for step in range(12):
-            starts = np.array([0, 16, 32]) + 48 * step
+            starts = np.array([0, 1, 2]) * shape.context + 48 * step
             transformer.train_step(model, TOKENS, starts, share=1.0)
         return model
 
-    settings = replace(SMALL, precision=precision)
+    settings = replace(shape, precision=precision)
     whole, split, again = (trained(replace(settings, parts=n)) for n in (1, 3, 3))
 
     tolerance = 1e-5 if precision == "float32" else 2e-3
@@ -134,17 +239,20 @@ def test_parts_must_share_the_windows_evenly(parts):
 # ── many models as one ───────────────────────────────────────────────────────────────────────
 
 
-def test_models_trained_together_come_out_as_alone():
+@pytest.mark.parametrize("settings", [SMALL, TILED], ids=["whole", "tiled"])
+def test_models_trained_together_come_out_as_alone(settings):
     """Two arms and two seeds in one stack against four ladders: losses equal to 1e-4."""
     from curate.proxies import batched, transformer, trunk
 
     other = TOKENS[::-1].copy()
-    courses = [course(t, seed=seed) for t in (TOKENS, other) for seed in (1, 2)]
+    courses = [course(t, seed=seed, settings=settings) for t in (TOKENS, other) for seed in (1, 2)]
     together = list(
-        batched.climb_together(courses, SMALL, vocabulary=VOCABULARY, seeds=[1, 2, 1, 2], on="cpu")
+        batched.climb_together(
+            courses, settings, vocabulary=VOCABULARY, seeds=[1, 2, 1, 2], on="cpu"
+        )
     )
     for k, (each, seed) in enumerate(zip(courses, [1, 2, 1, 2], strict=True)):
-        model = transformer.start(SMALL, vocabulary=VOCABULARY, seed=seed)
+        model = transformer.start(settings, vocabulary=VOCABULARY, seed=seed)
         alone = list(trunk.climb(each, trunk.Ladder(trunk=model)))
         for one, many in zip(alone, together, strict=True):
             tokens = np.diff(EVALUATION.offsets)

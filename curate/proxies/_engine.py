@@ -8,136 +8,20 @@ normalisation, exponentials, the loss and the optimiser stay float32.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.proxies import _attention as attention
-from curate.proxies import _products as products
-from curate.proxies import _tiles as tiles
+from curate.proxies import _attention_kernel as attention
+from curate.proxies import _product_kernel as products
 from curate.proxies import _transformer_kernel as kernels
+from curate.proxies._room import Room, Weights, make_room, one_dnn, turns
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from curate.proxies.gpt import GptSettings
-
-Weights = dict[str, Any]
-ROTARY_BASE = 10_000.0
-
-
-@dataclass(kw_only=True, slots=True)
-class Room:
-    """Memory of the passes over batches of one shape, used again at every step.
-
-    Attributes:
-        settings: Of the model.
-        shape: Windows and positions.
-        low: Whether products are made in bfloat16.
-        turned: Cosines and sines of the positions.
-        share: Of the whole step's loss, where others read the rest of its windows.
-        buffers: By name, those of layer 0 as `"0.joint"`; made when first asked for.
-        operands: Weights as products take them: rounded where these are made in bfloat16.
-        quick: Whether float32 products are oneDNN's: a tenth faster than BLAS where torch has it.
-        tiled: Whether products are made here, by tiles, instead: where processor and shape allow.
-        packed: What tiles read: by name, made when first asked for.
-    """
-
-    settings: GptSettings
-    shape: tuple[int, int]
-    low: bool
-    turned: tuple[NDArray[np.float32], NDArray[np.float32]]
-    quick: bool
-    share: float = 1.0
-    buffers: dict[str, Tensor] = field(default_factory=dict)
-    operands: Weights = field(default_factory=dict)
-    tiled: bool = False
-    packed: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of a batch."""
-        return self.shape[0] * self.shape[1]
-
-    @property
-    def blocks(self) -> tuple[int, int, int, int]:
-        """Windows, heads, positions and width of a head."""
-        heads = self.settings.heads
-        return self.shape[0], heads, self.shape[1], self.settings.width // heads
-
-    def real(self, name: str, *sizes: int) -> Tensor:
-        """A float32 buffer."""
-        import torch
-
-        if name not in self.buffers:
-            self.buffers[name] = torch.empty(sizes)
-        return self.buffers[name]
-
-    def operand(self, name: str, *sizes: int) -> Tensor:
-        """A buffer that goes into products or comes out of them."""
-        import torch
-
-        if name not in self.buffers:
-            kind = torch.bfloat16 if self.low else torch.float32
-            self.buffers[name] = torch.empty(sizes, dtype=kind)
-        return self.buffers[name]
-
-    def panels(self, name: str, *, columns: int, steps: int, wide: int) -> NDArray[Any]:
-        """Memory for a packed operand: so many numbers along k, in panels so wide."""
-        if name not in self.packed:
-            sizes = -(-columns // wide), steps // (2 if self.low else 1), wide
-            self.packed[name] = np.zeros(sizes, np.uint32 if self.low else np.float32)
-        return self.packed[name]
-
-
-def make_room(
-    settings: GptSettings, *, shape: tuple[int, int], low: bool = False, share: float = 1.0
-) -> Room:
-    """Memory for batches of `shape` = (windows, positions)."""
-    turned = turns(shape[1], settings.width // settings.heads)
-    room = Room(settings=settings, shape=shape, low=low, turned=turned, quick=_quick(), share=share)
-    room.tiled = tiles.usable(low=low) and _fits(settings, shape)
-    return room
-
-
-def _fits(settings: GptSettings, shape: tuple[int, int]) -> bool:
-    """Whether tiles come out even."""
-    head = settings.width // settings.heads
-    return head % 16 == 0 and head <= products.WIDE and shape[1] % attention.KEYS == 0
-
-
-@cache
-def _quick() -> bool:
-    """Whether torch has oneDNN's linear operation, which is undocumented, as called here."""
-    import torch
-
-    try:
-        found = _one_dnn(torch.ones(1, 2), torch.ones(3, 2))
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-    return bool((found == 2).all())
-
-
-def _one_dnn(x: Tensor, weight: Tensor) -> Tensor:
-    """X times the transposed weight."""
-    import torch
-
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
-    return found
-
-
-def turns(positions: int, head_width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cosines and sines of the rotary positions, shape (positions, head_width / 2).
-
-    >>> [part.shape for part in turns(5, 8)]
-    [(5, 4), (5, 4)]
-    """
-    speeds = ROTARY_BASE ** -np.arange(0, 1, 2 / head_width)
-    angles = np.outer(np.arange(positions), speeds)
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+__all__ = ["backward", "forward", "make_room", "turns"]
 
 
 def forward(room: Room, weights: Weights, ids: NDArray[np.int64]) -> Tensor:
@@ -149,7 +33,7 @@ def forward(room: Room, weights: Weights, ids: NDArray[np.int64]) -> Tensor:
     _take_weights(room, weights)
     unit, inverse = room.real("start.unit", room.tokens, width), room.real("start", room.tokens)
     stream = room.real("stream", room.tokens, width)
-    kernels.embed(ids, *(_array(x) for x in (weights["embedding"], unit, inverse, stream)))
+    kernels.embed(ids, *(room.array(x) for x in (weights["embedding"], unit, inverse, stream)))
     added = None
     for layer in range(room.settings.layers):
         normed = _normalise(room, weights, f"{layer}.attention", added)
@@ -157,7 +41,7 @@ def forward(room: Room, weights: Weights, ids: NDArray[np.int64]) -> Tensor:
         normed = _normalise(room, weights, f"{layer}.forward", added)
         inner = _product(room, f"{layer}.inner", normed, f"{layer}.forward_in")
         squares = room.operand(f"{layer}.squares", room.tokens, 4 * width)
-        kernels.square_positive(_array(inner), _array(squares))
+        kernels.square_positive(room.array(inner), room.array(squares))
         added = _product(room, "added", squares, f"{layer}.forward_out")
     return _product(room, "scores", _normalise(room, weights, "last", added), "embedding")
 
@@ -171,7 +55,7 @@ def _take_weights(room: Room, weights: Weights) -> None:
             room.operands[name] = weight
         if weight.ndim == 2 and _by_tiles(room, name):
             panels = _panels_of(room, f"{name}.forward", weight.shape)
-            products.pack_transposed(_array(room.operands[name]), 0, panels)
+            products.pack_transposed(room.array(room.operands[name]), 0, panels)
 
 
 def _by_tiles(room: Room, name: str) -> bool:
@@ -190,7 +74,8 @@ def _attend(room: Room, layer: int, normed: Tensor) -> Tensor:
     mixed = room.operand(f"{layer}.mixed", room.tokens, heads * width)
     if room.tiled:
         logs = room.real(f"{layer}.logs", windows, heads, positions)
-        arrays = _array(joint.view(windows, positions, -1)), _array(mixed), _array(logs)
+        rows = room.array(joint).reshape(windows, positions, -1)
+        arrays = rows, room.array(mixed), room.array(logs)
         attention.attend(*arrays, room.turned, _attention_room(room))
     else:
         _attend_whole(room, layer, joint, mixed)
@@ -204,14 +89,14 @@ def _attend_whole(room: Room, layer: int, joint: Tensor, mixed: Tensor) -> None:
     windows, heads, positions, width = room.blocks
     parts = room.operand(f"{layer}.parts", 3, *room.blocks)
     joint = joint.view(windows, positions, 3, heads, width)
-    kernels.turn(_array(joint), _array(parts), *room.turned)
+    kernels.turn(room.array(joint), room.array(parts), *room.turned)
     queries, keys, values = parts.view(3, -1, positions, width)
     shares = room.operand(f"{layer}.shares", windows * heads, positions, positions)
     torch.bmm(queries, keys.mT, out=shares)
-    kernels.attend(_array(shares))
+    kernels.attend(room.array(shares))
     found = room.operand("found", *room.blocks)
     torch.bmm(shares, values, out=found.view(-1, positions, width))
-    kernels.swap(_array(found), _array(mixed.view(windows, positions, heads, width)))
+    kernels.swap(room.array(found), room.array(mixed.view(windows, positions, heads, width)))
 
 
 def backward(
@@ -230,8 +115,8 @@ def backward(
     for name, operand in room.operands.items():
         if _by_tiles(room, name):
             panels = _panels_of(room, f"{name}.backward", operand.shape[::-1])
-            products.pack(_array(operand), 0, panels)
-    kernels.cross_entropy(_array(scores), targets, losses, weight)
+            products.pack(room.array(operand), 0, panels)
+    kernels.cross_entropy(room.array(scores), targets, losses, weight)
     stream = room.real("stream_gradient", room.tokens, room.settings.width).zero_()
     _weigh(room, gradients, "embedding", scores, room.buffers["last.normed"])
     given = _product_backward(room, "normed_gradient", scores, "embedding")
@@ -242,7 +127,7 @@ def backward(
         given = _attend_backward(room, gradients, layer)
         _normalise_backward(room, weights, gradients, f"{layer}.attention", given)
     unit, inverse = room.buffers["start.unit"], room.buffers["start"]
-    rest = (_array(x) for x in (stream, unit, inverse, gradients["embedding"]))
+    rest = (room.array(x) for x in (stream, unit, inverse, gradients["embedding"]))
     kernels.embed_backward(ids, *rest)
     return float(losses.mean(dtype=np.float64))
 
@@ -252,7 +137,7 @@ def _feed_backward(room: Room, gradients: Weights, layer: int) -> Tensor:
     out, into = f"{layer}.forward_out", f"{layer}.forward_in"
     _weigh(room, gradients, out, stream, squares)
     given = _product_backward(room, "inner_gradient", stream, out)
-    kernels.square_positive_backward(_array(room.buffers[f"{layer}.inner"]), _array(given))
+    kernels.square_positive_backward(room.array(room.buffers[f"{layer}.inner"]), room.array(given))
     _weigh(room, gradients, into, given, room.buffers[f"{layer}.forward.normed"])
     return _product_backward(room, "normed_gradient", given, into)
 
@@ -264,11 +149,12 @@ def _attend_backward(room: Room, gradients: Weights, layer: int) -> Tensor:
     mixed = _product_backward(room, "normed_gradient", stream, out)
     if room.tiled:
         joint, logs = room.buffers[f"{layer}.joint"], room.buffers[f"{layer}.logs"]
-        arrays = _array(mixed), _array(joint.view(windows, positions, -1)), _array(logs)
+        rows = room.array(joint).reshape(windows, positions, -1)
+        arrays = room.array(mixed), rows, room.array(logs)
         attention.attend_backward(*arrays, room.turned, _attention_room_backward(room))
     else:
         joint = room.operand("joint_gradient", room.tokens, 3 * heads * width)
-        turned = _array(joint.view(windows, positions, 3, heads, width))
+        turned = room.array(joint.view(windows, positions, 3, heads, width))
         _attend_backward_whole(room, layer, mixed, turned)
     _weigh(room, gradients, into, joint, room.buffers[f"{layer}.attention.normed"])
     return _product_backward(room, "normed_gradient", joint, into)
@@ -280,7 +166,7 @@ def _attend_backward_whole(room: Room, layer: int, mixed: Tensor, turned: NDArra
 
     windows, heads, positions, width = room.blocks
     found = room.operand("found", *room.blocks)
-    kernels.swap(_array(mixed.view(windows, positions, heads, width)), _array(found))
+    kernels.swap(room.array(mixed.view(windows, positions, heads, width)), room.array(found))
     given = found.view(-1, positions, width)
     queries, keys, values = room.buffers[f"{layer}.parts"].view(3, -1, positions, width)
     shares = room.buffers[f"{layer}.shares"]
@@ -289,10 +175,10 @@ def _attend_backward_whole(room: Room, layer: int, mixed: Tensor, turned: NDArra
     of_queries, of_keys, of_values = parts.view(3, -1, positions, width)
     torch.bmm(shares.mT, given, out=of_values)
     torch.bmm(given, values.mT, out=scores)
-    kernels.attend_backward(_array(shares), _array(scores))
+    kernels.attend_backward(room.array(shares), room.array(scores))
     torch.bmm(scores, keys, out=of_queries)
     torch.bmm(scores.mT, queries, out=of_keys)
-    kernels.turn_back(_array(parts), turned, *room.turned)
+    kernels.turn_back(room.array(parts), turned, *room.turned)
 
 
 def _attention_room(room: Room) -> tuple[NDArray[Any], ...]:
@@ -300,7 +186,7 @@ def _attention_room(room: Room) -> tuple[NDArray[Any], ...]:
     _, _, positions, width = room.blocks
     keys = room.panels("keys_across", columns=positions, steps=width, wide=attention.KEYS)
     values = room.panels("values", columns=width, steps=positions, wide=width)
-    shares = _array(room.operand("shares", 4, positions))
+    shares = room.array(room.operand("shares", 4, positions))
     return keys, values, room.real("rows", 4, positions).numpy(), shares
 
 
@@ -316,11 +202,11 @@ def _attention_room_backward(room: Room) -> tuple[tuple[NDArray[Any], ...], ...]
         for name in ("keys", "queries", "gradients")
     )
     steps = tuple(
-        room.panels(name, columns=positions, steps=positions, wide=products.NARROW)
+        room.panels(name, columns=positions, steps=positions, wide=attention.NARROW)
         for name in ("slopes_down", "shares_down")
     )
     rows = tuple(room.real(name, 4, positions).numpy() for name in ("rows", "rises"))
-    outs = tuple(_array(room.operand(name, 4, positions)) for name in ("shares", "slopes"))
+    outs = tuple(room.array(room.operand(name, 4, positions)) for name in ("shares", "slopes"))
     return across, down, steps, rows, outs
 
 
@@ -328,9 +214,9 @@ def _normalise(room: Room, weights: Weights, name: str, added: Tensor | None) ->
     size = room.tokens, room.settings.width
     normed, unit = room.operand(f"{name}.normed", *size), room.real(f"{name}.unit", *size)
     inverse, gain = room.real(f"{name}.inverse", room.tokens), weights[f"{name}_gain"]
-    found = None if added is None else _array(added)
-    rest = (_array(x) for x in (gain, unit, inverse, normed))
-    kernels.normalise(_array(room.buffers["stream"]), found, *rest)
+    found = None if added is None else room.array(added)
+    rest = (room.array(x) for x in (gain, unit, inverse, normed))
+    kernels.normalise(room.array(room.buffers["stream"]), found, *rest)
     return normed
 
 
@@ -340,21 +226,13 @@ def _normalise_backward(
     stream = room.buffers["stream_gradient"]
     gain, slope = weights[f"{name}_gain"], gradients[f"{name}_gain"]
     unit, inverse = room.buffers[f"{name}.unit"], room.buffers[f"{name}.inverse"]
-    arrays = (_array(x) for x in (given, gain, unit, inverse, stream, slope))
-    rounded = _array(room.operand("stream_operand", *stream.shape)) if room.low else None
+    arrays = (room.array(x) for x in (given, gain, unit, inverse, stream, slope))
+    rounded = room.array(room.operand("stream_operand", *stream.shape)) if room.low else None
     kernels.normalise_backward(*arrays, rounded)
 
 
 def _stream_gradient(room: Room) -> Tensor:
     return room.buffers["stream_operand" if room.low else "stream_gradient"]
-
-
-def _array(x: Tensor) -> NDArray[Any]:
-    """A buffer as a compiled pass takes it: bfloat16 as its bits."""
-    import torch
-
-    found: NDArray[Any] = (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy()
-    return found
 
 
 def _product(room: Room, name: str, x: Tensor, weight: str) -> Tensor:
@@ -375,15 +253,15 @@ def _product_backward(room: Room, name: str, given: Tensor, weight: str) -> Tens
 
 def _multiply(room: Room, name: str, x: Tensor, packed: str, columns: int) -> Tensor:
     out = room.operand(name, len(x), columns)
-    products.multiply(_array(x), room.packed[packed], _array(out))
+    products.multiply(room.array(x), room.packed[packed], room.array(out))
     return out
 
 
 def _times(room: Room, name: str, x: Tensor, other: Tensor) -> Tensor:
     import torch
 
-    if room.quick and not room.low:
-        room.buffers[name] = _one_dnn(x, other.t())
+    if room.quick and not room.low and not room.tiled:
+        room.buffers[name] = one_dnn(x, other.t())
         return room.buffers[name]
     return torch.mm(x, other, out=room.operand(name, len(x), other.shape[1]))
 
@@ -393,7 +271,8 @@ def _weigh(room: Room, gradients: Weights, name: str, given: Tensor, x: Tensor) 
     import torch
 
     if _by_tiles(room, name):
-        products.weigh(_array(given), _array(x), gradients[name].numpy(), _weigh_room(room, name))
+        arrays = (room.array(each) for each in (given, x, gradients[name]))
+        products.weigh(*arrays, _weigh_room(room, name))
     elif room.low:
         found = room.operand(f"gradient.{name}", *gradients[name].shape)
         gradients[name].copy_(torch.mm(given.t(), x, out=found))
@@ -403,8 +282,8 @@ def _weigh(room: Room, gradients: Weights, name: str, given: Tensor, x: Tensor) 
 
 def _weigh_room(room: Room, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Memory for both operands of a weight's gradient, as many tokens at a time as divide all."""
-    parts = room.tokens // attention.KEYS
-    rows = attention.KEYS * max(n for n in range(1, 9) if parts % n == 0)
+    parts, most = room.tokens // attention.KEYS, 16 if room.low else 8
+    rows = attention.KEYS * max(n for n in range(1, most + 1) if parts % n == 0)
     columns, others = room.operands[name].shape
-    left = room.panels(f"left.{columns}", columns=columns, steps=rows, wide=products.NARROW)
+    left = room.panels(f"left.{columns}", columns=columns, steps=rows, wide=products.WIDE)
     return left, room.panels(f"right.{others}", columns=others, steps=rows, wide=products.WIDE)

@@ -29,6 +29,7 @@ from curate.proxies.protocol import Evaluation
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from curate.proxies._room import Room
     from curate.proxies.gpt import GptSettings
 
 BOUNDARY = 0
@@ -63,7 +64,7 @@ class Part:
         gradients: Views into it by name.
     """
 
-    room: engine.Room
+    room: Room
     gradient: Tensor
     gradients: dict[str, Tensor]
 

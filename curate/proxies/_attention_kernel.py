@@ -12,14 +12,22 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.proxies._products import NARROW, pack_panel, pack_transposed, pair
-from curate.proxies._tiles import step_down, tile
+from curate.proxies._product_kernel import pack_panel, pack_transposed, pair
+from curate.proxies._tile_kernel import step_down, tile
 from curate.proxies._transformer_kernel import _exp, _kept, _larger, _read
 
 Numbers = NDArray[np.float32]
 Operand = NDArray[Any]  # float32, or uint16 that holds bfloat16
 Packed = NDArray[Any]  # float32, or uint32 that holds pairs
+BackwardRoom = tuple[
+    tuple[Packed, Packed],
+    tuple[Packed, Packed, Packed],
+    tuple[Packed, Packed],
+    tuple[Numbers, Numbers],
+    tuple[Operand, Operand],
+]
 KEYS = 32  # columns of a tile of scores: positions are a multiple of it
+NARROW = 16  # columns of a panel of slopes or shares by steps of their rows
 
 _compiled = numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 
@@ -49,7 +57,7 @@ def _times(
 
 
 @_compiled
-def _turn(rows: Operand, heads: int, turned: tuple[Numbers, Numbers], back: bool) -> None:  # noqa: FBT001
+def _turn(rows: Operand, heads: int, turned: tuple[Numbers, Numbers], back: bool) -> None:
     """Queries and keys of a window's rows take their positions, in place, or give them `back`.
 
     A row holds all heads' queries, then their keys, then their values. Queries are divided by the
@@ -134,14 +142,14 @@ def attend(
     windows, heads, positions = logs.shape
     keys, values, scores, shares = room
     ahead, steps, width = pair(joint), keys.shape[1], values.shape[2]
-    stride = heads * width
+    stride, all_steps = heads * width, (0, positions // ahead)
     for w in range(windows):
         rows = joint[w]
         _turn(rows, heads, turned, False)
         for h in range(heads):
             query = h * width
             pack_transposed(rows, query + stride, keys)
-            pack_panel(rows, 0, query + 2 * stride, width, values[0])
+            pack_panel(rows, 0, query + 2 * stride, width, values[0], all_steps)
             for i in range(0, positions, 4):
                 at = i * 3 * stride + query, 3 * stride, ahead
                 for k in range(i // KEYS + 1):
@@ -186,7 +194,7 @@ def attend_backward(
     joint: Operand,
     logs: Numbers,
     turned: tuple[Numbers, Numbers],
-    room: tuple[tuple[Packed, ...], tuple[Packed, Packed], tuple[Numbers, ...], tuple[Operand, ...]],
+    room: BackwardRoom,
 ) -> None:
     """Queries, keys and values in `joint` become their gradients, from that of what was mixed.
 
@@ -194,10 +202,11 @@ def attend_backward(
     shares by steps of their rows; and for four rows of scores, gradients, shares and slopes.
     """
     windows, heads, positions = logs.shape
-    (keys_across, values_across), (keys, queries, gradients), downs, (scores, rises), outs = room
-    slopes_down, shares_down = downs
+    across, down, (slopes_down, shares_down), (scores, rises), outs = room
+    keys_across, values_across = across
+    keys, queries, gradients = down
     ahead, steps, width = pair(joint), keys_across.shape[1], keys.shape[2]
-    stride = heads * width
+    stride, all_steps = heads * width, (0, positions // ahead)
     for w in range(windows):
         rows = joint[w]
         for h in range(heads):
@@ -205,9 +214,9 @@ def attend_backward(
             key, value = query + stride, query + 2 * stride
             pack_transposed(rows, key, keys_across)
             pack_transposed(rows, value, values_across)
-            pack_panel(rows, 0, key, width, keys[0])
-            pack_panel(rows, 0, query, width, queries[0])
-            pack_panel(given, w * positions, query, width, gradients[0])
+            pack_panel(rows, 0, key, width, keys[0], all_steps)
+            pack_panel(rows, 0, query, width, queries[0], all_steps)
+            pack_panel(given, w * positions, query, width, gradients[0], all_steps)
             for i in range(0, positions, 4):
                 one = i * 3 * stride + query, 3 * stride, ahead
                 two = (w * positions + i) * stride + query, stride, ahead
@@ -220,5 +229,7 @@ def attend_backward(
                 _gather_down(outs[1], i, slopes_down)
                 left, count = (0, positions, ahead), (i + 4) // ahead
                 _times(outs[1], left, keys, 0, count, rows, one[0], 3 * stride)
-            _of_keys_and_values(downs, (queries, gradients), rows, (key, value))
+            _of_keys_and_values(
+                (slopes_down, shares_down), (queries, gradients), rows, (key, value)
+            )
         _turn(rows, heads, turned, True)

@@ -14,11 +14,12 @@ from numba.core import types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from curate.proxies._tiles import step_down, tile, transpose
+from curate.proxies._tile_kernel import step_down, tile, transpose
 
 Operand = NDArray[Any]  # float32, or uint16 that holds bfloat16
 Packed = NDArray[Any]  # float32, or uint32 that holds pairs
-WIDE, NARROW = 64, 16  # columns of the panels of right operands and of left ones that are packed
+WIDE = 64  # columns of a panel
+_PACKED_STEPS = 8  # of a panel before the next one's: rows that are read together
 _BLOCK_ROWS = 64  # of a left operand, which stay close while all panels of the right one pass
 
 _compiled = numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
@@ -56,11 +57,12 @@ def _along_compiled(x: Any, row: Any, first: Any, step: Any) -> Any:  # noqa: AN
 
 
 @_compiled
-def pack_panel(given: Operand, first: int, column: int, wide: int, out: Packed) -> None:
-    """One panel: `wide` columns (a multiple of 16) from the given ones on."""
-    steps, columns = out.shape
-    width = given.shape[1]
-    for step in range(steps):
+def pack_panel(
+    given: Operand, first: int, column: int, wide: int, out: Packed, steps: tuple[int, int]
+) -> None:
+    """Steps (from, to) of one panel: `wide` columns (a multiple of 16) from the given ones on."""
+    columns, width = out.shape[1], given.shape[1]
+    for step in range(steps[0], steps[1]):
         place = (first + step * pair(given)) * width + column
         for j in range(0, wide, 16):
             step_down(given, place + j, width, out, step * columns + j)
@@ -69,10 +71,12 @@ def pack_panel(given: Operand, first: int, column: int, wide: int, out: Packed) 
 @_compiled
 def pack(given: Operand, first: int, out: Packed) -> None:
     """Rows of `given` from `first` on, as many as `out` has steps for, k along its rows."""
-    panels, _, columns = out.shape
-    width = given.shape[1]
-    for panel in range(panels):
-        pack_panel(given, first, panel * columns, min(columns, width - panel * columns), out[panel])
+    panels, steps, columns = out.shape
+    for start in range(0, steps, _PACKED_STEPS):
+        span = start, min(start + _PACKED_STEPS, steps)
+        for panel in range(panels):
+            wide = min(columns, given.shape[1] - panel * columns)
+            pack_panel(given, first, panel * columns, wide, out[panel], span)
 
 
 @_compiled
@@ -122,25 +126,38 @@ def multiply(left: Operand, right: Packed, out: Operand) -> None:
 def weigh(
     given: Operand, x: Operand, out: NDArray[np.float32], room: tuple[Packed, Packed]
 ) -> None:
-    """`out` += transposed given × x; `room` is memory for both as panels of some rows."""
+    """`out` += transposed given × x; `room` is memory for both as panels of some rows.
+
+    The larger of the two passes once over the smaller, which stays close.
+    """
     left, right = room
-    steps = left.shape[1]
-    rows = steps * pair(given)
-    width = out.shape[1]
-    for first in range(0, given.shape[0], rows):
+    for first in range(0, given.shape[0], left.shape[1] * pair(given)):
         pack(given, first, left)
         pack(x, first, right)
-        for panel in range(right.shape[0]):
-            column, b = panel * WIDE, panel * steps * WIDE
-            wide = (width - column) // 16
-            for i in range(0, out.shape[0], 4):
-                a = (i // NARROW) * steps * NARROW + i % NARROW
-                c = i * width + column
-                if wide >= 4:
-                    tile(left, a, 1, NARROW, right, b, WIDE, steps, out, c, width, 4, 1)
-                elif wide == 3:
-                    tile(left, a, 1, NARROW, right, b, WIDE, steps, out, c, width, 3, 1)
-                elif wide == 2:
-                    tile(left, a, 1, NARROW, right, b, WIDE, steps, out, c, width, 2, 1)
-                else:
-                    tile(left, a, 1, NARROW, right, b, WIDE, steps, out, c, width, 1, 1)
+        if len(left) > len(right):
+            for one in range(len(left)):
+                for other in range(len(right)):
+                    _add_tiles(left[one], one * WIDE, right[other], other * WIDE, out)
+        else:
+            for other in range(len(right)):
+                for one in range(len(left)):
+                    _add_tiles(left[one], one * WIDE, right[other], other * WIDE, out)
+
+
+@_compiled
+def _add_tiles(
+    left: Packed, row: int, right: Packed, column: int, out: NDArray[np.float32]
+) -> None:
+    """One panel's columns, as rows from `row` on, times another's."""
+    steps, width = len(left), out.shape[1]
+    wide = (width - column) // 16
+    for i in range(0, min(WIDE, len(out) - row), 4):
+        at = (row + i) * width + column
+        if wide >= 4:
+            tile(left, i, 1, WIDE, right, 0, WIDE, steps, out, at, width, 4, 1)
+        elif wide == 3:
+            tile(left, i, 1, WIDE, right, 0, WIDE, steps, out, at, width, 3, 1)
+        elif wide == 2:
+            tile(left, i, 1, WIDE, right, 0, WIDE, steps, out, at, width, 2, 1)
+        else:
+            tile(left, i, 1, WIDE, right, 0, WIDE, steps, out, at, width, 1, 1)

@@ -22,7 +22,7 @@ _REAL, _WHOLE, _LONG = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 _REALS, _WHOLES = ir.VectorType(_REAL, LANES), ir.VectorType(_WHOLE, LANES)
 
 
-class _Bfloat(ir.Type):
+class _Bfloat(ir.Type):  # type: ignore[misc] # llvmlite is untyped
     """LLVM's bfloat, which llvmlite does not name."""
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ def _spread(builder: Any, number: Any) -> Any:  # noqa: ANN401
     return builder.shuffle_vector(one, nothing, ir.Constant(_WHOLES, [0] * LANES))
 
 
-def _summed(builder: Any, low: bool, one: Any, other: Any, total: Any) -> Any:  # noqa: ANN401, FBT001
+def _summed(builder: Any, low: bool, one: Any, other: Any, total: Any) -> Any:  # noqa: ANN401
     if not low:
         kind = ir.FunctionType(_REALS, [_REALS] * 3)
         made = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v16f32")
@@ -85,7 +85,7 @@ def _strides(builder: Any, stride: Any, kind: Any) -> list[Any]:  # noqa: ANN401
 
 def _loop(
     builder: Any,  # noqa: ANN401
-    low: bool,  # noqa: FBT001
+    low: bool,
     vectors: int,
     left: tuple[Any, list[Any], Any],
     right: tuple[Any, Any],
@@ -151,7 +151,7 @@ def _store(builder: Any, kind: Any, sums: Sequence[Any], starts: list[Any], *, a
         builder.store(kept, to, align=2)
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[misc]
+@intrinsic(prefer_literal=True)
 def tile(
     typing: Any,  # noqa: ANN401
     left: Any,  # noqa: ANN401
@@ -210,11 +210,11 @@ def transpose(
     """16 × 16 numbers of 32 bits from rows to columns; places and strides in elements."""
 
     def build(context: Any, builder: Any, signature: Any, asked: Any) -> Any:  # noqa: ANN401
-        def row(kind: Any, array: Any, at: Any, stride: Any, i: int) -> Any:  # noqa: ANN401
+        def row(kind: Any, i: int, array: Any, at: Any, stride: Any) -> Any:  # noqa: ANN401
             place = builder.add(at, builder.mul(stride, _LONG(i)))
             return _at(builder, _place(context, builder, kind, array, place), _WHOLES)
 
-        rows = [builder.load(row(given, *asked[:3], i), align=2) for i in range(LANES)]
+        rows = [builder.load(row(given, i, *asked[:3]), align=2) for i in range(LANES)]
         for half in (8, 4, 2, 1):
             for i in range(LANES):
                 if i & half:
@@ -225,7 +225,7 @@ def transpose(
                 rows[i] = builder.shuffle_vector(one, two, ir.Constant(_WHOLES, low))
                 rows[i + half] = builder.shuffle_vector(one, two, ir.Constant(_WHOLES, high))
         for i in range(LANES):
-            builder.store(rows[i], row(out, *asked[3:], i), align=4)
+            builder.store(rows[i], row(out, i, *asked[3:]), align=4)
         return context.get_dummy_value()
 
     places = [types.intp] * 2
