@@ -10,13 +10,13 @@ import numba
 import numpy as np
 import pytest
 
-from curate.text import _compiler
+from curate.text import compiler
 from curate.text._pipeline import KernelCompiler, PartCompiler
 
 
 def _ways(version: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(numba, "__version__", version)
-    return runpy.run_path(_compiler.__file__)
+    return runpy.run_path(compiler.__file__)
 
 
 def _kernel(ways: dict[str, Any]) -> Callable[..., int]:

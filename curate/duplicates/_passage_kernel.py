@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.text.simd import compiled, load8
+from curate.text.compiler import compiled
+from curate.text.simd import load8
 from curate.text.words import (
     PADDING,
     U64,

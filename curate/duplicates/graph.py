@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.text.simd import compiled
+from curate.text.compiler import compiled
 
 
 @compiled

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from curate.duplicates.graph import components
 from curate.duplicates.pages import turns
 from curate.duplicates.settings import NearDuplicates
-from curate.text.simd import compiled
+from curate.text.compiler import compiled
 from curate.text.words import U64
 
 #: Earlier members of a bucket that a document is compared with. A template of a million

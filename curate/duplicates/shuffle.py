@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from curate.duplicates.near import CHAIN, agreements_in_turns, entries_needed
 from curate.duplicates.pages import let_go
 from curate.duplicates.settings import NearDuplicates
-from curate.text.simd import compiled
+from curate.text.compiler import compiled
 from curate.text.words import U64
 
 #: Rows in memory cost their 16 bytes about five times over while a bucket is sorted.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from curate.duplicates.graph import components
 from curate.errors import ConfigError, InputError, unknown_name
-from curate.text.simd import compiled
+from curate.text.compiler import compiled
 
 #: Policy → the column that it reads (None: document order is enough).
 SURVIVOR_POLICIES: dict[str, str | None] = {

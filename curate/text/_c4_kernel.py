@@ -12,15 +12,8 @@ from numpy.typing import NDArray
 from curate.text._characters import DIGIT
 from curate.text._line_tools import line_end, load_padded, stripped, white_space
 from curate.text._token_kernel import PADDING, U16, U64, Scalar, code_point
-from curate.text.simd import (
-    address_of,
-    compiled,
-    inlined,
-    line_masks,
-    load8,
-    part,
-    trailing_zeros,
-)
+from curate.text.compiler import compiled, inlined, part
+from curate.text.simd import address_of, larger, line_masks, load8, trailing_zeros
 from curate.text.words import longest
 
 I64 = NDArray[np.int64]
@@ -72,7 +65,7 @@ def _has_words(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
         width = white_space(base, start)
         words += width == 0 and not inside
         inside = width == 0
-        start += max(width, 1)
+        start += larger(width, 1)
     return words >= FEWEST_WORDS
 
 
@@ -92,7 +85,7 @@ def _has_long_word(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
         chars = 0 if width else chars + (load8(base, start) & 0xC0 != 0x80)
         if chars > LONGEST_WORD_CHARS:
             return True
-        start += max(width, 1)
+        start += larger(width, 1)
     return False
 
 
@@ -192,7 +185,7 @@ def _closes_sentence(base: Scalar, start: Scalar, end: Scalar, at: Scalar) -> Sc
         byte = load8(base, at)
         if byte == 34 or byte == 39 or byte == 41 or byte == _CLOSE:
             at += 1
-        elif byte == 0xE2 and load8(base, at + 1) == 0x80 and load8(base, at + 2) in (0x99, 0x9D):
+        elif byte == 0xE2 and load8(base, at + 1) == 0x80 and load8(base, at + 2) | 4 == 0x9D:
             at += 3
         else:
             break
@@ -260,7 +253,7 @@ def _judge(base: Scalar, start: Scalar, end: Scalar) -> Scalar:
     kept = said & KEPT == 0
     bits = (KEPT if kept else 0) | said & LOREM
     bits |= CURLY if curly and said & CURLY == 0 else 0
-    return bits, max(sentences, 1) if kept else 0
+    return bits, larger(sentences, 1) if kept else 0
 
 
 @part

@@ -16,14 +16,12 @@ from curate.text._ngram_kernel import I64, U64, Scalar
 from curate.text._statistics_kernel import load_text
 from curate.text._token_kernel import PADDING, U16, code_point
 from curate.text._view_kernel import NUL_STAND_IN, prepare_words
+from curate.text.compiler import compiled, inlined, part
 from curate.text.simd import (
     address_of,
-    compiled,
     count_ones,
     gap_masks,
-    inlined,
     load8,
-    part,
     trailing_zeros,
     with_more_rows,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from curate.text._ngram_kernel import I64, U64, Scalar
 from curate.text._token_kernel import U16
-from curate.text.simd import inlined, part
+from curate.text.compiler import inlined, part
 
 # Classes of characters, as the patterns name them.
 ALNUM, ALPHA, DECIMAL, NO_MARK = 1, 2, 4, 8  # [^\W_], a letter, \d, anything but P, S and C

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from curate.text._line_tools import load_padded, white_space
 from curate.text._token_kernel import PADDING, U64, Scalar
+from curate.text.compiler import compiled, inlined, part
 from curate.text.simd import (
     address_of,
-    compiled,
-    inlined,
     line_masks,
     load64,
     lower_block,
     nonzero_mask,
-    part,
+    smaller,
     trailing_zeros,
 )
 from curate.text.words import hash_word, longest
@@ -203,7 +202,7 @@ def find_lines(
             while newlines == _ZERO and at < size:
                 at += 64
                 newlines = line_masks(raw + np.uint64(at))[0] if at < size else _ZERO
-            end = min(at + trailing_zeros(newlines), size)
+            end = smaller(at + trailing_zeros(newlines), size)
             newlines &= newlines - _ONE
             if low[start] != 0 or _is_solid(raw, start, end):
                 solid[d] += 1

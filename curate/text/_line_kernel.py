@@ -7,13 +7,14 @@ import numpy as np
 from curate.text._characters import SENTENCE_END, SPACE, TERMINAL
 from curate.text._ngram_kernel import I64, U64, Scalar, insert, table_mask
 from curate.text._token_kernel import U16, code_point, hash_bytes
+from curate.text.compiler import inlined, part
 from curate.text.simd import (
     character_masks,
     count_ones,
     gap_masks,
-    inlined,
+    larger,
     load8,
-    part,
+    smaller,
     trailing_zeros,
 )
 
@@ -48,7 +49,7 @@ def _chars(base: Scalar, start: Scalar, end: Scalar, ascii_only: Scalar) -> Scal
     if not ascii_only:
         for at in range(start, end, 64):
             continued = gap_masks(base + np.uint64(at))[3]
-            rest = np.uint64(max(64 - (end - at), 0))
+            rest = np.uint64(larger(64 - (end - at), 0))
             chars -= count_ones(continued << rest)
     return chars
 
@@ -89,7 +90,7 @@ def _next_newline(base: Scalar, at: Scalar, size: Scalar) -> Scalar:
     while at < size:
         newline = character_masks(base + np.uint64(at))[7]
         if newline != _ZERO:
-            return min(at + trailing_zeros(newline), size)
+            return smaller(at + trailing_zeros(newline), size)
         at += 64
     return size
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.text._token_kernel import PADDING, Scalar
-from curate.text.simd import address_of, copy_block, line_masks, load8, part, trailing_zeros
+from curate.text.compiler import part
+from curate.text.simd import address_of, copy_block, line_masks, load8, smaller, trailing_zeros
 
 _ZERO = np.uint64(0)
 
@@ -36,7 +37,7 @@ def line_end(base: Scalar, at: Scalar, size: Scalar) -> Scalar:
     while at < size:
         newlines = line_masks(base + np.uint64(at))[0]
         if newlines != _ZERO:
-            return min(at + trailing_zeros(newlines), size)
+            return smaller(at + trailing_zeros(newlines), size)
         at += 64
     return size
 

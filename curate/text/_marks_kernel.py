@@ -11,16 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.text.simd import (
-    address_of,
-    compiled,
-    count_ones,
-    inlined,
-    load8,
-    mark_masks,
-    part,
-    trailing_zeros,
-)
+from curate.text.compiler import compiled, inlined, part
+from curate.text.simd import address_of, count_ones, load8, mark_masks, smaller, trailing_zeros
 from curate.text.words import _decode
 
 Scalar = Any
@@ -165,7 +157,7 @@ def count_marks(
         for block in range(0, size, 64):
             source = _blocks(base, size, block, last)
             opens, leads, continued = mark_masks(source)
-            out[d, 0] += min(size - block, 64) - count_ones(continued)
+            out[d, 0] += smaller(size - block, 64) - count_ones(continued)
             while opens != _ZERO:
                 at = block + trailing_zeros(opens)
                 opens &= opens - _ONE

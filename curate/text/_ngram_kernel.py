@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.text.simd import inlined, part
+from curate.text.compiler import inlined, part
+from curate.text.simd import larger, smaller
 
 # Numba infers the types of scalars; what Python would hold in their place is no matter.
 Scalar = Any
@@ -242,7 +243,7 @@ def _top(
         longest = np.int64(0)
         for q in range(alive):
             if counts[live[q]] == best:
-                longest = max(longest, ends[live[q] + n] - ends[live[q]])
+                longest = larger(longest, ends[live[q] + n] - ends[live[q]])
         out[_LONGEST + n - 2] = best * longest
 
 
@@ -287,7 +288,7 @@ def _cover(n: Scalar, alive: Scalar, live: I32, ends: I64, out: I64) -> None:
     for q in range(alive):
         i: Scalar = np.int64(live[q])
         every += ends[i + n] - ends[i]
-        covered += ends[i + n] - ends[max(i, done)]
+        covered += ends[i + n] - ends[larger(i, done)]
         done = i + n
     out[_REPEATED + n - 5] = every
     out[_COVERED + n - 5] = covered
@@ -300,7 +301,7 @@ def _later(n: Scalar, alive: Scalar, live: I32, firsts: I32, ends: I64) -> Scala
     for q in range(alive):
         i: Scalar = np.int64(live[q])
         if firsts[i] != i:
-            start = max(i, done)
-            chars += ends[i + n] - ends[start] + min(i + n - start, n - 1)
+            start = larger(i, done)
+            chars += ends[i + n] - ends[start] + smaller(i + n - start, n - 1)
             done = i + n
     return chars

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from curate.text._line_tools import load_padded
 from curate.text._token_kernel import PADDING, Scalar
-from curate.text.simd import candidate_masks, compiled, inlined, load8, part, trailing_zeros
+from curate.text.compiler import compiled, inlined, part
+from curate.text.simd import candidate_masks, load8, trailing_zeros
 from curate.text.words import longest
 
 U64 = np.uint64
@@ -46,7 +47,7 @@ def _is_word(byte: int) -> bool:
 @inlined
 def _is_gap(byte: int) -> bool:
     """Space, brackets, hyphen or full stop."""
-    return byte in (32, 40, 41, 45, 46)
+    return byte == 32 or byte == 40 or byte == 41 or byte == 45 or byte == 46
 
 
 @inlined

@@ -7,7 +7,7 @@ links and optimises it again in all that call it: here only those that Python ca
 once, when all that they call is linked in.
 
 The way in is documented (`pipeline_class`), some of what is used on the way is not:
-`curate.text._compiler` takes this module for the versions of Numba that it was written for.
+`curate.text.compiler` takes this module for the versions of Numba that it was written for.
 """
 
 from __future__ import annotations

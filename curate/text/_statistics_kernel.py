@@ -52,17 +52,15 @@ from curate.text._view_kernel import (
     has_zero,
     prepare_words,
 )
+from curate.text.compiler import compiled, inlined, part
 from curate.text.simd import (
     add_letter_counts,
     address_of,
     character_masks,
-    compiled,
     copy_block,
     count_ones,
     gap_masks,
-    inlined,
     load8,
-    part,
     trailing_zeros,
 )
 from curate.text.words import hash_word, longest, lower
@@ -80,7 +78,7 @@ _PLACES = np.uint64(0xF0000000)  # the table is cleared before its 32-bit places
 @compiled
 def stop_hash(padded: NDArray[np.uint8], size: int) -> Scalar:
     """The token hash of one short word, as the kernel computes it; zeros follow the word."""
-    return hash_word(address_of(padded), 0, size)
+    return hash_word(address_of(padded), np.int64(0), size)
 
 
 @part
@@ -232,7 +230,7 @@ def measure_text(
         entropy[d] = _entropy_bits(base, size, letters, row[_ASCII_LETTERS])
         if not ascii_only:
             _count_others(base, size, flags, row)
-        place = _with_room(table, place, 2)
+        place = _with_room(table, place, np.int64(2))
         count_lines(base, size, ascii_only, flags, table, place, row)
         count_paragraphs(base, size, ascii_only, flags, table, place + _ONE, row)
         place += np.uint64(2)

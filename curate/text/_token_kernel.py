@@ -24,7 +24,8 @@ from curate.text._characters import (
     SPACE,
     WORD,
 )
-from curate.text.simd import count_ones, inlined, load8, load64, part, token_masks, trailing_zeros
+from curate.text.compiler import inlined, part
+from curate.text.simd import count_ones, larger, load8, load64, smaller, token_masks, trailing_zeros
 from curate.text.words import hash_word
 
 # Numba infers the types of scalars; what Python would hold in their place is no matter.
@@ -146,9 +147,9 @@ def _edges(source: Scalar) -> Scalar:
     starts = (words & ~(words << _ONE)) | (symbols & ~same)
     ends = (~words & (words << _ONE)) | ((symbols << _ONE) & ~same)
     known = trailing_zeros(high)
-    last = np.uint64(max(known - 1, 0))
+    last = np.uint64(larger(known - 1, 0))
     unsure = ((inner | numeric) >> last) & _ONE
-    sure = max(known - np.int64(unsure), 1)  # bit 0 ends nothing
+    sure = larger(known - np.int64(unsure), 1)  # bit 0 ends nothing
     ends &= (_ONE << np.uint64(sure - 1)) * np.uint64(2) - _ONE
     return words, letters, quotes, starts, ends, known
 
@@ -193,7 +194,7 @@ def find_tokens(
                 hashes[count] = hash_
                 sizes[count] = entry
                 count += 1
-            rest = min(trailing_zeros(starts), known)
+            rest = smaller(trailing_zeros(starts), known)
             if rest > 0:
                 i += rest
                 continue

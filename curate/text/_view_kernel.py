@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from curate.text._characters import LETTER, SPACE
 from curate.text._ngram_kernel import I32, I64, U32, U64, Scalar
 from curate.text._token_kernel import SYMBOL_KIND, U16, WORD_KIND, code_point
-from curate.text.simd import count_ones, gap_masks, inlined, load8, part, store8, trailing_zeros
+from curate.text.compiler import inlined, part
+from curate.text.simd import count_ones, gap_masks, larger, load8, store8, trailing_zeros
 from curate.text.words import hash_word
 
 WORD_COUNTS = tuple(
@@ -61,7 +62,7 @@ def count_words(
         chars = (entry >> 4) * word
         words += word
         characters += chars
-        longest = max(longest, chars)
+        longest = larger(longest, chars)
         alphabetic += (entry >> 2) & word
         marks_of_sentences += (entry >> 2) & (1 - word)
         clitics += ((entry >> 3) & 1) << (32 * (1 - word))  # full stops in the upper half
@@ -98,7 +99,7 @@ def _at_rank(rank: Scalar, lengths: I32, tokens: Scalar, sizes: U32) -> Scalar:
             return np.int64(chars)
     least, most = np.int64(LENGTHS - 1), np.int64(0)
     for t in range(tokens):
-        most = max(most, np.int64(sizes[t] >> 4))
+        most = larger(most, np.int64(sizes[t] >> 4))
     while least < most:  # halve the lengths that are left: no sort of so few words
         middle = (least + most) // 2
         shorter = np.int64(0)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError, InputError, IntegrityError
-from curate.text.simd import compiled
+from curate.text.compiler import compiled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

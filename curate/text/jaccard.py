@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.errors import ConfigError
-from curate.text.simd import compiled
+from curate.text.compiler import compiled
 from curate.text.words import SHINGLE_WORDS, U64, word_ngrams
 
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from curate.errors import ConfigError, unknown_name
 from curate.text.arrow import text_view
-from curate.text.simd import compiled, inlined, load8
+from curate.text.compiler import compiled, inlined
+from curate.text.simd import load8
 from curate.text.words import (
     PADDING,
     SHINGLE_WORDS,

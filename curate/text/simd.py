@@ -18,10 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from curate.text._compiler import compiled as compiled
-from curate.text._compiler import inlined as inlined
-from curate.text._compiler import maker
-from curate.text._compiler import part as part
+from curate.text.compiler import maker
 
 Llvm = Any  # llvmlite and numba publish no types
 
@@ -60,6 +57,25 @@ def count_ones(_context: Llvm, word: Llvm) -> _Codegen:
         return builder.ctpop(args[0])
 
     return types.int64(types.uint64), codegen
+
+
+def _chosen(sign: str) -> _Codegen:
+    def codegen(_c: Llvm, builder: Llvm, _s: Llvm, args: Llvm) -> Llvm:
+        return builder.select(builder.icmp_signed(sign, *args), *args)
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def larger(_context: Llvm, first: Llvm, second: Llvm) -> _Codegen:
+    """The larger of two int64; Numba compiles `max` anew for each pair of types."""
+    return _chosen(">")
+
+
+@intrinsic
+def smaller(_context: Llvm, first: Llvm, second: Llvm) -> _Codegen:
+    """The smaller of two int64."""
+    return _chosen("<")
 
 
 @intrinsic

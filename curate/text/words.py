@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from curate.errors import ConfigError
 from curate.text.arrow import TextView, text_view
+from curate.text.compiler import compiled, inlined, part
 from curate.text.simd import (
     address_of,
-    compiled,
     count_ones,
-    inlined,
     load8,
     load64,
     lower_block,
@@ -161,7 +160,7 @@ def most_words(view: TextView) -> int:
     return int((view.length // 2 + 1).sum())
 
 
-@compiled
+@part
 def longest(length: NDArray[np.int64]) -> int:
     """The largest length, 0 for none."""
     most = 0

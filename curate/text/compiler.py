@@ -1,4 +1,4 @@
-"""How kernels are compiled: the decorators that `curate.text.simd` hands on."""
+"""How kernels are compiled: their decorators."""
 
 from __future__ import annotations
 
