@@ -164,7 +164,9 @@ def _value(
     half = float("inf")
     if found.degrees_of_freedom > 0 and np.isfinite(error):
         half = float(t_quantile(0.95, found.degrees_of_freedom)) * error
-    known = bool(np.isfinite(half))
+    whole = max(cells.values(), key=lambda each: each.log_m[:, :, at].mean())
+    widest = np.log(100) if whole.ladder is None else float(np.ptp(whole.ladder[at]))
+    known = bool(half < widest)  # beyond it there is no interval worth the name
     return {
         "value": float(np.exp(found.estimate)),
         "low": float(np.exp(found.estimate - half)) if known else None,

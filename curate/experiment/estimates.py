@@ -155,6 +155,7 @@ def _common(cells: Mapping[frozenset[str], Cells]) -> dict[frozenset[str], Cells
             side=each.side[:, :, at],
             influence=tuple(table[:, at] for table in each.influence),
             shared=None if each.shared is None else each.shared[at],
+            ladder=None if each.ladder is None else each.ladder[at],
         )
     return found
 

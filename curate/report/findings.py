@@ -114,7 +114,7 @@ def sentences(run: RunTables) -> tuple[Sentence, ...]:
         return (Sentence(name="", sentence=UNMEASURED, conclusion="not measured"),)
     rows = run.multipliers.filter("headline", pl.col("quantity") == "multiplier").head(1)
     for row in rows.iter_rows(named=True):
-        words = f"{row['contrast']}: {ratio(row['estimate'])} {interval(row['low'], row['high'])}"
+        words = f"{row['contrast']}: {_measured(row)}"
         return (Sentence(name="", sentence=f"{words}.", conclusion=str(row["conclusion"])),)
     words = "No contrast reached a budget at which all arms can be compared."
     return (Sentence(name="", sentence=words, conclusion="cannot tell"),)
@@ -363,7 +363,8 @@ def _measured(row: Mapping[str, Any]) -> str:
     """Estimate and interval; a row that could not be measured has none."""
     if row["estimate"] is None:
         return "–"
-    return f"{ratio(row['estimate'])} {interval(row['low'], row['high'])}".rstrip()
+    ends = interval(row["low"], row["high"], row.get("beyond"))
+    return f"{ratio(row['estimate'])} {ends}".rstrip()
 
 
 def _ungated(row: Mapping[str, Any]) -> str | None:

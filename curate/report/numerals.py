@@ -115,15 +115,19 @@ def aligned(values: Sequence[float]) -> list[str]:
     return [f"{value:,.{decimals}f}".replace("-", "−") for value in values]
 
 
-def interval(low: float | None, high: float | None) -> str:
+def interval(low: float | None, high: float | None, beyond: str | None = None) -> str:
     """The two ends of an interval in brackets; empty where neither end is known.
 
-    >>> interval(1.42, 1.749), interval(None, None)
-    ('[1.42, 1.75]', '')
+    `beyond` ("low", "high", "both") names ends that could not be measured, only that they lie
+    further out.
+
+    >>> interval(1.42, 1.749), interval(None, None), interval(0.25, 5.6, "both")
+    ('[1.42, 1.75]', '', '[< 0.25, > 5.60]')
     """
     if (low is None or _absent(low)) and (high is None or _absent(high)):
         return ""
-    return f"[{ratio(low)}, {ratio(high)}]"
+    below, above = "< " * (beyond in ("low", "both")), "> " * (beyond in ("high", "both"))
+    return f"[{below}{ratio(low)}, {above}{ratio(high)}]"
 
 
 def _digits(value: float, significant: int) -> str:

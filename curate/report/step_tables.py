@@ -73,7 +73,8 @@ def _multiplier(run: RunTables, arm: str, *, first: bool) -> str:
         eval_set="all",
     )
     for row in rows.iter_rows(named=True):
-        return f"{ratio(row['estimate'])} {interval(row['low'], row['high'])}".strip()
+        ends = interval(row["low"], row["high"], row.get("beyond"))
+        return f"{ratio(row['estimate'])} {ends}".strip()
     return NOTHING
 
 

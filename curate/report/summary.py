@@ -231,7 +231,7 @@ def _set_rows(run: RunTables) -> Rows | None:
         (
             row["eval_set"],
             ratio(row["estimate"]),
-            interval(row["low"], row["high"]) or NOTHING,
+            interval(row["low"], row["high"], row.get("beyond")) or NOTHING,
             row["conclusion"],
         )
         for row in found.iter_rows(named=True)

@@ -185,7 +185,7 @@ def _headline_contrast(multipliers: pl.DataFrame) -> str:
 def _multiplier_row(row: dict[str, Any], label: str) -> ForestRow:
     bound = "" if row["reached"] else str(row.get("bound") or "≥")
     ends = (None, None) if bound else (row["low"], row["high"])
-    said = f"{bound} {ratio(row['estimate'])} {interval(*ends)}".strip()
+    said = f"{bound} {ratio(row['estimate'])} {interval(*ends, row.get('beyond'))}".strip()
     return ForestRow(
         label=label,
         estimate=row["estimate"],
@@ -267,7 +267,7 @@ def _slope(multipliers: pl.DataFrame, name: str, cell: Cell) -> str:
         pl.col("eval_set") == "all",
     )
     for row in rows.head(1).iter_rows(named=True):
-        ends = interval(row["low"], row["high"])
+        ends = interval(row["low"], row["high"], row.get("beyond"))
         return f": × {ratio(row['estimate'])} {ends} per doubling"
     return ""
 

@@ -62,6 +62,7 @@ class Cells:
         shared: For each budget the variance that all draws have in common, in units of that
             between them: they come from one pool, and another pool would say something else.
             `None` = they are drawn from all there is.
+        ladder: K x 2, the least and the largest ln m that A's ladder can show; `None` = unknown.
     """
 
     budgets: NDArray[np.int64]
@@ -70,6 +71,7 @@ class Cells:
     side: NDArray[np.int8]
     influence: tuple[Floats, ...]
     shared: Floats | None = None
+    ladder: Floats | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +118,7 @@ def multiplier_cells(curve: ArmCurve, against: ArmCurve, budgets: Sequence[int])
         log_m=log_m,
         side=side,
         influence=influence,
+        ladder=np.log(curve.budgets[[0, -1]] / np.asarray(budgets, dtype=np.float64)[:, None]),
     )
 
 
@@ -224,7 +227,8 @@ def contrast_rows(
     Returns:
         Rows with `n_tokens` (null = slope), `eval_set`, `quantity`, `log_estimate`,
         `standard_error` (of ln), `degrees_of_freedom`, `n_replicates`, `reached`, `bound`
-        ("≥", "≤" or null).
+        ("≥", "≤" or null), `ladder`: the least and the largest logarithm that A's ladder could
+        have shown, or null where nothing bounds it.
 
     >>> cells = Cells(budgets=np.array([8]), eval_sets=("e",), log_m=np.zeros((2, 1, 1)),
     ...               side=np.zeros((2, 1, 1), np.int8), influence=())
@@ -248,12 +252,19 @@ def _budget_rows(
     rows = [_row(cells, "multiplier", log_m, _Place(k, chosen))]
     if prefixes is None:
         return rows
-    budget = float(cells.budgets[k])
-    kept = [np.interp(np.exp(m) * budget, *p) for m, p in zip(log_m, prefixes, strict=True)]
-    harm = np.log(np.maximum(np.stack(kept), 1.0) / budget)
+    harm = _log_harm(log_m, cells.budgets[k], prefixes)
     rows.append(_row(cells, "harm", harm, _Place(k, chosen)))
+    if cells.ladder is not None:
+        ends = np.tile(cells.ladder[k], (len(prefixes), 1))
+        rows[-1]["ladder"] = tuple(_log_harm(ends, cells.budgets[k], prefixes).mean(axis=0))
     rows.append(_row(cells, "dilution", log_m - harm, _Place(k, chosen)))
     return rows
+
+
+def _log_harm(log_m: Floats, budget: float, prefixes: Prefixes) -> Floats:
+    """Ln of the tokens of B's documents in A's prefix, over B's, for R x n values of ln m."""
+    kept = [np.interp(np.exp(m) * budget, *p) for m, p in zip(log_m, prefixes, strict=True)]
+    return np.asarray(np.log(np.maximum(np.stack(kept), 1.0) / budget))
 
 
 def _row(cells: Cells, quantity: str, values: Floats, place: _Place) -> dict[str, object]:
@@ -276,6 +287,9 @@ def _row(cells: Cells, quantity: str, values: Floats, place: _Place) -> dict[str
         "n_replicates": values.shape[0],
         "reached": bool((side == 0).all()),
         "bound": _bound(side),
+        "ladder": None
+        if quantity == "dilution" or cells.ladder is None
+        else (float(cells.ladder[k, 0]), float(cells.ladder[k, 1])),
     }
 
 
@@ -306,6 +320,10 @@ def _slope_rows(cells: Cells, chosen: list[int]) -> list[dict[str, object]]:
         if cells.influence
     ]
     found = crossed_interval(values, tables, shared=_shared(cells, used.tolist()))
+    steepest = None
+    if cells.ladder is not None:
+        ends = np.sort(weights[:, None] * cells.ladder[used], axis=1).sum(axis=0)
+        steepest = (float(ends[0]), float(ends[1]))
     return [
         {
             "n_tokens": None,
@@ -317,5 +335,6 @@ def _slope_rows(cells: Cells, chosen: list[int]) -> list[dict[str, object]]:
             "n_replicates": values.shape[0],
             "reached": True,
             "bound": None,
+            "ladder": steepest,
         }
     ]

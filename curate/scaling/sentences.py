@@ -53,6 +53,7 @@ def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
             "estimate",
             "low",
             "high",
+            "beyond",
             "conclusion",
         )
         verdict = {key: gated[key] for key in keys}
@@ -157,7 +158,7 @@ def _where(row: Mapping[str, Any]) -> str:
         f"{row['n_replicates']} paired draws",
     ]
     conditional = "; conditional on these sources" if row["n_sources"] < MIN_SOURCES else ""
-    level = "" if abs(row["confidence"] - 0.95) < 1e-9 else f", {row['confidence']:.1%} interval"
+    level = "" if abs(row["confidence"] - 0.95) < 1e-9 else f", {_level(row['confidence'])} interval"
     return ", ".join(parts) + level + conditional
 
 
@@ -186,7 +187,27 @@ def _interval(row: Mapping[str, Any]) -> str:
         return "?"
     if row["low"] is None:
         return f"{row['bound'] or ''} {row['estimate']:.2f}".strip()
-    return f"{row['estimate']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    return f"{row['estimate']:.2f} {_ends(row)}"
+
+
+def _ends(row: Mapping[str, Any]) -> str:
+    """An interval; an end that the ladder cannot show is only known to lie beyond the ladder.
+
+    >>> _ends({"low": 0.25, "high": 1.5, "beyond": "low"})
+    '[< 0.25, 1.50]'
+    """
+    beyond = row.get("beyond")
+    low, high = ("< " * (beyond in ("low", "both")), "> " * (beyond in ("high", "both")))
+    return f"[{low}{row['low']:.2f}, {high}{row['high']:.2f}]"
+
+
+def _level(confidence: float) -> str:
+    """A confidence level with as many digits as it has, two at most.
+
+    >>> _level(0.9875), _level(0.90), _level(0.99166)
+    ('98.75 %', '90 %', '99.17 %')
+    """
+    return f"{100 * confidence:.2f}".rstrip("0").rstrip(".") + " %"
 
 
 def _tokens(arm: str) -> str:

@@ -8,6 +8,7 @@
   Each conclusion stands beside the one that the gate would have let pass.
 - The words are "worth", "harms", "no detectable effect (≥ x would have been seen)" and
   "cannot tell"; x is the multiplier that this design sees with 80 % power.
+- An interval ends where A's ladder ends: it shows nothing beyond. `beyond` says so.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import polars as pl
 from scipy import special
 
-from curate.scaling.multiplier import MIN_SOURCES
+from curate.scaling.multiplier import MIN_REPLICATES, MIN_SOURCES
 from curate.statistics import holm_levels, t_quantile
 
 Row = Mapping[str, Any]
@@ -27,7 +28,10 @@ Cell = tuple[str, str, int]
 
 BAND = (0.8, 1.2)  # the calibrator's ln m / ln 2
 LARGEST_DETECTABLE = 1.5  # a design that would miss a multiplier of 1.5 cannot say "no effect"
-WIDEST = 100.0  # half an interval of ln m: beyond it there is none worth the name
+# A factor that small models never show; where no ladder is known, half an interval of that width is
+# none.
+WIDEST = 100.0
+UNSEEN = "cannot tell: the draws differ too much for anything that the ladder can show"
 LEVELS = {"headline": 0.95, "secondary": 0.95, "control": 0.95, "calibrator": 0.90}
 
 MULTIPLIER_SCHEMA: Mapping[str, Any] = {
@@ -43,6 +47,7 @@ MULTIPLIER_SCHEMA: Mapping[str, Any] = {
     "estimate": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
+    "beyond": pl.String,
     "standard_error": pl.Float64,
     "degrees_of_freedom": pl.Float64,
     "confidence": pl.Float64,
@@ -93,10 +98,16 @@ def detectable(standard_error: float, df: float, confidence: float = 0.95) -> fl
     """
     quantile = float(t_quantile(confidence, df)) + float(t_quantile(0.6, df))
     log = quantile * standard_error
-    return float(np.exp(log)) if log < WIDEST else float("inf")
+    return float(np.exp(log)) if log < np.log(WIDEST) else float("inf")
 
 
-def conclude(estimate: float, standard_error: float, df: float, confidence: float = 0.95) -> str:
+def conclude(
+    estimate: float,
+    standard_error: float,
+    df: float,
+    confidence: float = 0.95,
+    largest: float = WIDEST,
+) -> str:
     """The word for one reached cell.
 
     Args:
@@ -104,6 +115,7 @@ def conclude(estimate: float, standard_error: float, df: float, confidence: floa
         standard_error: Of that mean; NaN where one replicate gives none.
         df: Degrees of freedom.
         confidence: Of the interval.
+        largest: Multiplier that the ladder can show; what is larger would not have been seen.
 
     >>> conclude(0.4, 0.05, 7), conclude(-0.4, 0.05, 7)
     ('worth', 'harms')
@@ -111,6 +123,8 @@ def conclude(estimate: float, standard_error: float, df: float, confidence: floa
     'no detectable effect (≥ 1.07 would have been seen)'
     >>> conclude(0.1, 0.4, 7)
     'cannot tell: only a multiplier of ≥ 3.68 would have been seen'
+    >>> conclude(0.1, 0.4, 7, largest=2.5)
+    'cannot tell: the draws differ too much for anything that the ladder can show'
     """
     half = _half_width(standard_error, df, confidence=confidence)
     if standard_error == 0 == estimate:
@@ -122,9 +136,11 @@ def conclude(estimate: float, standard_error: float, df: float, confidence: floa
     if estimate + half < 0:
         return "harms"
     seen = detectable(standard_error, df, confidence)
-    if seen > LARGEST_DETECTABLE:
+    if seen <= LARGEST_DETECTABLE:
+        return f"no detectable effect (≥ {seen:.2f} would have been seen)"
+    if seen < largest:
         return f"cannot tell: only a multiplier of ≥ {seen:.2f} would have been seen"
-    return f"no detectable effect (≥ {seen:.2f} would have been seen)"
+    return UNSEEN
 
 
 def _half_width(standard_error: float, df: float, *, confidence: float) -> float:
@@ -155,7 +171,8 @@ def decide(
     Returns:
         One row an estimate, columns as `MULTIPLIER_SCHEMA`. `estimate, low, high` are on the
         natural scale (the slope: factor on m per doubling of the budget), `standard_error` is
-        that of the logarithm. `decisive` marks each contrast's cell that speaks: the largest
+        that of the logarithm. An end of the interval beyond what A's ladder can show is the end
+        of that ladder, and `beyond` says which: "low", "high" or "both", else null. `decisive` marks each contrast's cell that speaks: the largest
         admitted budget that all replicates reach on all neutral sets; `headline` is the
         decisive cell of the headline contrast in the primary family and size.
     """
@@ -242,7 +259,7 @@ def _finish(
     confidence = levels.get(row["contrast"], LEVELS[row["kind"]])
     if row["kind"] == "secondary" and levels and row["contrast"] not in levels:
         confidence = max(levels.values())  # not reached anywhere: the strictest level
-    low, high = _interval(row, confidence)
+    low, high, beyond = _interval(row, confidence)
     key = (row["contrast"], row["family"], row["size"])
     vote = votes.get(_cell(row))
     known = row["bound"] != "?" and np.isfinite(row["log_estimate"])
@@ -250,6 +267,7 @@ def _finish(
         "estimate": float(np.exp(row["log_estimate"])) if known else None,
         "low": low,
         "high": high,
+        "beyond": beyond,
         "confidence": confidence,
         "admitted": {"admitted": True, "refused": False}.get(vote or ""),
         "decisive": _is_test(row) and decisive.get(key) == row["n_tokens"],
@@ -257,11 +275,17 @@ def _finish(
     }
 
 
-def _interval(row: Row, confidence: float) -> tuple[float | None, float | None]:
+def _interval(row: Row, confidence: float) -> tuple[float | None, float | None, str | None]:
+    """Both ends, not beyond the ladder's, and which of them are beyond it."""
     half = _half_width(row["standard_error"], row["degrees_of_freedom"], confidence=confidence)
-    if not row["reached"] or not half < WIDEST:
-        return None, None
-    return float(np.exp(row["log_estimate"] - half)), float(np.exp(row["log_estimate"] + half))
+    ladder = row.get("ladder")
+    if not row["reached"] or not np.isfinite(half) or (ladder is None and half > np.log(WIDEST)):
+        return None, None, None
+    low, high = row["log_estimate"] - half, row["log_estimate"] + half
+    least, most = ladder or (low, high)
+    beyond = {(True, True): "both", (True, False): "low", (False, True): "high"}
+    ends = float(np.exp(max(low, least))), float(np.exp(min(high, most)))
+    return *ends, beyond.get((bool(low < least), bool(high > most)))
 
 
 def _word(row: Row, confidence: float, vote: str | None) -> str:
@@ -273,8 +297,17 @@ def _word(row: Row, confidence: float, vote: str | None) -> str:
     if row["kind"] == "calibrator" and _is_test(row):
         return vote or "inconclusive"
     if row["quantity"] == "multiplier":
-        return row["muted"] or conclude(*numbers, confidence)
+        return row["muted"] or _multiplier_word(row, confidence)
     return _side_word(row, confidence)
+
+
+def _multiplier_word(row: Row, confidence: float) -> str:
+    numbers = row["log_estimate"], row["standard_error"], row["degrees_of_freedom"]
+    ladder = row.get("ladder")
+    largest = WIDEST if ladder is None else float(np.exp(ladder[1]))
+    word = conclude(*numbers, confidence, largest)
+    few = 1 < row["n_replicates"] < MIN_REPLICATES
+    return f"cannot tell: {row['n_replicates']} draws are too few" if few and word == UNSEEN else word
 
 
 def _side_word(row: Row, confidence: float) -> str:
