@@ -158,10 +158,12 @@ def measure(
 ) -> None:
     """Run the experiment; all that is already there is used as it is."""
     timed: dict[str, Any] = {}
+    if minutes is not None and plan is not None:
+        raise ConfigError("give --minutes or --plan: a plan is carried out whatever the time")
     if minutes is not None:
-        timed = {"measure.minutes": minutes, "measure.stop": True}
+        timed = {"measure.minutes": minutes, "measure.stop": True, "measure.plan": False}
     if plan is not None:
-        timed |= {"measure.plan": str(plan), "measure.stop": False}
+        timed = {"measure.plan": str(plan), "measure.stop": False}
     overrides = timed | _overrides(input, reference, evaluation, output, set)
     if what.is_dir():
         from curate.remeasure import measure_run

@@ -29,6 +29,16 @@ from curate.signals import SignalsConfig
 
 T = TypeVar("T")
 
+# What `table = false` means where a table is not optional: nothing of it is done.
+_OFF: Mapping[type, Mapping[str, Any]] = {
+    AuditConfig: {"groups": []},
+    CleanConfig: {},
+    ControlsConfig: {"share": 0.0},
+    DuplicatesConfig: {"exact": False, "near": False},
+    QualityConfig: {},
+    RulesConfig: {},
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputConfig:
@@ -211,6 +221,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:  # noqa: ANN401 - the hin
     options = _options(hint)
     if value is False and type(None) in options and bool not in options:
         return None  # `near = false` switches an optional table off
+    if value is False and options[0] in _OFF:
+        value = _OFF[options[0]]
     for option in options:
         if dataclasses.is_dataclass(option) and isinstance(value, Mapping):
             with keys_named(path) if option is InputConfig else nullcontext():

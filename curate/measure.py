@@ -69,11 +69,15 @@ def measure_arms(context: Context) -> Facts:
     if config is None:
         return {"arms": 0}
     folder = context.folder
-    ends = time.monotonic() + config.minutes * 60 if config.stop else None
+    ends = context.deadline
+    if ends is None and config.stop:
+        ends = time.monotonic() + config.minutes * 60
     evaluation, seen = unseen_evaluation(folder, context.config)
     pool, facts = _pool(context, config)
     facts |= {"evaluation_seen_by_score": seen.height} if seen.height else {}
     inputs = _inputs(context, config, pool, evaluation)
+    # Before the plan, which has what they leave of the minutes.
+    beside = _beside(context, config, inputs)
     result = unmeasured(config, NOTHING_LEFT)
     if inputs is not None:
         inputs = replace(inputs, pool_share=facts["pool_share_of_text"])
@@ -89,14 +93,25 @@ def measure_arms(context: Context) -> Facts:
     write_atomically(result.matrix, folder.file("scaling/matrix.parquet"))
     if result.shapley.height:
         write_atomically(result.shapley, folder.file("scaling/shapley.parquet"))
-    if config.memorisation and inputs is not None and inputs.evaluation:
-        memory = memory_of_arms(inputs, seed=context.config.seed, families=config.families)
-        write_atomically(memory, folder.file("proxies/memorisation.parquet"))
-    if config.label is not None:
-        write_atomically(_task(context, config.label), folder.file("proxies/labelled.parquet"))
+    for name, table in beside.items():
+        write_atomically(table, folder.file(f"proxies/{name}.parquet"))
     folder.write_json("scaling/verdicts.json", result.verdicts)
     shutil.rmtree(folder.file(CHECKPOINTS), ignore_errors=True)
     return facts | {"proxy_runs": result.runs.height} | _tracked(context)
+
+
+def _beside(
+    context: Context, config: MeasureConfig, inputs: MeasureInputs | None
+) -> dict[str, pl.DataFrame]:
+    """Tables that are wanted beside the verdicts."""
+    found = {}
+    if config.memorisation and inputs is not None and inputs.evaluation:
+        found["memorisation"] = memory_of_arms(
+            inputs, seed=context.config.seed, families=config.families
+        )
+    if config.label is not None:
+        found["labelled"] = _task(context, config.label)
+    return found
 
 
 def _tracked(context: Context) -> Facts:

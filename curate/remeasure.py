@@ -5,7 +5,9 @@ What came before it, documents to verdicts, is used as it is, even where the inp
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,9 @@ def measure_run(
     Says the plan and what it can see, how far it is, every verdict, planned against done, and
     where the tables are.
 
+    With `measure.stop` all of it, report included, fits into the minutes: on a busy machine budgets
+    are smaller and draws fewer; see `curate.experiment.planner`.
+
     Args:
         folder: Run folder with verdicts.
         overrides: Dotted keys to set in the run's config, e.g. `{"measure.minutes": 5}`.
@@ -64,6 +69,7 @@ def measure_run(
       ...
     curate.errors.InputError: no run with verdicts in 'no-such-run'; make one with `curate run`
     """
+    began = time.monotonic()
     root = Path(folder)
     stored = root / "config.toml"
     record = Manifest(RunFolder(root)).stages.get("verdicts") if stored.is_file() else None
@@ -78,11 +84,16 @@ def measure_run(
             "this run names no evaluation files; give text that neither side saw with --evaluation"
         )
     context = open_context(config, workers=workers, say=say, finished=True)
+    if config.measure.stop:
+        context = replace(context, deadline=began + 60 * config.measure.minutes)
     _complete(context, anew=_evaluation(before) != _evaluation(config))
     if predict:
         _predict(context, say)
     if not run_stage("measure", context):
-        say("Measured before with these settings; the tables are as they were.")
+        say(
+            "Measured before with these settings; the tables are as they were. Other --minutes "
+            "measure anew."
+        )
         say("\n".join(plan_sentences(context.folder.read_json("proxies/plan.json"))))
     if predict:
         _score(context)

@@ -24,13 +24,18 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """All that a stage may use; `say` takes lines for somebody who waits for a long stage."""
+    """All that a stage may use.
+
+    `say` takes lines for somebody who waits for a long stage; by `deadline` (`time.monotonic()`) a
+    measuring that must end on time is over, report included: `None` = its minutes after its start.
+    """
 
     config: RunConfig
     folder: RunFolder
     manifest: Manifest
     executor: Executor
     say: Say | None = None
+    deadline: float | None = None
 
 
 def native_parts(folder: RunFolder) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from curate.executors import Executor, threads
 from curate.experiment.arms import make_draws
+from curate.experiment.calibration import Calibration
 from curate.experiment.coalitions import (
     COALITION,
     STEP_SCHEMA,
@@ -24,8 +26,10 @@ from curate.experiment.inputs import EvaluationSet, MeasureInputs
 from curate.experiment.labelled import TASK_SCHEMA, labelled_task
 from curate.experiment.matrix import MATRIX_SCHEMA, loss_matrix
 from curate.experiment.memorisation import MEMORY_SCHEMA, memorisation, memory_of_arms
-from curate.experiment.plan import FamilyPlan, Plan, make_plan
-from curate.experiment.promises import done_sentences, plan_sentences
+from curate.experiment.pace import Pace
+from curate.experiment.plan import HEAD, FamilyPlan, Plan
+from curate.experiment.planner import Means, make_plan
+from curate.experiment.promises import done_sentences, pace_sentence, plan_sentences
 from curate.experiment.stored import settled_plan
 from curate.experiment.training import KEYS, RUN_SCHEMA, Course, Trained, train
 from curate.experiment.transfer import predictions, score_predictions, transfer_said
@@ -131,16 +135,25 @@ def run_experiment(
         return unmeasured(config, NO_EVALUATION)
     if tokens_of(inputs, "curated") == 0:
         return unmeasured(config, NOTHING_LEFT)
-    plan = settled_plan(inputs, config, seed=seed)
-    promised = plan.to_dict()
+    executor = executor or threads(2)
+    tried = Calibration(inputs=inputs, config=config, executor=executor, now=course.now)
+    tried.told = _told(course)
+    means = None
+    if course.deadline is not None:
+        deadline = course.deadline - tried.afterwards()
+        course = replace(course, deadline=deadline)
+        means = Means(seconds=deadline - course.now(), pace=tried.pace)
+    plan = settled_plan(inputs, config, seed=seed, means=means)
+    promised = plan.to_dict() | _machine(tried)
     if course.say is not None:
         course.say("\n".join(plan_sentences(promised)))
     draws = make_draws(inputs, share=plan.share, seed=seed, pool=plan.pool_tokens)
     trained = train(
         draws,
         plan,
-        executor=executor or threads(2),
+        executor=executor,
         course=course,
+        paces=tried.found,
     )
     # Text of the corpus itself favours one side: it is shown in the matrix and decides nothing.
     losses = trained.losses.filter(pl.col("eval_set").is_in(list(inputs.evaluation)))
@@ -152,21 +165,43 @@ def run_experiment(
         losses=losses.select([*KEYS, "document_bits"]),
         evaluation=table,
         multipliers=multipliers,
-        plan=promised
-        | {"done": dict(trained.draws), "tuning": dict(trained.tuning)}
-        | ({"machine": dict(trained.machine)} if trained.machine else {}),
+        plan=promised | _settled(trained),
         verdicts=sentences(multipliers),
         matrix=loss_matrix(trained.losses, neutral=list(inputs.evaluation)),
         shapley=step_values(draws, done, losses, table),
     )
 
 
+def _told(course: Course) -> Callable[[str, Pace], None]:
+    def tell(name: str, pace: Pace) -> None:
+        if course.say is not None:
+            course.say(pace_sentence(name, pace.to_dict()))
+
+    return tell
+
+
+def _settled(trained: Trained) -> dict[str, Any]:
+    """What `plan.json` holds beside the plan: how much of it was done."""
+    parts = {name: dict(found) for name, found in trained.draws.items()}
+    return {
+        "done": {name: found.get(HEAD, 0) for name, found in parts.items()},
+        "done_by_part": parts,
+        "tuning": dict(trained.tuning),
+    }
+
+
+def _machine(tried: Calibration) -> dict[str, Any]:
+    found = {name: pace.to_dict() for name, pace in tried.found.items()}
+    return {"machine": found} if found else {}
+
+
 def _done(plan: Plan, trained: Trained) -> Plan:
     """The plan as far as there was time for it."""
+    done = {name: found.get(HEAD, 0) for name, found in trained.draws.items()}
     families = {
-        name: replace(planned, replicates=trained.draws[name])
+        name: replace(planned, replicates=done[name])
         for name, planned in plan.families.items()
-        if trained.draws[name] > 0
+        if done[name] > 0
     }
     return replace(plan, families=families)
 

@@ -87,13 +87,22 @@ def _contrast_estimates(
 
 
 def _cells(data: _Measured, contrast: Contrast, family: str, size: str) -> tuple[Cells, int] | None:
-    """Ln m of a contrast, and how far A's ladder goes; `None` where no budget fits its pool."""
+    """Ln m of a contrast on the draws that both arms have, and how far A's ladder goes.
+
+    `None` where no budget fits its pool, or where the time was over before both were trained.
+    """
     budgets = data.plan.budgets_of(contrast, family)
     if not budgets:
         return None
+    arms = (contrast.arm_a, contrast.arm_b)
+    losses = data.losses.filter(pl.col("arm").is_in(arms), family=family, size=size)
+    drawn = losses.group_by("arm").agg(pl.col("replicate").n_unique())
+    if drawn.height < len(set(arms)):
+        return None  # there was no time for one of them
+    losses = losses.filter(pl.col("replicate") < drawn["replicate"].min())
     a, b = (
-        arm_curve(data.losses, arm=arm, family=family, size=size, evaluation=data.evaluation)
-        for arm in (contrast.arm_a, contrast.arm_b)
+        arm_curve(losses, arm=arm, family=family, size=size, evaluation=data.evaluation)
+        for arm in arms
     )
     held = [budget for budget in budgets if budget in b.budgets]
     cells = multiplier_cells(a, b, held)
@@ -143,17 +152,18 @@ def step_values(
 
 
 def _common(cells: Mapping[frozenset[str], Cells]) -> dict[frozenset[str], Cells]:
-    """The budgets that all coalitions were measured at."""
+    """The budgets and the draws that all coalitions were measured at."""
     shared = set.intersection(*({int(n) for n in c.budgets} for c in cells.values()))
+    draws = min(len(each.log_m) for each in cells.values())
     found = {}
     for chosen, each in cells.items():
         at = np.flatnonzero(np.isin(each.budgets, sorted(shared)))
         found[chosen] = replace(
             each,
             budgets=each.budgets[at],
-            log_m=each.log_m[:, :, at],
-            side=each.side[:, :, at],
-            influence=tuple(table[:, at] for table in each.influence),
+            log_m=each.log_m[:draws, :, at],
+            side=each.side[:draws, :, at],
+            influence=tuple(table[:draws, at] for table in each.influence),
             shared=None if each.shared is None else each.shared[at],
             ladder=None if each.ladder is None else each.ladder[at],
         )

@@ -27,7 +27,7 @@ __all__ = ["MATRIX_SCHEMA", "loss_matrix"]
 
 
 def loss_matrix(losses: pl.DataFrame, *, neutral: Sequence[str]) -> pl.DataFrame:
-    """Mean losses of arms by evaluation set, at the largest budget that they all have.
+    """Mean losses of arms by evaluation set: at the largest budget and on the draws that all have.
 
     Args:
         losses: Tidy runs on all evaluation sets.
@@ -48,6 +48,9 @@ def loss_matrix(losses: pl.DataFrame, *, neutral: Sequence[str]) -> pl.DataFrame
     most = pl.col("arms").max().over(cell)
     chosen = arms.filter(pl.col("arms") == most).group_by(cell).agg(pl.col("n_tokens").max())
     rows = losses.join(chosen, on=[*cell, "n_tokens"])
+    drawn = rows.group_by(*cell, "arm").agg(pl.col("replicate").max().alias("last"))
+    drawn = drawn.group_by(cell).agg(pl.col("last").min())
+    rows = rows.join(drawn, on=cell).filter(pl.col("replicate") <= pl.col("last"))
     keys = ["family", "size", "n_tokens", "arm", "eval_set"]
     found = rows.group_by(keys).agg(
         pl.col("loss").mean(),

@@ -7,7 +7,7 @@ found decides how work is laid out, never what comes out of it: a job always run
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,11 +18,30 @@ from curate.subsets import Tokens
 
 GAIN = 1.1  # less is not worth the memory of a second job
 TURNS = 2
-TRIALS = {"kneser_ney": 2_000_000, "gpt": 25_000}  # tokens: below a second each
-LEAST_TRIAL = 10_000
+TRIALS = {"kneser_ney": 1_000_000, "gpt": 25_000}  # tokens: below a second each
+OTHER_TRIAL = 10_000
 STEPS = 12  # of a transformer in one trial
 
-__all__ = ["Pace", "family_pace", "measure_pace", "threads_pace", "trial_budget"]
+__all__ = ["OTHER_TRIAL", "TRIALS", "Pace", "Trial", "family_pace", "measure_pace", "threads_pace"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One rung that is trained to see how long it takes.
+
+    Attributes:
+        family: Prepared for this budget and size.
+        size: To train.
+        tokens: To train on, all of them.
+        evaluation: To score.
+        stated: Seconds that this takes on one core at stated speed.
+    """
+
+    family: ProxyFamily
+    size: str
+    tokens: Tokens
+    evaluation: Evaluation
+    stated: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,35 +51,59 @@ class Pace:
     Attributes:
         jobs: At once.
         tokens_per_second: Read and scored by all jobs together, the best turn, by layout.
+        stated: Seconds of one core that a token of the trial takes by stated speeds.
     """
 
     jobs: int
     tokens_per_second: Mapping[str, float]
+    stated: float = 1.0
+
+    @property
+    def capacity(self) -> float:
+        """Seconds of one core at stated speed that all jobs together do in a second."""
+        return max(self.tokens_per_second[_layout(self.jobs, 1)] * self.stated, 1e-6)
+
+    @property
+    def alone(self) -> float:
+        """The same of one job alone: above 1 on a free machine, below it on a busy one."""
+        return max(self.tokens_per_second[_layout(1, 1)] * self.stated, 1e-6)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for `plan.json`."""
         rates = {name: round(rate) for name, rate in self.tokens_per_second.items()}
-        return {"jobs_at_once": self.jobs, "tokens_per_second": rates}
+        return {
+            "jobs_at_once": self.jobs,
+            "tokens_per_second": rates,
+            "planned_core_seconds_per_second": round(self.capacity, 3),
+        }
 
 
-def measure_pace(trial: Callable[[int], int], *, workers: int) -> Pace:
+def measure_pace(
+    trial: Callable[[int], int],
+    *,
+    workers: int,
+    turns: int = TURNS,
+    now: Callable[[], float] = time.perf_counter,
+) -> Pace:
     """One job alone against `workers` jobs at once, in turns.
 
     Args:
         trial: Does a piece of real work and returns the tokens that it read; takes the number of
             the job.
         workers: The most that may run at once.
+        turns: Of each; the best one counts.
+        now: Seconds of a clock.
 
     >>> measure_pace(lambda job: 1_000, workers=1).jobs
     1
     """
     trial(0)  # compiles and fills caches
     best: dict[int, float] = dict.fromkeys({1, workers}, 0.0)
-    for _ in range(TURNS):
+    for _ in range(turns):
         for jobs in best:
-            began = time.perf_counter()
+            began = now()
             read = sum(threads(jobs)(trial, range(jobs)))
-            best[jobs] = max(best[jobs], read / max(time.perf_counter() - began, 1e-9))
+            best[jobs] = max(best[jobs], read / max(now() - began, 1e-9))
     return Pace(
         jobs=workers if best[workers] > GAIN * best[1] else 1,
         tokens_per_second={_layout(jobs, 1): rate for jobs, rate in sorted(best.items())},
@@ -71,39 +114,34 @@ def _layout(jobs: int, on: int) -> str:
     return f"{jobs} job{'' if jobs == 1 else 's'} on {on} thread{'' if on == 1 else 's'} each"
 
 
-def trial_budget(family: str, rungs: Sequence[int]) -> int:
-    """The largest rung that a trial can afford, or the smallest of all.
-
-    >>> trial_budget("gpt", [10_000, 20_000, 40_000]), trial_budget("gpt", [90_000])
-    (20000, 90000)
-    """
-    return max((r for r in rungs if r <= TRIALS.get(family, LEAST_TRIAL)), default=rungs[0])
-
-
-def family_pace(
-    family: ProxyFamily, size: str, tokens: Tokens, evaluation: Evaluation, *, workers: int
-) -> Pace:
-    """The pace of a family by one rung of one of its ladders, nothing of which is kept.
+def family_pace(trial: Trial, *, workers: int, now: Callable[[], float] | None = None) -> Pace:
+    """The pace of a family by one rung of a ladder, nothing of which is kept.
 
     Args:
-        family: Prepared for a budget of so many tokens.
-        size: To train.
-        tokens: To train on.
-        evaluation: To score.
+        trial: What is trained.
         workers: The most that may run at once.
+        now: Seconds of a clock; `None` = the machine's.
     """
+    family = trial.family
     if isinstance(family, Gpt):
         family = replace(family, checkpoints=None)
 
-    def trial(job: int) -> int:
+    def attempt(job: int) -> int:
         ladder = family.ladder(
-            tokens, budgets=[len(tokens)], size=size, seed=job, evaluation=evaluation
+            trial.tokens,
+            budgets=[len(trial.tokens)],
+            size=trial.size,
+            seed=job,
+            evaluation=trial.evaluation,
         )
         return sum(point.n_tokens for point in ladder)
 
-    found = measure_pace(trial, workers=workers)
+    # One turn of a transformer takes seconds, and says enough.
+    turns = 1 if isinstance(family, Gpt) else TURNS
+    found = measure_pace(attempt, workers=workers, turns=turns, now=now or time.perf_counter)
+    found = replace(found, stated=trial.stated / len(trial.tokens))
     if isinstance(family, Gpt):
-        alone = threads_pace(family, size, workers=workers)
+        alone = threads_pace(family, trial.size, workers=workers)
         found = replace(found, tokens_per_second={**found.tokens_per_second, **alone})
     return found
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from curate.experiment.plan import HEAD, OTHERS
 from curate.progress import spelled
 
+FIRST = 2  # contrasts: the headline and its calibrator
 NAMES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
 
 __all__ = ["done_sentences", "pace_sentence", "plan_sentences"]
@@ -19,29 +21,40 @@ def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
         plan: As in `plan.json`.
 
     >>> test = {"level": 0.05, "power_at_wanted": 0.61, "seen_with_80_percent_power": 1.13}
-    >>> family = {"sizes": ["order3"], "replicates": 8, "budgets": [1000, 2000],
-    ...           "planned_core_seconds": 90.0, "ladders": {"order3": {"raw": [2000]}}}
-    >>> plan = {"contrasts": [{"contrast": "raw → curated"}], "left_out": [], "cores_assumed": 2,
+    >>> family = {"sizes": ["order3"], "replicates": 8, "budgets": [100, 200],
+    ...           "planned_core_seconds": 90.0, "ladders": {"order3": {"raw": [200]}}}
+    >>> plan = {"contrasts": [{"contrast": "raw → curated"}], "left_out": [], "cores_assumed": 3,
     ...         "power": {"kneser_ney": {"wanted": 1.1, "headline": test}},
     ...         "families": {"kneser_ney": family}}
     >>> for line in plan_sentences(plan): print(line)
     Plan: 1 contrast, the first is raw → curated
-      Kneser–Ney order3: 8 paired draws, budgets of 1,000 to 2,000 tokens, about 45 s on 2 cores
+      Kneser–Ney order3: 8 paired draws, budgets of 100 to 200 tokens, about 30 s on 3 free cores
         headline, tested at 5.0 %: a multiplier of 1.13 is seen with 80 % power; 1.10 with 61 %
     """
     contrasts = plan["contrasts"]
     plural = "" if len(contrasts) == 1 else "s"
     lines = [f"Plan: {len(contrasts)} contrast{plural}, the first is {contrasts[0]['contrast']}"]
     for name, family in plan["families"].items():
-        seconds = family["planned_core_seconds"] / plan["cores_assumed"]
+        took = _expected(plan, name)
         budgets = family["budgets"]
         lines.append(
             f"  {NAMES.get(name, name)} {', '.join(family['sizes'])}: {family['replicates']} "
             f"paired draws, budgets of {budgets[0]:,} to {budgets[-1]:,} tokens, about "
-            f"{spelled(seconds)} on {plan['cores_assumed']} cores"
+            f"{took}"
         )
+        if family.get("only_headline_and_calibrator") and len(contrasts) > FIRST:
+            lines.append("    the headline and its calibrator only: more minutes bring the rest")
         lines += [f"    {line}" for line in _promises(plan["power"][name])]
     return lines + [f"  {line}" for line in plan["left_out"]]
+
+
+def _expected(plan: Mapping[str, Any], name: str) -> str:
+    """How long a family's part will take: on this machine where it was tried."""
+    seconds, cores = plan["families"][name]["planned_core_seconds"], plan["cores_assumed"]
+    tried = plan.get("machine", {}).get(name, {}).get("planned_core_seconds_per_second")
+    if tried is None:
+        return f"{spelled(seconds / cores)} on {cores} free cores"
+    return f"{spelled(seconds / tried)} as busy as this machine is"
 
 
 def _promises(power: Mapping[str, Any]) -> list[str]:
@@ -68,6 +81,9 @@ def done_sentences(plan: Mapping[str, Any], *, seconds: float | None = None) -> 
     >>> plan = {"families": {"gpt": {"replicates": 3, "budgets": [1000]}}, "done": {"gpt": 2}}
     >>> done_sentences(plan, seconds=71)
     ['Done: GPT 2 of 3 planned draws, in 1 min 11 s; the time was over']
+    >>> plan["done_by_part"] = {"gpt": {"headline and calibrator": 2, "width64": 1}}
+    >>> done_sentences(plan)[1:]
+    ['  GPT width64: 1 of 3']
     """
     if not plan.get("families"):
         return []
@@ -78,7 +94,21 @@ def done_sentences(plan: Mapping[str, Any], *, seconds: float | None = None) -> 
         short = short or draws < family["replicates"]
         parts.append(f"{NAMES.get(name, name)} {draws} of {family['replicates']} planned draws")
     took = "" if seconds is None else f", in {spelled(seconds)}"
-    return [f"Done: {', '.join(parts)}{took}{'; the time was over' if short else ''}"]
+    fewer = _shortened(plan)
+    over = "; the time was over" if short or fewer else ""
+    return [f"Done: {', '.join(parts)}{took}{over}", *fewer]
+
+
+def _shortened(plan: Mapping[str, Any]) -> list[str]:
+    """Parts of a plan of which fewer draws were done than of the headline's arms."""
+    lines, alone = [], len(plan["families"]) == 1
+    for name, parts in plan.get("done_by_part", {}).items():
+        family = plan["families"][name]
+        for part, draws in parts.items():
+            if part != HEAD and draws < family["replicates"]:
+                own = "" if alone and part == OTHERS else f"{NAMES.get(name, name)} "
+                lines.append(f"  {own}{part}: {draws} of {family['replicates']}")
+    return lines
 
 
 def pace_sentence(name: str, pace: Mapping[str, Any]) -> str:

@@ -11,14 +11,18 @@ from typing import Any
 from curate.errors import ConfigError
 from curate.experiment.config import MeasureConfig
 from curate.experiment.inputs import MeasureInputs
-from curate.experiment.plan import FamilyPlan, Plan, make_plan
+from curate.experiment.plan import FamilyPlan, Plan
+from curate.experiment.planner import Means, make_plan
+from curate.proxies import FAMILIES
 
 __all__ = ["settled_plan"]
 
 SAME = ("seed", "curated_share_of_tokens", "evaluation_tokens", "contrasts")
 
 
-def settled_plan(inputs: MeasureInputs, config: MeasureConfig, *, seed: int) -> Plan:
+def settled_plan(
+    inputs: MeasureInputs, config: MeasureConfig, *, seed: int, means: Means | None = None
+) -> Plan:
     """The plan of `measure.plan`, with the draws that were finished then; else a new one.
 
     Raises:
@@ -30,7 +34,7 @@ def settled_plan(inputs: MeasureInputs, config: MeasureConfig, *, seed: int) -> 
     8
     """
     if config.plan is None:
-        return make_plan(inputs, config, seed=seed)
+        return make_plan(inputs, config, seed=seed, means=means)
     stored = _read(Path(config.plan))
     fresh = make_plan(inputs, config, seed=seed)
     now = json.loads(json.dumps(fresh.to_dict()))
@@ -41,15 +45,16 @@ def settled_plan(inputs: MeasureInputs, config: MeasureConfig, *, seed: int) -> 
                 "that of this run"
             )
     done = stored.get("done", {})
-    missing = [n for n in stored["families"] if n not in fresh.families and done.get(n) != 0]
+    parts = stored.get("done_by_part", {})
+    wanted = [name for name in stored["families"] if done.get(name, 1) > 0]
+    missing = [n for n in wanted if not FAMILIES[n].available()]
     if missing:
         raise ConfigError(f"measure.plan {config.plan!r} needs {', '.join(missing)}: not available")
     families = {
-        name: _family(each, fresh.families[name], done.get(name, each["replicates"]))
-        for name, each in stored["families"].items()
-        if name in fresh.families and done.get(name, 1) > 0
+        name: _family(stored["families"][name], done.get(name), parts.get(name, {}), config)
+        for name in wanted
     }
-    return replace(fresh, families=families)
+    return replace(fresh, families=families, left_out={})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -63,18 +68,26 @@ def _read(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
-def _family(stored: Mapping[str, Any], fresh: FamilyPlan, draws: int) -> FamilyPlan:
+def _family(
+    stored: Mapping[str, Any], done: int | None, parts: Mapping[str, int], config: MeasureConfig
+) -> FamilyPlan:
     """What was planned then, as far as it was done."""
-    return replace(
-        fresh,
+    planned = stored["replicates"]
+    most = max(parts.values(), default=planned if done is None else done)
+    tuning = stored["tuning_core_seconds"]
+    seconds = (stored["planned_core_seconds"] - tuning) * most / max(planned, 1) + tuning
+    return FamilyPlan(
         sizes=tuple(stored["sizes"]),
         budgets=tuple(stored["budgets"]),
-        replicates=draws,
+        replicates=most,
+        draws={part: n for part, n in parts.items() if n < most},
+        only_first=stored.get("only_headline_and_calibrator", False),
+        precision=config.precision,
         ladders={
             size: {arm: tuple(rungs) for arm, rungs in arms.items()}
             for size, arms in stored["ladders"].items()
         },
-        seconds=stored["planned_core_seconds"],
-        tuning_seconds=stored["tuning_core_seconds"],
+        seconds=seconds,
+        tuning_seconds=tuning,
         evaluation_limit=stored["evaluation_tokens_of_each_set"],
     )

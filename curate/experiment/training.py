@@ -1,31 +1,33 @@
 """From a plan to losses: which sequences are built, who climbs which ladder on them, until when.
 
-Jobs stand in the order of their draws, so a run that ends early ends with whole draws of every arm.
-Which draws were finished is all that a clock decides; what each of them says does not depend on it.
+Jobs stand in the order of their worth, so a run that ends early ends with whole draws of the arms
+that matter most. Which draws were finished is all that a clock decides; what each of them says does
+not depend on it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from curate.executors import Executor, threads, threads_of
 from curate.experiment.arms import Draws
+from curate.experiment.calibration import on_graphics
 from curate.experiment.clock import Clock
 from curate.experiment.inputs import EvaluationSet, MeasureInputs, merged_evaluation
-from curate.experiment.pace import Pace, family_pace, trial_budget
-from curate.experiment.plan import FamilyPlan, Plan
-from curate.experiment.promises import pace_sentence
+from curate.experiment.jobs import Job, Sequences, make_jobs, sequences_of, whole_draws
+from curate.experiment.pace import Pace
+from curate.experiment.plan import HEAD, FamilyPlan, Plan
 from curate.experiment.tuning import low_rate_check, tune_rates, with_precision
 from curate.progress import Advance, Say, progress
-from curate.proxies import FAMILIES, Evaluation, Gpt, KneserNey, ProxyFamily
-from curate.subsets import Tokens
+from curate.proxies import FAMILIES, Gpt, KneserNey, LadderPoint, ProxyFamily
+from curate.scaling.multiplier import MIN_REPLICATES
 
 RUN_SCHEMA: Mapping[str, Any] = {
     "arm": pl.String,
@@ -38,13 +40,15 @@ RUN_SCHEMA: Mapping[str, Any] = {
     "loss": pl.Float64,
 }
 KEYS = ("arm", "family", "size", "n_tokens", "replicate", "eval_set")
-LEAST_DRAWS = 2  # of the first family, whatever the clock says: one draw has no interval
+NOT_TRIED: Mapping[str, Pace] = {}
 
 __all__ = ["KEYS", "RUN_SCHEMA", "Course", "Trained", "train"]
 
-Points = list[tuple[str, Any]]
-# Of one sequence: size → rungs, and (size, arm) → the rungs that the arm asked for.
-_Asked = tuple[dict[str, tuple[int, ...]], dict[tuple[str, str], tuple[int, ...]]]
+Points = list[LadderPoint]
+
+
+class _TimeOverError(Exception):
+    """The time was over while rates were still being chosen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,16 +56,18 @@ class Course:
     """How an experiment is carried out; its tables depend on none of it but the deadline.
 
     Attributes:
-        deadline: By `time.monotonic()`; draws that cannot be finished by then are left out, and
-            the plan says so. `None` = everything is trained.
+        deadline: By `now`, of the whole experiment and a report after it; draws that cannot be
+            finished in time are left out, and the plan says so. `None` = everything is trained.
         say: Takes the plan before anything is trained, then how far it is.
         checkpoints: Folder in which ladders of transformers are kept: an experiment that was
             killed goes on from there, with the same numbers. `None` = nowhere.
+        now: Seconds of a clock.
     """
 
     deadline: float | None = None
     say: Say | None = None
     checkpoints: Path | None = None
+    now: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,37 +76,14 @@ class Trained:
 
     Attributes:
         losses: `RUN_SCHEMA` and `document_bits` List(Float64); whole draws only.
-        draws: Finished draws of each family; 0 = none.
+        draws: Finished draws of each family, by part; see `Plan.part`. Empty = none.
         tuning: By family, the precision taken, the rates tried and chosen before, and raw against
             curated text at a tenth of the rate; see `curate.experiment.tuning`.
-        machine: By family, how many jobs at once were tried and taken; empty without a deadline.
     """
 
     losses: pl.DataFrame
-    draws: Mapping[str, int]
+    draws: Mapping[str, Mapping[str, int]]
     tuning: Mapping[str, Any]
-    machine: Mapping[str, Any]
-
-
-class _Job(NamedTuple):
-    """One sequence to build, the ladders to climb on it, and the arms that it stands for."""
-
-    family: ProxyFamily
-    evaluation: Evaluation
-    documents: tuple[int, ...]  # of each evaluation set
-    replicate: int
-    ladders: dict[str, tuple[int, ...]]  # size → rungs
-    arms: dict[tuple[str, str], tuple[int, ...]]  # (size, arm) → the rungs it asked for
-
-    @property
-    def arm(self) -> str:
-        """Any of the arms: they all hold the same text."""
-        return next(iter(self.arms))[1]
-
-    @property
-    def tokens(self) -> int:
-        """Read on all ladders together."""
-        return sum(rungs[-1] for rungs in self.ladders.values())
 
 
 def train(
@@ -109,6 +92,7 @@ def train(
     *,
     executor: Executor,
     course: Course,
+    paces: Mapping[str, Pace] = NOT_TRIED,
 ) -> Trained:
     """Train and score all that is planned, or the draws that there is time for.
 
@@ -117,13 +101,12 @@ def train(
         plan: What to train.
         executor: Map over threads.
         course: Its deadline keeps what would not be finished by then from being begun, but for
-            the first two draws of the first family.
+            the first draw of the headline's arms.
+        paces: By family, what was tried: how many jobs run at once.
     """
-    asked = {
-        name: [_sequence_ladders(planned, arms) for arms in _twins(draws, planned)]
-        for name, planned in plan.families.items()
-    }
-    run = _Run(draws=draws, executor=executor, course=course, clock=Clock(course.deadline))
+    asked = {name: sequences_of(draws, plan, name) for name in plan.families}
+    clock = Clock(course.deadline, now=course.now)
+    run = _Run(draws=draws, executor=executor, course=course, clock=clock, paces=paces)
     with progress(
         "measure",
         total=sum(_planned_tokens(plan.families[name], each) for name, each in asked.items()),
@@ -133,50 +116,29 @@ def train(
     ) as advance:
         # One family after the other: trials of a slow one must not take the time of the first.
         for name, planned in plan.families.items():
-            family = _settled(run, planned, name)
-            jobs = list(_jobs(draws, planned, family, asked[name]))
+            jobs = run.settled(planned, name, asked[name])
             run.work_off(jobs, advance)
     jobs, results = run.jobs, run.results
-    finished = {name: _whole_draws(name, jobs, results) for name in plan.families}
+    finished = whole_draws(jobs, [points is not None for points in results])
     done = [
         (job, points)
         for job, points in zip(jobs, results, strict=True)
-        if points is not None and job.replicate < finished[job.family.name]
+        if points is not None and job.replicate < finished[job.place]
     ]
     return Trained(
         losses=_losses(draws.inputs, done),
-        draws=finished,
+        draws={
+            name: {part: n for (own, part), n in finished.items() if own == name}
+            for name in plan.families
+        },
         tuning=run.tuning,
-        machine={name: pace.to_dict() for name, pace in run.machine.items()},
     )
 
 
-def _whole_draws(name: str, jobs: Sequence[_Job], results: Sequence[Points | None]) -> int:
-    """Draws of a family, from the first on, of which nothing is missing."""
-    own = [(job, points) for job, points in zip(jobs, results, strict=True)]
-    missing = [job.replicate for job, points in own if job.family.name == name and points is None]
-    drawn = [job.replicate for job, _ in own if job.family.name == name]
-    return min(missing, default=max(drawn, default=-1) + 1)
-
-
-def _planned_tokens(planned: FamilyPlan, asked: Sequence[_Asked]) -> float:
+def _planned_tokens(planned: FamilyPlan, asked: Sequence[Sequences]) -> float:
     """Millions that a family reads in all."""
-    once = sum(rungs[-1] for ladders, _ in asked for rungs in ladders.values())
-    return planned.replicates * once / 1e6
-
-
-def _settled(run: _Run, planned: FamilyPlan, name: str) -> ProxyFamily:
-    """A family ready to train: its precision and its rates are chosen, on draws of their own."""
-    family = _prepared(run.draws, planned, name)
-    if not isinstance(family, Gpt):
-        return family
-    family = replace(family, checkpoints=run.course.checkpoints)
-    family, precision = with_precision(family, planned)
-    run.tuning[name] = {"precision": precision}
-    if planned.tuning_seconds > 0 and run.clock.is_open():
-        family, tried = _tuned(family, run.draws, planned, run.executor)
-        run.tuning[name] |= tried
-    return family
+    times = [planned.draws.get(each.part, planned.replicates) for each in asked]
+    return sum(n * each.rungs[-1] for n, each in zip(times, asked, strict=True)) / 1e6
 
 
 def _prepared(draws: Draws, planned: FamilyPlan, name: str) -> ProxyFamily:
@@ -205,24 +167,6 @@ def _tuned(
     }
 
 
-def _jobs(
-    draws: Draws, planned: FamilyPlan, family: ProxyFamily, asked: Sequence[_Asked]
-) -> Iterator[_Job]:
-    limit = planned.evaluation_limit
-    evaluation = merged_evaluation(draws.inputs, limit)
-    documents = tuple(each.first(limit) for each in sets_of(draws.inputs).values())
-    for replicate in range(planned.replicates):
-        for ladders, arms in asked:
-            yield _Job(
-                family=family,
-                evaluation=evaluation,
-                documents=documents,
-                replicate=replicate,
-                ladders=ladders,
-                arms=arms,
-            )
-
-
 def sets_of(inputs: MeasureInputs) -> dict[str, EvaluationSet]:
     """Neutral sets, then those held out of the pool: the order of `merged_evaluation`."""
     return {**inputs.evaluation, **inputs.held_out}
@@ -239,34 +183,6 @@ def _one_for_all_budgets(family: KneserNey, budgets: Sequence[int]) -> KneserNey
     return replace(family, discounts=shared)
 
 
-def _twins(draws: Draws, planned: FamilyPlan) -> list[list[str]]:
-    """Arms in groups that hold the same text: a step that removes nothing costs nothing."""
-    groups: list[list[str]] = []
-    for arm in dict.fromkeys(arm for ladder in planned.ladders.values() for arm in ladder):
-        twin = next((group for group in groups if draws.same(group[0], arm)), None)
-        if twin is None:
-            groups.append([arm])
-        else:
-            twin.append(arm)
-    return groups
-
-
-def _sequence_ladders(planned: FamilyPlan, arms: Sequence[str]) -> _Asked:
-    asked = {
-        (size, arm): ladder[arm]
-        for size, ladder in planned.ladders.items()
-        for arm in arms
-        if arm in ladder
-    }
-    together = {
-        size: tuple(
-            sorted({rung for (s, _), rungs in asked.items() if s == size for rung in rungs})
-        )
-        for size in planned.sizes
-    }
-    return {size: rungs for size, rungs in together.items() if rungs}, asked
-
-
 @dataclass(kw_only=True, slots=True)
 class _Run:
     """An experiment under way: jobs of the families so far, and their results in that order."""
@@ -275,69 +191,100 @@ class _Run:
     executor: Executor
     course: Course
     clock: Clock
+    paces: Mapping[str, Pace]
     tuning: dict[str, Any] = field(default_factory=dict)
-    machine: dict[str, Pace] = field(default_factory=dict)
-    jobs: list[_Job] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
     results: list[Points | None] = field(default_factory=list)  # `None` = there was no time
+    ended: set[tuple[str, str]] = field(default_factory=set)  # parts that lack a draw
 
-    def work_off(self, jobs: Sequence[_Job], advance: Advance) -> None:
+    def settled(self, planned: FamilyPlan, name: str, asked: Sequence[Sequences]) -> list[Job]:
+        """The jobs of a family whose precision and rates are chosen, on draws of their own."""
+        if not self.worth_beginning(planned, name, asked):
+            return []
+        family = _prepared(self.draws, planned, name)
+        if isinstance(family, Gpt):
+            family = replace(family, checkpoints=self.course.checkpoints)
+            family, precision = with_precision(family, planned)
+            self.tuning[name] = {"precision": precision}
+            if planned.tuning_seconds > 0:
+                try:
+                    family, tried = _tuned(family, self.draws, planned, self.while_open)
+                except _TimeOverError:
+                    return []
+                self.tuning[name] |= tried
+        limit = planned.evaluation_limit
+        evaluation = merged_evaluation(self.draws.inputs, limit)
+        documents = tuple(each.first(limit) for each in sets_of(self.draws.inputs).values())
+        return make_jobs(planned, asked, family, evaluation, documents)
+
+    def worth_beginning(self, planned: FamilyPlan, name: str, asked: Sequence[Sequences]) -> bool:
+        """Whether there is time for more than choosing rates: the first family is always begun."""
+        pace = self.paces.get(name)
+        if pace is not None:
+            self.clock.note(name, pace.capacity / pace.jobs, seconds=1.0)
+        if not self.jobs:
+            return True
+        once = sum(each.seconds for each in asked if each.part == HEAD)
+        work = planned.tuning_seconds + min(planned.replicates, MIN_REPLICATES) * once
+        jobs = 1 if pace is None else pace.jobs
+        return self.clock.is_open() and self.clock.has_time_for(name, work / jobs)
+
+    def while_open(self, function: Callable[[Any], Any], specs: Sequence[Any], /) -> list[Any]:
+        """The executor, as long as there is time."""
+
+        def work(spec: Any) -> Any:  # noqa: ANN401
+            if not self.clock.is_open():
+                raise _TimeOverError
+            return function(spec)
+
+        return self.executor(work, specs)
+
+    def work_off(self, jobs: Sequence[Job], advance: Advance) -> None:
         """Results in the order of the jobs, whatever finishes first."""
         first, stacked = not self.jobs, {}
         if any(isinstance(job.family, Gpt) and on_graphics(job.family) for job in jobs):
             stacked = _climb_stacked(self.draws, jobs, advance)
-        executor = self.laid_out(jobs)
+        name = jobs[0].family.name if jobs else ""
+        workers = self.paces[name].jobs if name in self.paces else threads_of(self.executor)
+        executor = threads(workers) if name in self.paces else self.executor
 
         def work(place: int) -> Points | None:
             job = jobs[place]
             if place in stacked:
                 return stacked[place]
-            must = first and job.replicate < LEAST_DRAWS
-            if not must and not self.clock.has_time_for(job.family.name, job.tokens):
+            must = first and job.replicate == 0 and job.sequence.part == HEAD
+            if not must and not self.has_time_for(job, workers):
+                self.ended.add(job.place)
                 return None
-            started = time.monotonic()
+            started = self.course.now()
             points = _climb(self.draws, job, advance)
-            self.clock.note(job.family.name, job.tokens, time.monotonic() - started)
+            took = self.course.now() - started
+            self.clock.note(name, job.sequence.seconds, seconds=took)
             return points
 
         self.results += executor(work, range(len(jobs)))
         self.jobs += jobs
 
-    def laid_out(self, jobs: Sequence[_Job]) -> Executor:
-        """As many jobs at once as are faster here, where the clock counts; else as was asked."""
-        workers, job = threads_of(self.executor), jobs[0]
-        graphics = isinstance(job.family, Gpt) and on_graphics(job.family)
-        if self.course.deadline is None or workers == 1 or graphics or not self.clock.is_open():
-            return self.executor
-        size, rungs = next(iter(job.ladders.items()))
-        name = job.family.name
-        tokens = self.draws.tokens(job.arm, job.replicate, trial_budget(name, rungs))
-        pace = family_pace(job.family, size, tokens, job.evaluation, workers=workers)
-        self.machine[name] = pace
-        if self.course.say is not None:
-            self.course.say(pace_sentence(name, pace.to_dict()))
-        return threads(pace.jobs)
+    def has_time_for(self, job: Job, workers: int) -> bool:
+        """Whether this job's draw can still be finished, as nothing counts but whole draws."""
+        if job.place in self.ended:
+            return False
+        # The last jobs of a draw are not shared evenly by the workers.
+        work = max(job.sequence.seconds, min(job.rest, job.rest / workers + job.sequence.seconds))
+        return self.clock.has_time_for(job.family.name, work)
 
 
-def on_graphics(family: Gpt) -> bool:
-    """Whether its models are trained as one stack: there is a graphics processor."""
-    if not family.available():
-        return False
-    from curate.proxies import batched
-
-    return batched.device() == "cuda"
-
-
-def _climb_stacked(draws: Draws, jobs: Sequence[_Job], advance: Advance) -> dict[int, Points]:
+def _climb_stacked(draws: Draws, jobs: Sequence[Job], advance: Advance) -> dict[int, Points]:
     """Points of all transformers' jobs by place: those of one size and ladder train as one."""
     groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     sequences = {
-        place: _tokens(draws, job) for place, job in enumerate(jobs) if isinstance(job.family, Gpt)
+        place: job.tokens(draws) for place, job in enumerate(jobs) if isinstance(job.family, Gpt)
     }
     for place, tokens in sequences.items():
-        for size, rungs in jobs[place].ladders.items():
-            budgets = tuple(rung for rung in rungs if rung <= len(tokens))
-            groups.setdefault((size, budgets), []).append(place)
-    found: dict[int, Points] = {place: [] for place in sequences}
+        each = jobs[place].sequence
+        budgets = tuple(rung for rung in each.rungs if rung <= len(tokens))
+        groups.setdefault((each.size, budgets), []).append(place)
+    found: dict[int, Points] = {}
     for (size, budgets), places in groups.items():
         family, evaluation = jobs[places[0]].family, jobs[places[0]].evaluation
         assert isinstance(family, Gpt)
@@ -348,45 +295,35 @@ def _climb_stacked(draws: Draws, jobs: Sequence[_Job], advance: Advance) -> dict
             seeds=[_seed(draws, jobs[place]) for place in places],
             evaluation=evaluation,
         )
-        for place, points in zip(places, ladders, strict=True):
-            found[place] += [(size, point) for point in points]
+        found |= dict(zip(places, map(list, ladders), strict=True))
         advance(len(places) * budgets[-1] / 1e6)
     return found
 
 
-def _tokens(draws: Draws, job: _Job) -> Tokens:
-    return draws.tokens(job.arm, job.replicate, max(rungs[-1] for rungs in job.ladders.values()))
-
-
-def _seed(draws: Draws, job: _Job) -> int:
+def _seed(draws: Draws, job: Job) -> int:
     return draws.seed * 1_000 + job.replicate
 
 
-def _climb(draws: Draws, job: _Job, advance: Advance) -> Points:
-    tokens = _tokens(draws, job)
-    points: Points = []
-    for size, rungs in job.ladders.items():
-        budgets = [rung for rung in rungs if rung <= len(tokens)]
-        ladder = job.family.ladder(
-            tokens,
-            budgets=budgets,
-            size=size,
-            seed=_seed(draws, job),
-            evaluation=job.evaluation,
-        )
-        points += [(size, point) for point in ladder]
-        advance(rungs[-1] / 1e6)
+def _climb(draws: Draws, job: Job, advance: Advance) -> Points:
+    tokens, rungs = job.tokens(draws), job.sequence.rungs
+    ladder = job.family.ladder(
+        tokens,
+        budgets=[rung for rung in rungs if rung <= len(tokens)],
+        size=job.sequence.size,
+        seed=_seed(draws, job),
+        evaluation=job.evaluation,
+    )
+    points = list(ladder)
+    advance(rungs[-1] / 1e6)
     return points
 
 
-def _losses(inputs: MeasureInputs, done: Sequence[tuple[_Job, Points]]) -> pl.DataFrame:
+def _losses(inputs: MeasureInputs, done: Sequence[tuple[Job, Points]]) -> pl.DataFrame:
     rows = []
     for job, points in done:
-        ends = np.cumsum([0, *job.documents])
-        for size, point in points:
-            arms = [
-                arm for (s, arm), asked in job.arms.items() if s == size and point.n_tokens in asked
-            ]
+        ends, size = np.cumsum([0, *job.documents]), job.sequence.size
+        for point in points:
+            arms = [arm for arm, asked in job.sequence.asked.items() if point.n_tokens in asked]
             for s, (name, each) in enumerate(sets_of(inputs).items()):
                 bits = point.document_bits[ends[s] : ends[s + 1]]
                 loss = float(bits.sum() / each.bytes[: job.documents[s]].sum())
@@ -395,6 +332,5 @@ def _losses(inputs: MeasureInputs, done: Sequence[tuple[_Job, Points]]) -> pl.Da
     schema = {**RUN_SCHEMA, "document_bits": pl.List(pl.Float64)}
     losses = pl.DataFrame(rows, schema=schema, orient="row").sort(KEYS)
     # The pool was measured in whole documents; a rung that some replicate could not reach is out.
-    replicates = pl.col("replicate").n_unique()
-    everywhere = replicates.over("arm", "family", "size", "n_tokens") == replicates.over("family")
-    return losses.filter(everywhere)
+    replicates, arm = pl.col("replicate").n_unique(), ["arm", "family", "size"]
+    return losses.filter(replicates.over(*arm, "n_tokens") == replicates.over(arm))

@@ -185,7 +185,9 @@ def _headline_contrast(multipliers: pl.DataFrame) -> str:
 def _multiplier_row(row: dict[str, Any], label: str) -> ForestRow:
     bound = "" if row["reached"] else str(row.get("bound") or "≥")
     ends = (None, None) if bound else (row["low"], row["high"])
-    said = f"{bound} {ratio(row['estimate'])} {interval(*ends, row.get('beyond'))}".strip()
+    said = (
+        f"{bound} {ratio(row['estimate'])} {interval(ends[0], ends[1], row.get('beyond'))}".strip()
+    )
     return ForestRow(
         label=label,
         estimate=row["estimate"],

@@ -158,7 +158,9 @@ def _where(row: Mapping[str, Any]) -> str:
         f"{row['n_replicates']} paired draws",
     ]
     conditional = "; conditional on these sources" if row["n_sources"] < MIN_SOURCES else ""
-    level = "" if abs(row["confidence"] - 0.95) < 1e-9 else f", {_level(row['confidence'])} interval"
+    level = (
+        "" if abs(row["confidence"] - 0.95) < 1e-9 else f", {_level(row['confidence'])} interval"
+    )
     return ", ".join(parts) + level + conditional
 
 

@@ -172,9 +172,10 @@ def decide(
         One row an estimate, columns as `MULTIPLIER_SCHEMA`. `estimate, low, high` are on the
         natural scale (the slope: factor on m per doubling of the budget), `standard_error` is
         that of the logarithm. An end of the interval beyond what A's ladder can show is the end
-        of that ladder, and `beyond` says which: "low", "high" or "both", else null. `decisive` marks each contrast's cell that speaks: the largest
-        admitted budget that all replicates reach on all neutral sets; `headline` is the
-        decisive cell of the headline contrast in the primary family and size.
+        of that ladder, and `beyond` says which: "low", "high" or "both", else null. `decisive`
+        marks each contrast's cell that speaks: the largest admitted budget that all replicates
+        reach on all neutral sets; `headline` is the decisive cell of the headline contrast in the
+        primary family and size.
     """
     listed = [dict(row) for row in rows]
     votes = _votes(listed)
@@ -289,7 +290,6 @@ def _interval(row: Row, confidence: float) -> tuple[float | None, float | None, 
 
 
 def _word(row: Row, confidence: float, vote: str | None) -> str:
-    numbers = row["log_estimate"], row["standard_error"], row["degrees_of_freedom"]
     if not row["reached"]:
         if row["bound"] == "?":
             return "cannot tell: the other arm's ladder is too short on both sides"
@@ -307,7 +307,9 @@ def _multiplier_word(row: Row, confidence: float) -> str:
     largest = WIDEST if ladder is None else float(np.exp(ladder[1]))
     word = conclude(*numbers, confidence, largest)
     few = 1 < row["n_replicates"] < MIN_REPLICATES
-    return f"cannot tell: {row['n_replicates']} draws are too few" if few and word == UNSEEN else word
+    return (
+        f"cannot tell: {row['n_replicates']} draws are too few" if few and word == UNSEEN else word
+    )
 
 
 def _side_word(row: Row, confidence: float) -> str:

@@ -1,0 +1,137 @@
+"""An experiment that must end on time, by a clock that only the work itself moves."""
+
+import json
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from curate.executors import serial
+from curate.experiment import Course, MeasureConfig, plan_sentences, run_experiment
+from curate.experiment.calibration import AFTERWARDS
+from curate.experiment.example import example_inputs
+from curate.experiment.plan import HEAD, OTHERS
+from curate.experiment.planner import scored_tokens, stated_seconds
+from curate.proxies import FAMILIES, KneserNey
+from curate.scaling.multiplier import MIN_REPLICATES
+
+CONFIG = MeasureConfig(sizes=("order2", "order3"), arms=("calibrator", "null", "random"))
+
+
+class FakeClock:
+    """Seconds that pass only by work; the machine may become slower at some time."""
+
+    def __init__(self, slowness, *, later=None, since=float("inf")):
+        self.time, self.slowness = 0.0, slowness
+        self.later, self.since = later, since
+
+    def __call__(self):
+        return self.time
+
+    def work(self, seconds):
+        slowed = self.slowness if self.time < self.since else self.later
+        self.time += seconds * slowed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slowed(KneserNey):
+    """Kneser–Ney that moves a clock by what it would take."""
+
+    clock: FakeClock
+    scored: int
+    log: list = field(default_factory=list)
+
+    def ladder(self, tokens, *, budgets, size, seed, evaluation):
+        began = self.clock.time
+        self.clock.work(stated_seconds("kneser_ney", size, budgets, self.scored))
+        self.log.append((began, self.clock.time))
+        return KneserNey.ladder(
+            self, tokens, budgets=budgets, size=size, seed=seed, evaluation=evaluation
+        )
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return example_inputs(600)
+
+
+@pytest.fixture
+def timed(inputs, monkeypatch):
+    """Runs an experiment against a fake clock; gives its result and the slowed family."""
+
+    def run(clock, deadline, config=CONFIG):
+        family = Slowed(clock=clock, scored=scored_tokens(inputs, None))
+        monkeypatch.setitem(FAMILIES, "kneser_ney", family)
+        course = Course(deadline=deadline, now=clock)
+        return run_experiment(inputs, config, seed=1, executor=serial, course=course), family
+
+    return run
+
+
+def needed(result):
+    """Stated seconds of the whole plan."""
+    return result.plan["families"]["kneser_ney"]["planned_core_seconds"]
+
+
+@pytest.fixture(scope="module")
+def whole(inputs):
+    """The plan without any clock, and what it costs."""
+    return run_experiment(inputs, replace(CONFIG, replicates=8), seed=1, executor=serial)
+
+
+@pytest.mark.parametrize("slowness", [1.0, 3.0, 6.0])
+def test_a_slower_machine_gets_a_smaller_plan_and_still_ends_on_time(timed, whole, slowness):
+    """Eight draws or five, never fewer; nothing is begun that would not be finished."""
+    deadline = AFTERWARDS * slowness + 1.5 * needed(whole)
+    result, family = timed(FakeClock(slowness), deadline)
+    planned = result.plan["families"]["kneser_ney"]
+
+    assert family.clock.time <= deadline - AFTERWARDS * slowness
+    assert result.plan["done"]["kneser_ney"] == planned["replicates"] >= MIN_REPLICATES
+    assert planned["budgets"][-1] <= whole.plan["families"]["kneser_ney"]["budgets"][-1]
+    if slowness == 1:
+        assert planned["budgets"] == whole.plan["families"]["kneser_ney"]["budgets"]
+        assert result.multipliers.equals(whole.multipliers)
+
+
+@pytest.mark.parametrize("later", [20.0, 1_000.0])
+def test_load_that_comes_later_sheds_arms_and_not_the_headline(timed, whole, later):
+    """It ends late by less than one draw of the headline's arms at most."""
+    deadline = AFTERWARDS + 1.3 * needed(whole)
+    clock = FakeClock(1.0, later=later, since=0.5 * needed(whole))
+    result, family = timed(clock, deadline)
+    done = result.plan["done_by_part"]["kneser_ney"]
+    longest = max(until - began for began, until in family.log)
+
+    assert clock.time <= deadline - AFTERWARDS + 4 * longest
+    assert sum(until > deadline - AFTERWARDS for _, until in family.log) <= 1
+    assert done[HEAD] >= max(done[OTHERS], done["order2"])
+    assert done[HEAD] >= MIN_REPLICATES
+    assert min(done.values()) < result.plan["families"]["kneser_ney"]["replicates"]
+    assert {"worth", "cannot tell"} & {v["conclusion"].split(":")[0] for v in result.verdicts[:1]}
+
+
+def test_without_any_time_there_is_one_draw_of_the_headline(timed, whole):
+    """Which has no interval, and says so."""
+    result, family = timed(FakeClock(1.0), 0.0)
+    once = 4 * stated_seconds("kneser_ney", "order3", [4_000] * 14, family.scored)
+
+    assert result.plan["done_by_part"]["kneser_ney"] == {HEAD: 1}
+    assert result.plan["families"]["kneser_ney"]["only_headline_and_calibrator"]
+    assert "the headline and its calibrator only" in "\n".join(plan_sentences(result.plan))
+    assert result.verdicts[0]["conclusion"] == "cannot tell: one paired draw gives no interval"
+    assert sum(until - began for began, until in family.log[2:]) < once
+
+
+def test_what_was_done_in_time_can_be_done_again_without_a_clock(timed, inputs, whole, tmp_path):
+    """By the plan: parts with different numbers of draws come out byte for byte."""
+    clock = FakeClock(1.0, later=20.0, since=0.3 * needed(whole))
+    cut, _ = timed(clock, AFTERWARDS + 1.3 * needed(whole))
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(cut.plan))
+
+    again, _ = timed(FakeClock(1.0), None, replace(CONFIG, minutes=1, plan=str(path)))
+
+    assert len(set(cut.plan["done_by_part"]["kneser_ney"].values())) > 1
+    for name in ("runs", "losses", "multipliers", "matrix"):
+        assert getattr(again, name).equals(getattr(cut, name)), name
+    assert again.verdicts == cut.verdicts
