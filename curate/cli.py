@@ -165,6 +165,8 @@ def measure(
     if plan is not None:
         timed = {"measure.plan": str(plan), "measure.stop": False}
     overrides = timed | _overrides(input, reference, evaluation, output, set)
+    if not what.exists():
+        raise InputError(f"no run folder and no config file {str(what)!r}")
     if what.is_dir():
         from curate.remeasure import measure_run
 

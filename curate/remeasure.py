@@ -6,7 +6,7 @@ What came before it, documents to verdicts, is used as it is, even where the inp
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from typing import Any
 import polars as pl
 
 from curate.config import RunConfig, load_config
-from curate.corpus import write_atomically
+from curate.corpus import write_atomically, write_bytes_atomically
 from curate.errors import ConfigError, InputError
 from curate.experiment import (
     MeasureConfig,
     done_sentences,
     plan_sentences,
     predictions,
+    read_plan,
     score_predictions,
     transfer_said,
 )
@@ -83,10 +84,23 @@ def measure_run(
         raise ConfigError(
             "this run names no evaluation files; give text that neither side saw with --evaluation"
         )
-    context = open_context(config, workers=workers, say=say, finished=True)
-    if config.measure.stop:
-        context = replace(context, deadline=began + 60 * config.measure.minutes)
-    _complete(context, anew=_evaluation(before) != _evaluation(config))
+    if config.measure.plan is not None:
+        read_plan(Path(config.measure.plan))  # before tables are made room for
+    resolved = stored.read_bytes()
+    try:
+        context = open_context(config, workers=workers, say=say, finished=True)
+        if config.measure.stop:
+            context = replace(context, deadline=began + 60 * config.measure.minutes)
+        _complete(context, anew=_evaluation(before) != _evaluation(config))
+        _measure(context, say, predict=predict)
+    except BaseException:
+        write_bytes_atomically(resolved, stored)  # what was asked for in vain is not the run's
+        raise
+    _tell(context, say)
+    return context
+
+
+def _measure(context: Context, say: Say, *, predict: bool) -> None:
     if predict:
         _predict(context, say)
     if not run_stage("measure", context):
@@ -98,8 +112,6 @@ def measure_run(
     if predict:
         _score(context)
     run_stage("report", context)
-    _tell(context, say)
-    return context
 
 
 def _evaluation(config: RunConfig) -> tuple[object, ...]:
@@ -151,12 +163,7 @@ def _score(context: Context) -> None:
 def _tell(context: Context, say: Say) -> None:
     folder = context.folder
     record = context.manifest.stages["measure"]
-    for verdict in folder.read_json("scaling/verdicts.json") or []:
-        say(f"{'Verdict: ' if verdict['headline'] else '  '}{verdict['sentence']}")
-        if verdict["sentence_without_gate"] != verdict["sentence"]:
-            say(f"    without the calibrator's gate: {verdict['sentence_without_gate']}")
-        if verdict["headline"] and verdict["detail"]:
-            say(f"    {verdict['detail']}")
+    _tell_verdicts(folder.read_json("scaling/verdicts.json") or [], say)
     for row in agreement(folder.read("scaling/multipliers.parquet")).iter_rows(named=True):
         say(
             f"Agreement of {row['first']} and {row['second']}: the same side in {row['same_sign']} "
@@ -173,3 +180,15 @@ def _tell(context: Context, say: Say) -> None:
         say(line)
     for name in (*TABLES, "report.html"):
         say(f"  {folder.file(name)}")
+
+
+def _tell_verdicts(verdicts: Sequence[Mapping[str, Any]], say: Say) -> None:
+    """Each with the gate, and without it where that makes a difference."""
+    for verdict in verdicts:
+        say(f"{'Verdict: ' if verdict['headline'] else '  '}{verdict['sentence']}")
+        if verdict["sentence_without_gate"] != verdict["sentence"]:
+            say(f"    without the calibrator's gate: {verdict['sentence_without_gate']}")
+        if verdict["headline"] and verdict["detail"]:
+            say(f"    {verdict['detail']}")
+    if all(v["sentence_without_gate"] == v["sentence"] for v in verdicts):
+        say("Without the calibrator's gate every verdict is the same.")

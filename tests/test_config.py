@@ -100,3 +100,36 @@ def test_assignment_values_are_toml_or_plain_text(text, expected):
 def test_assignment_without_equals_sign_is_an_error():
     with pytest.raises(ConfigError, match="no assignment"):
         parse_assignment("seed")
+
+
+@pytest.mark.parametrize(
+    ("table", "off"),
+    [
+        ("quality", lambda c: c.quality.reference is None),
+        ("clean", lambda c: c.clean.steps == ()),
+        ("rules", lambda c: c.rules.sets == ()),
+        ("controls", lambda c: c.controls.share == 0),
+        ("audit", lambda c: c.audit.groups == ()),
+        ("duplicates", lambda c: (c.duplicates.exact, c.duplicates.near) == (False, None)),
+        ("measure", lambda c: c.measure is None),
+    ],
+)
+def test_a_table_that_is_false_does_nothing(table, off):
+    """As `near = false` does; so can an override switch off what a file names."""
+    config = load_config(
+        {
+            "input": {"path": "a.jsonl"},
+            "output": {"path": "runs/a"},
+            "quality": {"reference": "good.parquet"},
+            "clean": {"steps": ["mask_pii"]},
+            "rules": {"sets": ["fineweb"]},
+        },
+        overrides={table: False},
+    )
+
+    assert off(config)
+
+
+def test_input_that_is_false_is_refused():
+    with pytest.raises(ConfigError, match="input is False"):
+        load_config({"input": False, "output": {"path": "runs/a"}})

@@ -8,7 +8,7 @@ import pytest
 
 import curate
 from curate.config import load_config
-from curate.errors import ConfigError
+from curate.errors import ConfigError, CurateError
 from curate.measure import arm_masks
 from curate.pipeline import open_context, run_stages
 from curate.remeasure import measure_run
@@ -100,8 +100,9 @@ def test_a_finished_run_is_measured_again_with_its_plan_said_first(measured, tmp
     measure_run(folder, overrides={"measure.minutes": 3, "measure.stop": True}, say=told.append)
 
     said = "\n".join(told)
-    assert told[0].startswith("Plan: ")
-    assert "is seen with 80 % power" in told[0]
+    assert told[0].startswith("Machine: Kneser–Ney with ")
+    assert told[1].startswith("Plan: ")
+    assert "is seen with 80 % power" in told[1]
     assert "Verdict: " in said
     assert "Done: Kneser–Ney 3 of 3 planned draws, in " in said
     assert str(folder / "report.html") in said
@@ -196,3 +197,26 @@ def test_evaluation_text_that_covers_the_corpus_leaves_no_verdict(tmp_path, corp
 
     assert "cannot tell: no curated text is left" in run.sentences[0]
     assert run.report.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"measure.plan": "nowhere.json"},
+        {"measure.evaluation": ["nowhere/*.parquet"]},
+        {"measure.headline": "raw → oracel"},
+    ],
+    ids=["plan", "evaluation", "headline"],
+)
+def test_what_is_asked_in_vain_does_not_stay_in_the_config(measured, tmp_path, wrong):
+    """Else the next call would fail as well; a plan that cannot be read costs no table either."""
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    before = (folder / "config.toml").read_bytes()
+
+    with pytest.raises(CurateError, match=r"nowhere|oracel"):
+        measure_run(folder, overrides=wrong, say=lambda line: None)
+
+    assert (folder / "config.toml").read_bytes() == before
+    if "measure.headline" not in wrong:
+        assert (folder / "scaling/multipliers.parquet").exists()

@@ -30,7 +30,7 @@ from curate.experiment.pace import Pace
 from curate.experiment.plan import HEAD, FamilyPlan, Plan
 from curate.experiment.planner import Means, make_plan
 from curate.experiment.promises import done_sentences, pace_sentence, plan_sentences
-from curate.experiment.stored import settled_plan
+from curate.experiment.stored import read_plan, settled_plan
 from curate.experiment.training import KEYS, RUN_SCHEMA, Course, Trained, train
 from curate.experiment.transfer import predictions, score_predictions, transfer_said
 from curate.scaling import MULTIPLIER_SCHEMA, NO_EVALUATION, sentences
@@ -66,6 +66,7 @@ __all__ = [
     "memory_of_arms",
     "plan_sentences",
     "predictions",
+    "read_plan",
     "run_experiment",
     "score_predictions",
     "transfer_said",

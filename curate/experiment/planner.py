@@ -158,9 +158,26 @@ def make_plan(
         else:
             families[name] = planned
             purse.spend(planned.seconds)
+            left_out |= _given_up(draft, config, name, planned)
     if not families:
         raise ConfigError("; ".join(f"proxy family {n!r} {why}" for n, why in left_out.items()))
     return replace(draft, families=families, left_out=left_out)
+
+
+def _given_up(
+    draft: Plan, config: MeasureConfig, family: str, planned: FamilyPlan
+) -> dict[str, str]:
+    """What the config asks of a family and the minutes are too few for."""
+    why = "as the minutes are too few"
+    found = {}
+    if sizes := config.sizes_of(family)[len(planned.sizes) :]:
+        found[f"{family} {', '.join(sizes)}"] = why
+    wanted = _draws(draft, config, family)
+    if planned.replicates < wanted:
+        found[f"{wanted - planned.replicates} of {wanted} draws of {family}"] = why
+    if planned.only_first and any(c.kind not in FIRST_KINDS for c in draft.contrasts):
+        found[f"all of {family} but the headline and its calibrator"] = why
+    return found
 
 
 def scored_tokens(inputs: MeasureInputs, limit: int | None) -> int:
@@ -227,7 +244,7 @@ def _on_time(draft: Plan, family: str, limit: float, purse: _Purse) -> FamilyPla
 def _within(
     draft: Plan, config: MeasureConfig, family: str, limit: float, seconds: float
 ) -> FamilyPlan:
-    """The largest budgets that so many seconds pay for, by the first offer that fits, or the last."""
+    """The largest budgets that so many seconds pay for, by the first offer that fits."""
     light = family in LIGHT
     doublings = DOUBLINGS if light else HEAVY_DOUBLINGS
     top = limit if light else min(limit, HEAVY_TOP)

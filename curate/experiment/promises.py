@@ -8,7 +8,6 @@ from typing import Any
 from curate.experiment.plan import HEAD, OTHERS
 from curate.progress import spelled
 
-FIRST = 2  # contrasts: the headline and its calibrator
 NAMES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
 
 __all__ = ["done_sentences", "pace_sentence", "plan_sentences"]
@@ -42,8 +41,6 @@ def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
             f"paired draws, budgets of {budgets[0]:,} to {budgets[-1]:,} tokens, about "
             f"{took}"
         )
-        if family.get("only_headline_and_calibrator") and len(contrasts) > FIRST:
-            lines.append("    the headline and its calibrator only: more minutes bring the rest")
         lines += [f"    {line}" for line in _promises(plan["power"][name])]
     return lines + [f"  {line}" for line in plan["left_out"]]
 

@@ -15,7 +15,7 @@ from curate.experiment.plan import FamilyPlan, Plan
 from curate.experiment.planner import Means, make_plan
 from curate.proxies import FAMILIES
 
-__all__ = ["settled_plan"]
+__all__ = ["read_plan", "settled_plan"]
 
 SAME = ("seed", "curated_share_of_tokens", "evaluation_tokens", "contrasts")
 
@@ -35,7 +35,7 @@ def settled_plan(
     """
     if config.plan is None:
         return make_plan(inputs, config, seed=seed, means=means)
-    stored = _read(Path(config.plan))
+    stored = read_plan(Path(config.plan))
     fresh = make_plan(inputs, config, seed=seed)
     now = json.loads(json.dumps(fresh.to_dict()))
     for key in SAME:
@@ -57,7 +57,17 @@ def settled_plan(
     return replace(fresh, families=families, left_out={})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_plan(path: Path) -> dict[str, Any]:
+    """A `plan.json` as it was written.
+
+    Raises:
+        ConfigError: The file cannot be read or is no plan.
+
+    >>> read_plan(Path("nowhere.json"))
+    Traceback (most recent call last):
+      ...
+    curate.errors.ConfigError: measure.plan 'nowhere.json' cannot be read: ...
+    """
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -137,10 +137,22 @@ def conclude(
         return "harms"
     seen = detectable(standard_error, df, confidence)
     if seen <= LARGEST_DETECTABLE:
-        return f"no detectable effect (≥ {seen:.2f} would have been seen)"
+        return f"no detectable effect (≥ {_rounded(seen)} would have been seen)"
     if seen < largest:
         return f"cannot tell: only a multiplier of ≥ {seen:.2f} would have been seen"
     return UNSEEN
+
+
+def _rounded(multiplier: float) -> str:
+    """Two decimals, or as many as tell it from 1.
+
+    >>> _rounded(1.0712), _rounded(1.00031), _rounded(1.0)
+    ('1.07', '1.0003', '1.00')
+    """
+    decimals = 2
+    while decimals < 6 and round(multiplier, decimals) == 1 < multiplier:
+        decimals += 1
+    return f"{multiplier:.{decimals}f}"
 
 
 def _half_width(standard_error: float, df: float, *, confidence: float) -> float:
