@@ -133,8 +133,10 @@ def _complete(context: Context, *, anew: bool) -> None:
 
 
 def _larger(config: RunConfig) -> dict[str, Any]:
-    """Four times the minutes, unless the caller says otherwise."""
-    return {"measure.minutes": 4 * config.measure.minutes} if config.measure else {}
+    """Four times the minutes and no old plan, unless the caller says otherwise."""
+    if config.measure is None:
+        return {}
+    return {"measure.minutes": 4 * config.measure.minutes, "measure.plan": False}
 
 
 def _predict(context: Context, say: Say) -> None:
@@ -176,6 +178,12 @@ def _tell(context: Context, say: Say) -> None:
         ]
         say("Carried over: " + "\n  ".join(lines))
     plan = folder.read_json("proxies/plan.json") or {}
+    if pool := plan.get("pool"):
+        say(
+            f"Pool: {pool['pool_documents']:,} documents; {pool['contaminated_documents']:,} more "
+            "overlap an evaluation set and are in no arm, "
+            f"{pool['contaminated_kept']:,} of them curated"
+        )
     for line in done_sentences(plan, seconds=record.seconds):
         say(line)
     for name in (*TABLES, "report.html"):
@@ -188,6 +196,8 @@ def _tell_verdicts(verdicts: Sequence[Mapping[str, Any]], say: Say) -> None:
         say(f"{'Verdict: ' if verdict['headline'] else '  '}{verdict['sentence']}")
         if verdict["sentence_without_gate"] != verdict["sentence"]:
             say(f"    without the calibrator's gate: {verdict['sentence_without_gate']}")
+        if verdict.get("note"):
+            say(f"    {verdict['note']}")
         if verdict["headline"] and verdict["detail"]:
             say(f"    {verdict['detail']}")
     if all(v["sentence_without_gate"] == v["sentence"] for v in verdicts):
