@@ -30,10 +30,10 @@ class MeasureConfig:
     Attributes:
         minutes: Time it may take on two cores. Budgets shrink to fit, by arithmetic from stated
             speeds, never by the clock: the same config gives the same plan on every machine.
-        stop: Whether it must end on time, report included. Budgets are then planned by the speed that
-            this machine has now; where that is too little, draws are fewer (not below 5), then other
-            sizes and arms go, and the plan says so. Carried out again (`plan`), it gives the same
-            tables.
+        stop: Whether it must end on time, report included. Budgets are then planned by the speed
+            that this machine has now; where that is too little, draws are fewer (not below 5), then
+            other sizes and arms go, and the plan says so. Carried out again (`plan`), it gives the
+            same tables.
         evaluation: Files of neutral text that neither side saw. Without any the headline is
             "cannot tell: no neutral evaluation set".
         evaluation_column: Column that names the evaluation set of a row; `None` = its file.

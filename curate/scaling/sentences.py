@@ -32,18 +32,11 @@ def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
         table: Multipliers, by `decide`.
 
     Returns:
-<<<<<<< HEAD
-        Mappings with `contrast, kind, family, size, n_tokens, headline`, `estimate, low, high`
-        (natural scale, null where not reached), `conclusion`, `sentence` (with the gate),
-        `conclusion_without_gate`, `sentence_without_gate`, and `detail`: controls that failed and
-        other kinds of models that disagree (beside the headline), the slope, harm and dilution, or
-        an empty text.
-=======
         Mappings with `contrast, kind, family, size, n_tokens, headline`, `estimate, low, high,
-        beyond` (natural scale, null where not reached), `conclusion`, `note`, `sentence` (with the gate),
-        `conclusion_without_gate`, `sentence_without_gate`, and `detail`: controls that failed
-        (beside the headline), the slope, harm and dilution, or an empty text.
->>>>>>> b9fba23 (Verdicts on the terminal stand beside their notes and the counts of the pool)
+        beyond` (natural scale, null where not reached), `conclusion`, `note`, `sentence` (with the
+        gate), `conclusion_without_gate`, `sentence_without_gate`, and `detail`: controls that
+        failed and other kinds of models that disagree (beside the headline), the slope, harm and
+        dilution, or an empty text.
     """
     tests = table.filter((pl.col("quantity") == "multiplier") & (pl.col("eval_set") == "all"))
     found = []
