@@ -54,7 +54,8 @@ class MeasureConfig:
         label: Boolean column of the documents (or one of 0 and 1): a linear classifier is trained
             on growing parts of each arm to predict it; see `curate.experiment.labelled_task`.
         memorisation: Whether to ask what a model of raw and of curated text knows by heart, one of
-            each family: planted canaries, held-out gap, repeated readings. Not in the minutes.
+            each family: planted canaries, held-out gap, repeated readings. It comes on top of the
+            minutes, unless these must be kept (`stop`).
         shapley: Whether to measure what each step adds over all orders of the steps: one arm for
             each coalition of steps, 14 of them for four.
         precision: Of the transformers' training: "float32", "bfloat16", or "auto", which times both
