@@ -78,7 +78,7 @@ def main() -> None:
     whole = estimates(world, *everything(world))
     taken = [experiment(world, number) for number in range(EXPERIMENTS)]
     lines = [
-        *head(asked.run.name, asked.budget),
+        *head(asked.title, asked.budget),
         *between_lines(tables),
         *agreement_lines(tables, taken),
         *coverage_lines(taken, whole),
@@ -158,7 +158,7 @@ def head(name: str, budget: int) -> list[str]:
     """What was run."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return [
-        f"`python -m benchmarks.seeds` on the verdicts of `{name}`: "
+        f"`python -m benchmarks.seeds`, verdicts of the {name}: "
         f"{used.ru_utime + used.ru_stime:.0f} CPU seconds, {platform.machine()}, "
         f"{os.cpu_count()} cores. Kneser–Ney order 3, {budget:,} tokens of the smaller arm.",
         "",
@@ -247,7 +247,8 @@ def coverage_lines(taken: list[pl.DataFrame], whole: pl.DataFrame) -> list[str]:
     return [
         f"**Coverage** of 95 % intervals from {DRAWS} draws, {EXPERIMENTS:,} experiments each "
         f"(99.9 % band {low:.3f} to {high:.3f}): mean {covered['covered'].mean():.3f} over "
-        f"{covered.height} estimates, {below.height} below the band, {above.height} above.",
+        f"the {covered.height} estimates that every experiment reached, {below.height} below the "
+        f"band, {above.height} above.",
         *([f"Below: {'; '.join(names)}."] if names else []),
     ]
 
