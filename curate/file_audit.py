@@ -20,7 +20,7 @@ from curate.audits import (
 from curate.clean import EDIT_SCHEMA, CleanConfig, apply_edits, clean
 from curate.corpus import scan_corpus
 from curate.errors import ConfigError, InputError, unknown_name
-from curate.rules import RulesConfig, extra_signals, judge, load_rules
+from curate.rules import RulesConfig, judge, load_rules, rule_signals
 from curate.signals import DEFAULT_SIGNALS, measure_signals
 
 DEFAULT_RULES = ("gopher_quality", "gopher_repetition")
@@ -175,7 +175,9 @@ def _judged(path: str | Path | Sequence[str | Path], config: FileAudit) -> _Judg
     rules = RulesConfig(sets=sets)
     documents = scan_corpus(path, text=config.text)
     own = documents.collect_schema().names()
-    names = [*DEFAULT_SIGNALS, *extra_signals(rules)]
+    asked = (*config.groups, *config.scores, *config.strata)
+    known = [name for name in asked if name in DEFAULT_SIGNALS and name not in own]
+    names = list(dict.fromkeys(["words", *rule_signals(rules), *known]))
     held = documents
     if config.cleaned is not None:
         if config.cleaned not in own:

@@ -41,6 +41,7 @@ __all__ = [
     "load_rules",
     "override_rules",
     "required_columns",
+    "rule_signals",
 ]
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
@@ -165,10 +166,18 @@ def extra_signals(config: RulesConfig) -> list[str]:
     >>> extra_signals(RulesConfig(sets=("gopher_repetition",)))
     []
     """
+    return [name for name in rule_signals(config) if name not in DEFAULT_SIGNALS]
+
+
+def rule_signals(config: RulesConfig) -> list[str]:
+    """Signals that these rules read, each once.
+
+    >>> rule_signals(RulesConfig(sets=("fineweb",)))[0]
+    'sentence_line_fraction'
+    """
     tables = _tables(replace(config, sets=(*config.sets, *config.shown)))
     signals = [str(table.get("signal")) for table in tables.values()]
-    wanted = dict.fromkeys(name for name in signals if name in SIGNALS)
-    return [name for name in wanted if name not in DEFAULT_SIGNALS]
+    return [name for name in dict.fromkeys(signals) if name in SIGNALS]
 
 
 def override_rules(rules: Sequence[Rule], override: Mapping[str, Any]) -> list[Rule]:

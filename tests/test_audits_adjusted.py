@@ -228,6 +228,19 @@ def test_documents_alone_in_their_cluster_count_as_any_other(several):
     assert row["adjusted_odds_ratio_low"] < row["adjusted_odds_ratio"]
 
 
+def test_of_very_many_groups_those_that_could_be_tested_are_adjusted():
+    judged = simpson(12_000, 5)
+    hosts = np.where(np.arange(12_000) % 2, "large", (np.arange(12_000) // 40).astype(str))
+    table = impact(judged.with_columns(host=hosts), steps=STEPS, group="host", strata=("words",))
+    tested = table.filter(pl.col("p").is_not_null())
+
+    assert tested["group"].to_list() == ["large"]
+    assert tested["adjusted_removal_ratio"].null_count() == 0
+    small = table.filter(pl.col("group") != "large")
+    assert small.height == 2 * 300
+    assert small["adjusted_for"].null_count() == small.height
+
+
 @pytest.mark.slow
 def test_a_million_documents_twelve_steps_fifty_groups():
     """Also the Simpson case at a million: ten seconds and two gigabytes on two idle cores."""

@@ -53,6 +53,7 @@ ADJUSTED = (
     "strata",
     "informative_documents",
 )
+NOTHING = (*[float("nan")] * 7, None, None, None)
 SCHEMA = dict.fromkeys(ADJUSTED, pl.Float64) | {
     "adjusted_for": pl.String,
     "strata": pl.Int64,
@@ -156,9 +157,10 @@ def adjusted_rows(documents: Documents, failed: Sequence[Bools]) -> pl.DataFrame
     return adjusted_table([row for hit in failed for row in step_rows(Step(documents, hit))])
 
 
-def step_rows(step: Step) -> list[tuple[object, ...]]:
-    """One row a group, in the order of `ADJUSTED`; NaN where undefined."""
-    return [_row(step, g) for g in range(step.documents.groups)]
+def step_rows(step: Step, asked: Bools | None = None) -> list[tuple[object, ...]]:
+    """One row a group, in the order of `ADJUSTED`; NaN where undefined or not asked for."""
+    groups = range(step.documents.groups)
+    return [_row(step, g) if asked is None or asked[g] else NOTHING for g in groups]
 
 
 def adjusted_table(rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.audits._adjusted import MIN_INFORMATIVE, STILL, Documents, Step, widest_way
+from curate.audits._adjusted import MIN_INFORMATIVE, NOTHING, STILL, Documents, Step, widest_way
 from curate.audits._clusters import Cells
 from curate.audits._kernels import clustered_parts
 from curate.audits._strata import Level
@@ -125,7 +125,9 @@ class _Taken:
         return cells, self.weighed.of_cells(place), self._cells[place]
 
 
-def edited_rows(weighed: Weighed, share: Floats, step: Step) -> list[tuple[object, ...]]:
+def edited_rows(
+    weighed: Weighed, share: Floats, step: Step, asked: NDArray[np.bool_] | None = None
+) -> list[tuple[object, ...]]:
     """One row a group, in the order of `ADJUSTED`.
 
     Args:
@@ -134,9 +136,10 @@ def edited_rows(weighed: Weighed, share: Floats, step: Step) -> list[tuple[objec
         share: What the step takes of each document, 0 to 1, in the order of the corpus; a step
             that removes takes all or nothing.
         step: Which documents it changes or removes.
+        asked: Groups to make the row of; `None` = all.
     """
-    taken = _Taken(weighed, share)
-    return [_row(taken, step, g) for g in range(weighed.documents.groups)]
+    taken, groups = _Taken(weighed, share), range(weighed.documents.groups)
+    return [_row(taken, step, g) if asked is None or asked[g] else NOTHING for g in groups]
 
 
 def _row(taken: _Taken, step: Step, g: int) -> tuple[object, ...]:

@@ -46,6 +46,7 @@ MIN_EXPECTED_REMOVALS = 10
 MIN_RATIO = 1.25
 MIN_EXCESS = 0.02
 FLAG_Q = 0.05
+MANY_GROUPS = 200
 MISSING_GROUP = "(missing)"
 
 _COLUMNS = (
@@ -133,7 +134,8 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         refined until the log odds ratio moves by less than .02 or fewer than 1,000 documents
         are informative; null = there is nothing left to compare. Of steps that edit, marginal
         rows by `touched` carry all of these. Those by tokens, and by documents of steps that
-        edit, carry the ratio alone: parts of documents have no odds.
+        edit, carry the ratio alone: parts of documents have no odds. Of more than 200 groups only
+        those that could be tested are adjusted.
 
     Raises:
         ConfigError: A column is missing, no step is given, or no native document.
@@ -249,14 +251,21 @@ def _with_adjusted(
     for w in work[0]:
         hit = w.taken > 0 if w.touched is None else w.touched
         step, counted = Step(documents, hit), "documents" if w.touched is None else "touched"
-        rows.append(_named(adjusted_table(step_rows(step)), [(w.step, counted)], crude))
+        asked = _worth_adjusting(crude, w.step)
+        rows.append(_named(adjusted_table(step_rows(step, asked)), [(w.step, counted)], crude))
         for weight in work[1]:
             if w.partial or weight != counted:  # those counted whole have their own formula
-                found = edited_rows(weighed[weight, w.partial], w.taken, step)
+                found = edited_rows(weighed[weight, w.partial], w.taken, step, asked)
                 rows.append(_named(adjusted_table(found), [(w.step, weight)], crude))
     keys = ["step", "weight", "group"]
     marginal = pl.concat(rows).with_columns(population=pl.lit("marginal"))
     return crude.join(marginal, on=["population", *keys], how="left", maintain_order="left")
+
+
+def _worth_adjusting(crude: pl.DataFrame, step: str) -> NDArray[np.bool_]:
+    """The groups to adjust at a step: where there are very many, those that can be tested."""
+    tests = crude.filter(_TESTED & (pl.col("step") == step))
+    return (tests["enough"] | (tests.height <= MANY_GROUPS)).to_numpy()
 
 
 def _named(
