@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from curate.audits import SwapDesign, Swaps, SwapTest, swap_test
 from curate.config import RunConfig
 from curate.errors import InputError
 from curate.quality import QualityModel, load_quality, quality_keep_rates
@@ -99,6 +100,42 @@ class RunQuality:
             rates, on="group", how="left", maintain_order="left"
         )
         return joined.select("group", "documents", "keep_rate", pl.exclude(rates.columns))
+
+    def swap_test(
+        self, *, swaps: Swaps | None = None, margin: float = 0.01, most: int = 20_000
+    ) -> SwapTest:
+        """Whether the classifier's score changes when only a group's words do.
+
+        Texts are those of native documents as cleaning leaves them, evenly spread over the run,
+        in clusters by source. A text and its twin are both scored by the whole classifier, also
+        where the run's own score of the text is out of fold. `quality.min` is the threshold.
+
+        Args:
+            swaps: Pairs of words; women's and men's by default.
+            margin: Largest mean shift that would not matter.
+            most: Documents to look at.
+
+        Raises:
+            InputError: No fitted classifier.
+        """
+        if not self.folder.file("quality/model").exists():
+            self._no_classifier()
+        model, parts = self.model, native_parts(self.folder)
+        texts = pl.concat(
+            cleaned(part, self.folder.file(f"edits/{part.name}")).select("text", "source")
+            for part in parts
+        )
+        texts = texts.gather_every(max(1, -(-texts.height // most)))
+        sources = texts["source"] if texts["source"].n_unique() > 1 else None
+        design = SwapDesign(
+            swaps=swaps,
+            threshold=self.config.quality.min,
+            margin=margin,
+            cluster=None if sources is None else sources.to_list(),
+        )
+        return swap_test(
+            lambda held: model.calibration(model.decision(held)), texts["text"], design
+        )
 
     def _no_classifier(self) -> dict[str, Any]:
         raise InputError("this run fitted no classifier: quality.reference and label are not set")

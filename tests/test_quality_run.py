@@ -7,6 +7,7 @@ from datasets import Dataset
 from typer.testing import CliRunner
 
 import curate
+from curate.audits import Swaps
 from curate.cli import app
 from curate.config import load_config, to_toml
 from curate.errors import ConfigError, InputError
@@ -74,6 +75,21 @@ def compared(tmp_path_factory):
     )
     config["rules"]["add"] = {"like_reference": {"signal": "importance", "min": -1.0}}
     return curate.run(config)
+
+
+def test_a_swap_of_words_that_the_classifier_weighs_moves_its_score(compared):
+    terms = compared.quality.terms.filter(pl.col("term").str.contains("^[a-z]+$")).sort("weight")
+    worst, best = terms["term"][0], terms["term"][-1]
+    pair = {"first": "best", "second": "worst", "pairs": ((best, worst),), "pronouns": False}
+    found = compared.quality.swap_test(swaps=Swaps(id="own", sha256="", **pair))
+    alike = compared.quality.swap_test(swaps=Swaps(id="own", sha256="", **pair), most=10)
+    nobody = compared.quality.swap_test()
+
+    assert found.documents > 20
+    assert found.shift.estimate > 0
+    assert np.isnan(found.flips)  # this run has no threshold
+    assert alike.documents <= 10
+    assert nobody.documents < found.documents
 
 
 def test_scores_are_columns_that_rules_and_selections_read(compared):
