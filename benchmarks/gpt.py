@@ -38,7 +38,7 @@ LEARNT, LEARN_WIDTH, LEARN_WINDOWS = 200_000, 64, 2
 RATES = {"ours": (2e-3, 4e-3), "theirs": (2e-3, 4e-3)}
 Setting = dict[str, Any]
 EQUAL: Setting = {"threads": 1, "windows": 8}
-TRIED_WINDOWS = (8, 16, 32)
+TRIED_WINDOWS = (8, 16, 32, 64)
 
 
 class Side:

@@ -1,9 +1,10 @@
 """Forward and backward passes of the transformer on one thread, written out by hand.
 
-Matrix products are torch's, those of attention too; all between them are compiled passes over rows
-(`_transformer_kernel`). Nothing is recorded, so a step costs little beyond its products. In
-bfloat16 what goes into products and comes out of them is rounded: weights, sums over layers,
-normalisation, exponentials, the loss and the optimiser stay float32.
+Where processor and shape allow, matrix products and attention are made here by tiles
+(`_product_kernel`, `_attention_kernel`), else they are torch's; all between them are compiled
+passes over rows (`_transformer_kernel`). Nothing is recorded, so a step costs little beyond its
+products. In bfloat16 what goes into products and comes out of them is rounded: weights and their
+gradients, sums over layers, normalisation, exponentials, the loss and the optimiser stay float32.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ tokens at width 64), and the last gain begins at 4, so that logits can spread ea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -239,24 +239,11 @@ def train_step(
         )
     inputs, targets = batch(tokens, starts, settings.context)
     loss = _passes(model, inputs, targets)
+    norm = float(np.sqrt(sum(_on_each(model, lambda k: _gathered(model, k)))))
     rate = settings.peak_rate * share * min(1.0, (model.step + 1) / settings.warm_up_steps)
-    gradient = model.gradient.numpy()
-    kernels.adam(
-        model.flat.numpy(),
-        gradient,
-        model.first,
-        model.second,
-        model.n_matrices,
-        (
-            rate,
-            FIRST_MOMENT,
-            settings.second_moment,
-            rate * settings.weight_decay,
-            settings.clip_norm,
-            float(np.sqrt(kernels.square_sum(gradient))),
-            float(model.step),
-        ),
-    )
+    decay = rate * settings.weight_decay
+    rates = rate, FIRST_MOMENT, settings.second_moment, decay, settings.clip_norm, norm
+    _on_each(model, lambda k: _moved(model, k, (*rates, float(model.step))))
     model.step += 1
     model.losses.append(loss)
     return loss
@@ -277,11 +264,38 @@ def _passes(model: Model, inputs: NDArray[np.int64], targets: NDArray[np.int64])
     if count == 1:
         return passes(0)
     with one_thread():
-        rest = [_helpers(count - 1).submit(passes, k) for k in range(1, count)]
-        losses = [passes(0), *(found.result() for found in rest)]
+        return sum(_on_each(model, passes)) / count
+
+
+def _on_each(model: Model, work: Callable[[int], float]) -> list[float]:
+    """What `work` gives for every part, each on its own thread, in their order."""
+    count = len(model.parts)
+    rest = [_helpers(count - 1).submit(work, k) for k in range(1, count)]
+    return [work(0), *(found.result() for found in rest)]
+
+
+def _span(model: Model, k: int) -> slice:
+    """The parameters whose gradients part `k` gathers, and which it moves."""
+    size, count = model.n_params, len(model.parts)
+    return slice(k * size // count, (k + 1) * size // count)
+
+
+def _gathered(model: Model, k: int) -> float:
+    """All parts' gradients are added to the first one's; the sum of their squares."""
+    span = _span(model, k)
+    gradient = model.gradient.numpy()[span]
     for part in model.parts[1:]:
-        kernels.gather(model.gradient.numpy(), part.gradient.numpy())
-    return sum(losses) / count
+        kernels.gather(gradient, part.gradient.numpy()[span])
+    return float(kernels.square_sum(gradient))
+
+
+def _moved(model: Model, k: int, rates: tuple[float, ...]) -> float:
+    """AdamW's step; gives nothing."""
+    span = _span(model, k)
+    arrays = model.flat.numpy(), model.gradient.numpy(), model.first, model.second
+    matrices = min(max(model.n_matrices - span.start, 0), span.stop - span.start)
+    kernels.adam(*(array[span] for array in arrays), matrices, rates)
+    return 0.0
 
 
 def _part(model: Model, *, first: bool) -> Part:
