@@ -263,6 +263,62 @@ def test_models_trained_together_come_out_as_alone(settings):
     assert together[0][0].document_bits.tolist() != together[0][2].document_bits.tolist()
 
 
+def test_three_sizes_two_arms_and_three_seeds_come_out_as_alone():
+    """What a graphics processor is given, here: 18 models in three stacks, to 1e-4 nats a token."""
+    worst = 0.0
+    for width in (8, 16, 32):
+        settings = replace(SMALL, width=width)
+        family = Gpt(vocabulary=VOCABULARY, settings={"one": settings})
+        arms = [arm for arm in (TOKENS, TOKENS[::-1].copy()) for _ in range(3)]
+        seeds = [1, 2, 3] * 2
+        asked = {"budgets": BUDGETS, "size": "one", "evaluation": EVALUATION}
+        together = family.ladders(arms, seeds=seeds, **asked)
+        for tokens, seed, points in zip(arms, seeds, together, strict=True):
+            alone = list(family.ladder(tokens, seed=seed, **asked))
+            assert [p.n_tokens for p in points] == [p.n_tokens for p in alone] == list(BUDGETS)
+            for one, many in zip(alone, points, strict=True):
+                gap = abs(one.document_bits - many.document_bits) / np.diff(EVALUATION.offsets)
+                worst = max(worst, float(gap.max() * np.log(2)))
+
+    print(f"18 models of three sizes, at most {worst:.1e} nats a token apart")
+    assert worst < 1e-4
+
+
+def test_a_stack_in_bfloat16_learns_as_in_float32():
+    """Asked for, it is taken: other digits, the same loss in the end, within a hundredth."""
+    from curate.proxies import batched
+
+    def last_loss(precision):
+        settings = replace(SMALL, precision=precision, peak_rate=5e-3)
+        chain = np.cumsum(TOKENS % 3).astype(np.uint16) % VOCABULARY
+        courses = [course(chain, seed=seed) for seed in (1, 2)]
+        models = batched.stack(settings, vocabulary=VOCABULARY, seeds=[1, 2])
+        steps = len(courses[0].starts) // settings.batch_sequences
+        losses = [batched.train_step(models, courses, share=1.0) for _ in range(steps)]
+        return np.mean(losses[-20:])
+
+    low, full = last_loss("bfloat16"), last_loss("float32")
+    assert low != full
+    assert low == pytest.approx(full, rel=0.01)
+
+
+def test_a_step_leaves_nothing_on_another_device():
+    """On a device without numbers: a tensor that was forgotten here could not be added there."""
+    import torch
+
+    from curate.proxies import batched
+
+    with pytest.raises(RuntimeError, match="device"):
+        torch.ones(2) + torch.ones(2, device="meta")
+    models = batched.stack(SMALL, vocabulary=VOCABULARY, seeds=[1, 2], on="meta")
+    shape = (2, SMALL.step_tokens)
+    inputs, targets = (torch.zeros(shape, dtype=torch.long, device="meta") for _ in range(2))
+    nats = batched._step(models, inputs, targets, 1.0)
+
+    assert nats.device.type == "meta"
+    assert nats.shape == (2,)
+
+
 # ── killed and started again ─────────────────────────────────────────────────────────────────
 
 CLIMB = """

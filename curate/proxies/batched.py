@@ -13,6 +13,7 @@ what the passes written by hand are tested against.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -205,7 +206,6 @@ def climb_together(
 def train_step(models: Stack, courses: Sequence[Course], *, share: float) -> NDArray[np.float64]:
     """One step of every model on its own windows; nats a token of each, before it."""
     import torch
-    from torch.nn import functional
 
     settings, where = models.settings, models.flat.device
     first = models.step * settings.batch_sequences
@@ -214,15 +214,27 @@ def train_step(models: Stack, courses: Sequence[Course], *, share: float) -> NDA
     inputs, targets = (
         torch.from_numpy(np.stack(part)).to(where) for part in zip(*pairs, strict=True)
     )
+    nats = _step(models, inputs, targets, share)
+    losses: NDArray[np.float64] = nats.cpu().double().numpy()
+    return losses
+
+
+def _step(models: Stack, inputs: Tensor, targets: Tensor, share: float) -> Tensor:
+    """All of a step that happens on the device; nats a token of each model, before it."""
+    import torch
+    from torch.nn import functional
+
+    settings, kind = models.settings, models.flat.device.type
     shape = (models.n_models, settings.batch_sequences, settings.context)
-    found = logits(models, inputs.view(shape))
-    nats = functional.cross_entropy(found.mT, targets, reduction="none").mean(1)
+    low = settings.precision == "bfloat16"  # of products: sums and the loss stay in float32
+    with torch.autocast(kind, torch.bfloat16, enabled=True) if low else nullcontext():
+        found = logits(models, inputs.view(shape))
+    nats = functional.cross_entropy(found.float().mT, targets, reduction="none").mean(1)
     found_gradients = torch.autograd.grad(nats.sum(), list(models.weights.values()))
     for name, part in zip(models.weights, found_gradients, strict=True):
         models.gradients[name].copy_(part)
     _adam(models, share)
-    losses: NDArray[np.float64] = nats.detach().cpu().double().numpy()
-    return losses
+    return nats.detach()
 
 
 def _adam(models: Stack, share: float) -> None:

@@ -210,7 +210,7 @@ class Gpt:
         """Several ladders of one size and the same budgets as one stack of models.
 
         On a graphics processor where there is one, else here. Losses are those of `ladder` but for
-        rounding. In float32; no checkpoints are written.
+        rounding; bfloat16 rounds elsewhere. No checkpoints are written.
 
         Args:
             sequences: Training tokens of each.
