@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from curate.executors import serial
-from curate.experiment import Course, MeasureConfig, plan_sentences, run_experiment
+from curate.experiment import Course, MeasureConfig, make_plan, plan_sentences, run_experiment
 from curate.experiment.calibration import AFTERWARDS
 from curate.experiment.example import example_inputs
 from curate.experiment.plan import HEAD, OTHERS
@@ -137,3 +137,19 @@ def test_what_was_done_in_time_can_be_done_again_without_a_clock(timed, inputs, 
     for name in ("runs", "losses", "multipliers", "matrix"):
         assert getattr(again, name).equals(getattr(cut, name)), name
     assert again.verdicts == cut.verdicts
+
+
+def test_evaluation_text_goes_before_the_arms_do(inputs):
+    """Scoring is most of the work at small budgets; what was given up is said."""
+    config = replace(CONFIG, minutes=0.004, replicates=8)
+    plans = {
+        minutes: make_plan(inputs, replace(config, minutes=minutes), seed=1)
+        for minutes in (0.0005, 0.004, 0.05)
+    }
+    found = {m: plan.families["kneser_ney"] for m, plan in plans.items()}
+
+    assert [found[m].only_first for m in found] == [True, False, False]
+    assert [found[m].replicates for m in found] == [5, 5, 8]
+    assert [found[m].evaluation_limit for m in found][::2] == [15_000, None]
+    assert "3 of 8 draws of kneser_ney" in plans[0.004].left_out
+    assert not plans[0.05].left_out

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from curate.experiment.arms import Draws
-from curate.experiment.inputs import EvaluationSet
-from curate.experiment.plan import HEAD, LIGHT, OTHERS, FamilyPlan, Plan
-from curate.experiment.planner import stated_seconds
+from curate.experiment.plan import HEAD, OTHERS, FamilyPlan, Plan
+from curate.experiment.planner import scored_tokens, stated_seconds
 from curate.proxies import Evaluation, ProxyFamily
 from curate.scaling.multiplier import MIN_REPLICATES
 from curate.subsets import Tokens
@@ -60,10 +59,7 @@ def sequences_of(draws: Draws, plan: Plan, family: str) -> list[Sequences]:
         family: Its name.
     """
     planned = plan.families[family]
-    scored = plan.evaluation_tokens
-    if family not in LIGHT:
-        sets = sets_of_draws(draws)
-        scored = sum(int(s.encoded.offsets[s.first(planned.evaluation_limit)]) for s in sets)
+    scored = scored_tokens(draws.inputs, planned.evaluation_limit)
     found = []
     for arms in _twins(draws, planned):
         for size in planned.sizes:
@@ -78,11 +74,6 @@ def sequences_of(draws: Draws, plan: Plan, family: str) -> list[Sequences]:
             part = HEAD if HEAD in parts else min(parts)
             found.append(Sequences(part, size, rungs, asked, seconds))
     return found
-
-
-def sets_of_draws(draws: Draws) -> list[EvaluationSet]:
-    """Every evaluation set, those held out of the pool last."""
-    return [*draws.inputs.evaluation.values(), *draws.inputs.held_out.values()]
 
 
 def _twins(draws: Draws, planned: FamilyPlan) -> list[list[str]]:

@@ -7,8 +7,8 @@ on whether another one is installed, so neither do its tables.
 Only where a run must end on time (`Means`) do the minutes count by the speed that this machine has
 now, and what one family leaves goes to the next. Then the plan is what such a run must tell:
 carried out again, it gives the same tables. Where time is short, first the top budget shrinks,
-then draws are fewer (never below 5), then other sizes go, then all arms but the headline's and the
-calibrator's.
+then draws are fewer (never below 5), then other sizes go, then evaluation text beyond 15,000 tokens
+a set, then all arms but the headline's and the calibrator's.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ STEP = 1.5  # between rungs beyond the last budget
 SMALLEST = 64  # tokens; below this no plan is worth making
 # Tokens; draws, other sizes and arms go before budgets fall below it or a quarter of the most.
 LIGHT_TOP = 100_000
+LIGHT_EVALUATION = 15_000  # tokens of each set: at small budgets scoring is most of the work
 
 __all__ = ["HEAVY_EVALUATION", "Means", "make_plan", "scored_tokens", "stated_seconds"]
 
@@ -86,6 +87,7 @@ class _Offer:
     draws: int
     least: float  # the top budget may shrink this far
     only_first: bool = False
+    evaluation: int | None = None  # tokens of each evaluation set; `None` = all
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ class _Purse:
     """Seconds of one core at stated speed that the next family may spend."""
 
     config: MeasureConfig
+    inputs: MeasureInputs
     means: Means | None
     left: float = 0.0
     capacity: float = 0.0  # of the family that was planned before
@@ -150,7 +153,7 @@ def make_plan(
     )
     families: dict[str, FamilyPlan] = {}
     left_out: dict[str, str] = {}
-    purse = _Purse(config, means, left=0.0 if means is None else means.seconds)
+    purse = _Purse(config, inputs, means, left=0.0 if means is None else means.seconds)
     for name in config.families:
         planned = _family_plan(draft, name, inputs, purse)
         if isinstance(planned, str):
@@ -175,6 +178,8 @@ def _given_up(
     wanted = _draws(draft, config, family)
     if planned.replicates < wanted:
         found[f"{wanted - planned.replicates} of {wanted} draws of {family}"] = why
+    if family in LIGHT and (limit := planned.evaluation_limit):
+        found[f"evaluation text of {family} beyond {limit:,} tokens a set"] = why
     if planned.only_first and any(c.kind not in FIRST_KINDS for c in draft.contrasts):
         found[f"all of {family} but the headline and its calibrator"] = why
     return found
@@ -204,8 +209,6 @@ def _family_plan(
         )
     if not FAMILIES[family].available():
         return "needs torch" if family == "gpt" else "is not installed"
-    if family not in LIGHT:
-        draft = replace(draft, evaluation_tokens=scored_tokens(inputs, HEAVY_EVALUATION))
     if config.budgets is None:
         return _on_time(draft, family, limit, purse)
     budgets = tuple(b for b in config.budgets if b <= limit)
@@ -216,7 +219,7 @@ def _family_plan(
     if purse.means is not None:
         purse.capacity = purse.means.pace(family).capacity
     offer = _Offer(sizes=config.sizes_of(family), draws=_draws(draft, config, family), least=0)
-    return _attempt(draft, config, family, budgets, offer)
+    return _attempt(draft, purse, family, budgets, offer)
 
 
 def _on_time(draft: Plan, family: str, limit: float, purse: _Purse) -> FamilyPlan | str:
@@ -228,7 +231,7 @@ def _on_time(draft: Plan, family: str, limit: float, purse: _Purse) -> FamilyPla
 
     def planned() -> FamilyPlan | str:
         seconds = purse.share(families)
-        plan = _within(draft, config, family, limit, seconds)
+        plan = _within(draft, purse, family, limit, seconds)
         if plan.seconds <= seconds or family in LIGHT:
             return plan
         return f"needs minutes = {purse.minutes_for(plan.seconds, families):.2g} or more"
@@ -241,18 +244,16 @@ def _on_time(draft: Plan, family: str, limit: float, purse: _Purse) -> FamilyPla
     return planned()
 
 
-def _within(
-    draft: Plan, config: MeasureConfig, family: str, limit: float, seconds: float
-) -> FamilyPlan:
+def _within(draft: Plan, purse: _Purse, family: str, limit: float, seconds: float) -> FamilyPlan:
     """The largest budgets that so many seconds pay for, by the first offer that fits."""
     light = family in LIGHT
     doublings = DOUBLINGS if light else HEAVY_DOUBLINGS
     top = limit if light else min(limit, HEAVY_TOP)
-    for offer in _offers(draft, config, family, top):
-        plan = _attempt(draft, config, family, _budgets(top, doublings), offer)
+    for offer in _offers(draft, purse.config, family, top):
+        plan = _attempt(draft, purse, family, _budgets(top, doublings), offer)
         while plan.seconds > seconds and plan.budgets[-1] * 0.9 >= offer.least:
             smaller = _budgets(plan.budgets[-1] * 0.9, doublings)
-            plan = _attempt(draft, config, family, smaller, offer)
+            plan = _attempt(draft, purse, family, smaller, offer)
         if plan.seconds <= seconds:
             break
     return plan
@@ -274,7 +275,10 @@ def _offers(draft: Plan, config: MeasureConfig, family: str, top: float) -> list
         _Offer(sizes=sizes, draws=draws, least=floor),
         _Offer(sizes=sizes, draws=few, least=floor),
         _Offer(sizes=sizes[:1], draws=few, least=floor),
-        _Offer(sizes=sizes[:1], draws=few, least=last, only_first=True),
+        _Offer(sizes=sizes[:1], draws=few, least=floor, evaluation=LIGHT_EVALUATION),
+        _Offer(
+            sizes=sizes[:1], draws=few, least=last, only_first=True, evaluation=LIGHT_EVALUATION
+        ),
     ]
 
 
@@ -292,12 +296,14 @@ def _budgets(top: float, doublings: int = DOUBLINGS) -> tuple[int, ...]:
 
 def _attempt(
     draft: Plan,
-    config: MeasureConfig,
+    purse: _Purse,
     family: str,
     budgets: tuple[int, ...],
     offer: _Offer,
 ) -> FamilyPlan:
     light, sizes = family in LIGHT, offer.sizes
+    limit = offer.evaluation if light else HEAVY_EVALUATION
+    draft = replace(draft, evaluation_tokens=scored_tokens(purse.inputs, limit))
     if offer.only_first:
         first = tuple(c for c in draft.contrasts if c.kind in FIRST_KINDS)
         draft = replace(draft, contrasts=first)
@@ -315,9 +321,9 @@ def _attempt(
         budgets=budgets,
         ladders=ladders,
         seconds=seconds * offer.draws + tuning,
-        evaluation_limit=None if light else HEAVY_EVALUATION,
+        evaluation_limit=limit,
         tuning_seconds=tuning,
-        precision=config.precision,
+        precision=purse.config.precision,
         only_first=offer.only_first,
     )
 

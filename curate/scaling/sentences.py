@@ -156,7 +156,7 @@ def _where(row: Mapping[str, Any]) -> str:
         f"{FAMILIES.get(row['family'], row['family'])} {size}",
         f"{_count(row['n_tokens'])} tokens",
         f"{row['n_sources']} evaluation source{'s' * (row['n_sources'] != 1)}",
-        f"{row['n_replicates']} paired draws",
+        f"{row['n_replicates']} paired draw{'s' * (row['n_replicates'] != 1)}",
     ]
     conditional = "; conditional on these sources" if row["n_sources"] < MIN_SOURCES else ""
     level = (
