@@ -17,7 +17,7 @@ from curate.proxies import FAMILIES, Gpt
 __all__ = ["Calibration", "on_graphics"]
 
 # Seconds of one free core for what no plan holds: the program's start, tables, verdicts, report.
-AFTERWARDS = 8.0
+AFTERWARDS = 5.0
 FEWEST_TRIED = 1_000  # tokens: a trial of fewer times nothing but its start
 
 
