@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,15 @@ from curate.audits._clusters import (
     count_cells,
     expected_heterogeneity,
     one_group,
-    ratio_variances,
+)
+from curate.audits._standard import (
+    Design,
+    Held,
+    Standardised,
+    design_of,
+    intervals,
+    standardised,
+    whole_sides,
 )
 from curate.audits._strata import Level, levels_of
 from curate.statistics import (
@@ -67,7 +76,7 @@ class Documents:
 
     `order` says which document stands where. `first` bounds the clusters of several documents,
     all others follow; without any `first` every document is by itself. `cells` are counted when
-    a level first needs them.
+    a level first needs them, `designs` made when a group at a level does.
     """
 
     order: Codes
@@ -76,6 +85,7 @@ class Documents:
     first: Codes
     ways: tuple[tuple[Level, ...], ...]
     cells: dict[tuple[int, int], Cells] = field(default_factory=dict)
+    designs: dict[tuple[tuple[int, int], int], Design] = field(default_factory=dict)
 
     def cells_of(self, place: tuple[int, int]) -> Cells:
         if place not in self.cells:
@@ -159,8 +169,11 @@ def adjusted_rows(documents: Documents, failed: Sequence[Bools]) -> pl.DataFrame
 
 def step_rows(step: Step, asked: Bools | None = None) -> list[tuple[object, ...]]:
     """One row a group, in the order of `ADJUSTED`; NaN where undefined or not asked for."""
-    groups = range(step.documents.groups)
-    return [_row(step, g) if asked is None or asked[g] else NOTHING for g in groups]
+    groups = [g for g in range(step.documents.groups) if asked is None or asked[g]]
+    rows = dict(
+        zip(groups, _finished(step.documents, [_part(step, g) for g in groups]), strict=True)
+    )
+    return [rows.get(g, NOTHING) for g in range(step.documents.groups)]
 
 
 def adjusted_table(rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
@@ -194,21 +207,62 @@ def _fit(documents: Documents, level: Level, hit: Bools) -> Fit:
     )
 
 
-def _row(step: Step, g: int) -> tuple[object, ...]:
-    """What is reported of one (step, group), in the order of `ADJUSTED`."""
+class _Part(NamedTuple):
+    """What is known of one (step, group) before intervals are made of all at once."""
+
+    ratios: tuple[float, float]
+    variances: tuple[float, float]
+    found: Standardised | None
+    rest: tuple[object, ...]
+
+
+def _part(step: Step, g: int) -> _Part:
     way = widest_way(step, g)
     at = _still_level(step, way, g)
     fit = step.fit(way, at)
-    variance, df = _spread(step, (way, at), g)
-    ratios = np.array([fit.rates.ratio[g], fit.odds.ratio[g]])
-    # An end beyond all numbers is an unbounded end.
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        reach = t_quantile(0.95, np.nan_to_num(df, posinf=np.inf)) * np.sqrt(variance)
-        low, high = ratios * np.exp(-reach), ratios * np.exp(reach)
-    rows = fit.level.of_group(g)
-    ends = [float(v) for pair in zip(ratios, low, high, strict=True) for v in pair]
-    p = _heterogeneity(step, (way, at), g)
-    return (*ends, p, fit.level.name, rows.stop - rows.start, round(fit.informative[g]))
+    rows, p = fit.level.of_group(g), _heterogeneity(step, (way, at), g)
+    counted = rows.stop - rows.start, round(fit.informative[g])
+    return _Part(
+        ratios=(float(fit.rates.ratio[g]), float(fit.odds.ratio[g])),
+        variances=(float(fit.rates.variance[g]), float(fit.odds.variance[g])),
+        found=_standardised(step, (way, at), g),
+        rest=(p, fit.level.name, *counted),
+    )
+
+
+def _finished(documents: Documents, parts: Sequence[_Part]) -> list[tuple[object, ...]]:
+    """Rows in the order of `ADJUSTED`: with clusters by standardised rates, else on logarithms."""
+    if not parts:
+        return []
+    ratios, variances = (np.array([getattr(p, k) for p in parts]) for k in ("ratios", "variances"))
+    if documents.first.size:
+        ends = intervals([p.found for p in parts], ratios[:, 1])
+        pairs = np.stack([ends.low, ends.high, ends.odds_low, ends.odds_high], axis=1)
+    else:
+        # An end beyond all numbers is an unbounded end.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            reach = t_quantile(0.95) * np.sqrt(variances)
+            found = [ratios * np.exp(-reach), ratios * np.exp(reach)]
+        pairs = np.stack(found, axis=2).reshape(-1, 4)
+    return [
+        (p.ratios[0], *ends[:2], p.ratios[1], *ends[2:], *p.rest)
+        for p, ends in zip(parts, pairs.tolist(), strict=True)
+    ]
+
+
+def _standardised(step: Step, place: tuple[int, int], g: int) -> Standardised | None:
+    """The two standardised rates of a comparison; None without clusters."""
+    fit, documents = step.fit(*place), step.documents
+    if documents.first.size == 0 or not np.isfinite(fit.odds.variance[g]):
+        return None
+    one = fit.of_group(g)
+    everyone, alone = whole_sides(one.tables), whole_sides(one.alone)
+    cells = documents.cells_of(place)
+    held = Held(cells, cells.group == g, cells.n, one.stratum, one.strata)
+    if (place, g) not in documents.designs:
+        documents.designs[place, g] = design_of(everyone, alone, held)
+    design = documents.designs[place, g]
+    return standardised(design, everyone, alone, (held, step.hits(place)))
 
 
 def widest_way(step: Step, g: int) -> int:
@@ -234,20 +288,6 @@ def _still_level(step: Step, way: int, g: int) -> int:
             if abs(moved) < STILL:
                 return level
     return levels - 1
-
-
-def _spread(step: Step, place: tuple[int, int], g: int) -> tuple[Floats, Floats]:
-    """Variances of both log ratios and the degrees of freedom of each.
-
-    Of independent documents where there are no clusters, else linearised over them.
-    """
-    fit, documents = step.fit(*place), step.documents
-    plain = np.array([fit.rates.variance[g], fit.odds.variance[g]])
-    if documents.first.size == 0 or not np.isfinite(plain).all():
-        return plain, np.full(2, np.inf)
-    ratios = [StratifiedRatio(*(v[[g]] for v in found)) for found in (fit.rates, fit.odds)]
-    cells, x = documents.cells_of(place), step.hits(place)
-    return ratio_variances(fit.of_group(g), ratios[0], ratios[1], cells, x)
 
 
 def _heterogeneity(step: Step, place: tuple[int, int], g: int) -> float:

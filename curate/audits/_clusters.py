@@ -1,4 +1,4 @@
-"""What clusters add to the error of an adjusted ratio, from counts of cells.
+"""Counts of cells, and what clusters say of the heterogeneity of strata.
 
 Documents of clusters with several are counted once a level by (cluster, stratum, group); every
 step adds one count of its removals. Documents that are alone in their cluster need no cells: the
@@ -12,16 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.audits._kernels import clustered_influence, clustered_scores
+from curate.audits._kernels import clustered_scores
 from curate.audits._strata import Level
-from curate.statistics import Strata, StratifiedRatio, common_odds
+from curate.statistics import Strata, common_odds
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-# Strata that are spread over fewer clusters do not tell whether they differ.
-LEAST_PARTS = 5
+# Strata that are spread over fewer clusters, on average and were documents alike by `PLANNED`, do
+# not tell whether they differ.
+LEAST_PARTS = 10
+PLANNED = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,50 +94,6 @@ def _comparison(tables: Strata, rows: slice) -> Strata:
     )
 
 
-def ratio_variances(
-    one: OneGroup, rates: StratifiedRatio, odds: StratifiedRatio, cells: Cells, x: Floats
-) -> tuple[Floats, Floats]:
-    """Linearised variances of the logarithms of both ratios, and their degrees of freedom.
-
-    Where strata are small the linearised variance of documents by themselves falls short of what
-    Robins, Breslow & Greenland give them (half of it in matched pairs); that of clusters is
-    widened by as much.
-    """
-    influence = _influences(one.tables, rates, odds)
-    table = np.zeros((one.strata, 8))
-    table[one.stratum] = influence
-    found = clustered_influence(
-        cells.first, cells.stratum, cells.group == one.group, cells.n, x, table
-    )
-    counts = np.repeat(_kinds(one.alone), 2, axis=1)
-    squares = (counts * influence**2).sum(0).reshape(4, 2).sum(0)
-    fourths = (counts * influence**4).sum(0).reshape(4, 2).sum(0)
-    found += np.stack([squares, squares, fourths], axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        clusters = found[:, 1] ** 2 / found[:, 2]
-        plain = np.array([rates.variance[0], odds.variance[0]])
-        variance = found[:, 0] * clusters / (clusters - 1) * np.fmax(1, plain / found[:, 1])
-    single = clusters <= 1 + 1e-9
-    return np.where(single, np.nan, variance), np.where(single, 0.0, clusters - 1)
-
-
-def _influences(tables: Strata, rates: StratifiedRatio, odds: StratifiedRatio) -> Floats:
-    """Influence on both log ratios, one row a stratum of the group, by side and fate."""
-    rate, odd = rates.ratio[0], odds.ratio[0]
-    a, b, c, d = tables.hit, tables.missed, tables.hit_rest, tables.missed_rest
-    n, own, rest = a + b + c + d, a + b, c + d
-    by_rate = (a * rest - rate * c * own) / n
-    by_odds = (a * d - odd * b * c) / n
-    columns = [
-        *(a - by_rate, a - by_odds),
-        *(a - rate * own - by_rate, -odd * b - by_odds),
-        *(-rate * c - by_rate, -odd * c - by_odds),
-        *(rest - rate * c - by_rate, d - by_odds),
-    ]
-    scale = np.tile([rates.numerator[0], odds.numerator[0]], 4)
-    return np.asarray(np.stack(columns, axis=1) / n[:, None] / scale)
-
-
 def _kinds(tables: Strata) -> Floats:
     """Counts by 2 · own + hit, one row a stratum."""
     kinds = (tables.missed_rest, tables.hit_rest, tables.missed, tables.hit)
@@ -165,17 +123,19 @@ def expected_heterogeneity(
     share = (1 / v - 1 / total)[:, None]
     expected = lean**2 * spread * share
     moved = lean * spread * np.sqrt(share / weighed.sum(1, keepdims=True))
-    table = np.zeros((one.strata, 8))
-    rows = np.column_stack([rates, mean, v, expected, moved])
+    table = np.zeros((one.strata, 10))
+    signed = lean * np.sqrt(spread * share)
+    rows = np.column_stack([rates, mean, v, expected, moved, signed])
     table[one.stratum[used]] = rows
     is_own = cells.group == one.group
-    squared, sums = clustered_scores(cells.first, cells.stratum, is_own, cells.n, x, table)
+    squared, sums = clustered_scores(cells.first, cells.stratum, is_own, cells.n, x, table, PLANNED)
     parts = sums[one.stratum[used]]
     kinds = _kinds(one.alone)[used]
     misses = np.stack([rates[:, 0], 1 - rates[:, 0], rates[:, 1], 1 - rates[:, 1]], axis=1)
     squared += float((kinds * (np.repeat(lean, 2, axis=1) * misses) ** 2 * share).sum())
     alone = np.stack([kinds[:, :2].sum(1), kinds[:, 2:].sum(1)], axis=1)
-    for column, value in enumerate((expected, expected**2, moved**2)):
+    squares = expected**2
+    for column, value in enumerate((expected, squares, moved**2, expected, squares)):
         parts[:, column] += (alone * value).sum(1)
     beyond = (one.tables.hit - common.expected)[used]
     return _within(squared, parts, (beyond - v * beyond.sum() / total) ** 2 / v)
@@ -183,10 +143,10 @@ def expected_heterogeneity(
 
 def _within(squared: float, parts: Floats, differences: Floats) -> tuple[float, float]:
     """The expectation and its df, from `clustered_scores` and the strata's squared differences."""
-    expected, squares, lost = parts.sum(0)
+    expected, squares, lost = parts.sum(0)[:3]
     each = parts[:, 1] / parts[:, 0] ** 2
     share = float((parts[:, 0] * each).sum() / expected)
-    if share * LEAST_PARTS > 1:
+    if float((parts[:, 4] / parts[:, 3]).sum()) * LEAST_PARTS > parts[:, 3].sum():
         return float("nan"), 0.0
     kept = squared * expected / (expected - lost) - float((differences * each).sum())
     strata = parts.shape[0]

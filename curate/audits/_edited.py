@@ -1,14 +1,12 @@
 """Mantel–Haenszel ratios of weighed documents, and of steps that take parts of them.
 
 The ratio of rates needs no whole documents: with x the summed shares and n the summed weights of
-a stratum it is Σ x₁ n₀ / n over Σ x₀ n₁ / n, as of removals. Its variance is the linearised one
-over clusters; residuals of a stratum of n documents grow by n / (n − 1), without which strata of
-two would halve it. Odds of parts mean nothing, so there is no odds ratio and no heterogeneity.
+a stratum it is Σ x₁ n₀ / n over Σ x₀ n₁ / n, as of removals, and its interval that of two
+standardised rates. Odds of parts mean nothing, so there is no odds ratio and no heterogeneity.
 """
 
 from __future__ import annotations
 
-from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +14,17 @@ from numpy.typing import NDArray
 
 from curate.audits._adjusted import MIN_INFORMATIVE, NOTHING, STILL, Documents, Step, widest_way
 from curate.audits._clusters import Cells
-from curate.audits._kernels import clustered_parts
+from curate.audits._standard import (
+    Design,
+    Held,
+    Moments,
+    Sides,
+    Standardised,
+    design_of,
+    intervals,
+    standardised,
+)
 from curate.audits._strata import Level
-from curate.statistics import t_quantile
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -26,19 +32,11 @@ Place = tuple[int, int]
 Binned = tuple[Floats, Floats]
 
 
-class _Sides(NamedTuple):
-    """Sums of one group's strata: weight and taken weight, own and rest; both terms of the ratio.
+class _Terms(NamedTuple):
+    """Both terms of one group's ratio."""
 
-    `inflation` is n / (n − 1) of each stratum, n in documents of equal weight.
-    """
-
-    n: Floats
-    x: Floats
-    n_rest: Floats
-    x_rest: Floats
     above: float
     below: float
-    inflation: Floats
 
 
 class Weighed:
@@ -51,6 +49,7 @@ class Weighed:
         self.several = int(first[-1]) if first.size else 0
         self._sums: dict[tuple[Place, int], Binned] = {}
         self._cells: dict[Place, Floats] = {}
+        self._designs: dict[tuple[Place, int], Design] = {}
 
     def level(self, place: Place) -> Level:
         return self.documents.ways[place[0]][place[1]]
@@ -71,6 +70,12 @@ class Weighed:
             self._cells[place] = found.astype(np.float64)
         return self._cells[place]
 
+    def design(self, place: Place, g: int, held: tuple[Sides, Sides, Held | None]) -> Design:
+        """Standardised shares of a group, the same for all steps."""
+        if (place, g) not in self._designs:
+            self._designs[place, g] = design_of(*held)
+        return self._designs[place, g]
+
 
 class _Taken:
     """What one step takes of the documents: sums over those of which it takes anything."""
@@ -81,38 +86,37 @@ class _Taken:
         self.share, self.weight = sorted_share[self.rows], weighed.weight[self.rows]
         self.whole = bool((self.share == 1).all())
         self._sums: dict[Place, Binned] = {}
-        self._moments: dict[Place, list[Binned]] = {}
+        self._moments: dict[tuple[Place, bool], list[Binned]] = {}
         self._cells: dict[Place, Floats] = {}
 
-    def sides(self, place: Place, g: int) -> _Sides:
+    def terms(self, place: Place, g: int) -> _Terms:
         level = self.weighed.level(place)
         if place not in self._sums:
             cell = level.cell[self.rows]
             self._sums[place] = _binned(level, cell, self.weight * self.share)
-        binned = (self.weighed.sums(place, 1), self._sums[place], self.weighed.sums(place, 2))
-        (n, n_rest), (x, x_rest), squares = (_split(level, v, g) for v in binned)
-        total, alike = n + n_rest, squares[0] + squares[1]
+        binned = self.weighed.sums(place, 1), self._sums[place]
+        (n, n_rest), (x, x_rest) = (_split(level, v, g) for v in binned)
         with np.errstate(divide="ignore", invalid="ignore"):
-            above, below = np.nan_to_num(x * n_rest / total), np.nan_to_num(x_rest * n / total)
-            more = np.minimum(np.nan_to_num(total**2 / (total**2 - alike), posinf=2.0), 2.0)
-        return _Sides(n, x, n_rest, x_rest, float(above.sum()), float(below.sum()), more)
+            above, below = (np.nan_to_num(v / (n + n_rest)) for v in (x * n_rest, x_rest * n))
+        return _Terms(float(above.sum()), float(below.sum()))
 
-    def moments(self, place: Place, g: int) -> tuple[Floats, Floats]:
-        """Sums of w² y^k and w⁴ y^k over documents alone in their cluster: own, rest."""
-        level = self.weighed.level(place)
-        if place not in self._moments:
-            start = int(np.searchsorted(self.rows, self.weighed.several))
+    def sides(self, place: Place, g: int, *, alone: bool) -> Sides:
+        """Sums by stratum of all documents, or of those alone in their cluster: group, rest."""
+        level, weighed = self.weighed.level(place), self.weighed
+        key = place, alone
+        if key not in self._moments:
+            start = int(np.searchsorted(self.rows, weighed.several)) if alone else 0
             cell, w, y = level.cell[self.rows[start:]], self.weight[start:], self.share[start:]
-            found = []
-            for power in (2, 4):
-                found.append(self.weighed.sums(place, power, alone=True))
-                if self.whole:  # all powers of 1 are the same
-                    found += [_binned(level, cell, w**power)] * power
-                    continue
-                found += [_binned(level, cell, w**power * y**k) for k in range(1, power + 1)]
-            self._moments[place] = found
-        parts = [_split(level, v, g) for v in self._moments[place]]
-        return np.stack([own for own, _ in parts]), np.stack([rest for _, rest in parts])
+            found = [_binned(level, cell, v) for v in (w * y, w**2 * y)]
+            # All powers of 1 are the same.
+            found.append(found[1] if self.whole else _binned(level, cell, w**2 * y**2))
+            self._moments[key] = found
+        powers = [weighed.sums(place, k, alone=alone) for k in range(1, 7 if alone else 3)]
+        sums = [
+            [pair[i] for pair in (_split(level, v, g) for v in (*powers, *self._moments[key]))]
+            for i in range(2)
+        ]
+        return _moments(sums[0], len(powers)), _moments(sums[1], len(powers))
 
     def clustered(self, place: Place) -> tuple[Cells, Floats, Floats]:
         """Cells of documents that are not alone in their cluster, their weight and taken weight."""
@@ -138,24 +142,34 @@ def edited_rows(
         step: Which documents it changes or removes.
         asked: Groups to make the row of; `None` = all.
     """
-    taken, groups = _Taken(weighed, share), range(weighed.documents.groups)
-    return [_row(taken, step, g) if asked is None or asked[g] else NOTHING for g in groups]
+    taken, count = _Taken(weighed, share), weighed.documents.groups
+    groups = [g for g in range(count) if asked is None or asked[g]]
+    parts = [_part(taken, step, g) for g in groups]
+    none, ends = float("nan"), intervals([p.found for p in parts], np.ones(len(parts)))
+    rows: dict[int, tuple[object, ...]] = {
+        g: (p.ratio, float(low), float(high), *[none] * 4, *p.rest)
+        for g, p, low, high in zip(groups, parts, ends.low, ends.high, strict=True)
+    }
+    return [rows.get(g, NOTHING) for g in range(count)]
 
 
-def _row(taken: _Taken, step: Step, g: int) -> tuple[object, ...]:
+class _Part(NamedTuple):
+    """What is known of one group before intervals are made of all at once."""
+
+    ratio: float
+    found: Standardised | None
+    rest: tuple[object, ...]
+
+
+def _part(taken: _Taken, step: Step, g: int) -> _Part:
     place = _still_place(taken, step, g)
-    sides, fit = taken.sides(place, g), step.fit(*place)
-    variance, df = _spread(taken, place, g, sides)
-    ratio = _ratio(sides)
-    with np.errstate(invalid="ignore", over="ignore"):
-        reach = t_quantile(0.95, df) * np.sqrt(variance)
-        low, high = float(ratio * np.exp(-reach)), float(ratio * np.exp(reach))
-    rows, none = fit.level.of_group(g), float("nan")
-    counted = rows.stop - rows.start, round(fit.informative[g])
-    return ratio, low, high, none, none, none, none, fit.level.name, *counted
+    terms, fit = taken.terms(place, g), step.fit(*place)
+    rows = fit.level.of_group(g)
+    rest = fit.level.name, rows.stop - rows.start, round(fit.informative[g])
+    return _Part(_ratio(terms), _standardised(taken, place, g), rest)
 
 
-def _ratio(sides: _Sides) -> float:
+def _ratio(sides: _Terms) -> float:
     if sides.below > 0:
         return sides.above / sides.below
     return float("inf") if sides.above > 0 else float("nan")
@@ -164,11 +178,11 @@ def _ratio(sides: _Sides) -> float:
 def _still_place(taken: _Taken, step: Step, g: int) -> Place:
     """Refine until the log ratio stands still or too few documents are compared."""
     way = widest_way(step, g)
-    ratio = _ratio(taken.sides((way, 0), g))
+    ratio = _ratio(taken.terms((way, 0), g))
     for level in range(1, len(step.documents.ways[way])):
         if step.fit(way, level).informative[g] < MIN_INFORMATIVE:
             return way, level - 1
-        finer = _ratio(taken.sides((way, level), g))
+        finer = _ratio(taken.terms((way, level), g))
         with np.errstate(divide="ignore", invalid="ignore"):
             if abs(np.log(finer) - np.log(ratio)) < STILL:
                 return way, level
@@ -176,52 +190,23 @@ def _still_place(taken: _Taken, step: Step, g: int) -> Place:
     return way, len(step.documents.ways[way]) - 1
 
 
-def _spread(taken: _Taken, place: Place, g: int, sides: _Sides) -> tuple[float, float]:
-    """Variance of the log ratio, and its degrees of freedom."""
-    if not sides.above or not sides.below:
-        return float("nan"), float("inf")
-    slopes, level = _slopes(sides), taken.weighed.level(place)
-    second, fourth = _alone(taken.moments(place, g), slopes)
-    if taken.weighed.documents.first.size:
-        more = _in_clusters(taken.clustered(place), level, g, slopes)
-        second, fourth = second + more[0], fourth + more[1]
-    clusters = second**2 / fourth if fourth > 0 else 0.0
-    if clusters <= 1 + 1e-9:
-        return float("nan"), float("inf")
-    return second * clusters / (clusters - 1), clusters - 1
+def _standardised(taken: _Taken, place: Place, g: int) -> Standardised | None:
+    everyone, alone = (taken.sides(place, g, alone=only) for only in (False, True))
+    weighed, held = taken.weighed, None
+    if weighed.several:
+        cells, weight, hits = taken.clustered(place)
+        level = weighed.level(place)
+        stratum = level.cell_stratum[level.of_group(g)]
+        held = Held(cells, cells.group == g, weight, stratum, level.strata), hits
+    design = weighed.design(place, g, (everyone, alone, held[0] if held else None))
+    return standardised(design, everyone, alone, held)
 
 
-def _slopes(sides: _Sides) -> tuple[Floats, Floats]:
-    """Influence on the log ratio per taken weight (row 0) and per weight (row 1): own, rest."""
-    n, x, n_rest, x_rest, above, below, inflation = sides
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total = n + n_rest
-        mixed = (x / above + x_rest / below) / total**2
-        own = np.stack([n_rest / total / above, -mixed * n_rest])
-        rest = np.stack([-n / total / below, mixed * n])
-    grown = np.sqrt(inflation)
-    return np.nan_to_num(own) * grown, np.nan_to_num(rest) * grown
-
-
-def _alone(moments: tuple[Floats, Floats], slopes: tuple[Floats, Floats]) -> tuple[float, float]:
-    """Sums of squared and of fourth powers of the influences of single documents."""
-    second = fourth = 0.0
-    for found, (a, b) in zip(moments, slopes, strict=True):
-        second += sum((comb(2, k) * a**k * b ** (2 - k) * found[k]).sum() for k in range(3))
-        fourth += sum((comb(4, k) * a**k * b ** (4 - k) * found[3 + k]).sum() for k in range(5))
-    return float(second), float(fourth)
-
-
-def _in_clusters(
-    held: tuple[Cells, Floats, Floats], level: Level, g: int, slopes: tuple[Floats, Floats]
-) -> tuple[float, float]:
-    """The same sums of the influences of clusters of several documents."""
-    (cells, weight, taken), rows = held, level.of_group(g)
-    table = np.zeros((level.strata, 4))
-    table[level.cell_stratum[rows]] = np.concatenate([slopes[1], slopes[0]]).T
-    own = cells.group == g
-    second, fourth = clustered_parts(cells.first, cells.stratum, own, weight, taken, table)
-    return float(second), float(fourth)
+def _moments(sums: list[Floats], powers: int) -> Moments:
+    """Of sums of powers of the weights, then of taken weights."""
+    n, nn, *higher = sums[:powers]
+    x, nx, xx = sums[powers:]
+    return Moments(n, x, nn, nx, xx, np.stack(higher) if higher else np.empty((0, n.size)))
 
 
 def _binned(level: Level, cell: NDArray[np.int32], values: Floats) -> Binned:

@@ -116,7 +116,52 @@ def cluster_influences(  # noqa: PLR0913 - a kernel takes flat arrays
 
 
 @numba.njit(cache=True, nogil=True)
-def clustered_influence(  # noqa: PLR0913 - a kernel takes flat arrays
+def standard_powers(  # noqa: PLR0913 - a kernel takes flat arrays
+    first: Codes, stratum: Codes, own: NDArray[np.bool_], n: Floats, table: Floats, degree: int
+) -> tuple[Floats, Floats]:
+    """Sums over clusters of s^i t^j: a cluster's standardised shares of a group and of its rest.
+
+    Args:
+        first: Where each cluster's cells begin, and where the last ends; within a cluster the
+            cells of a stratum stand together.
+        stratum: Stratum of each cell.
+        own: Whether each cell belongs to the group.
+        n: Weight of each cell.
+        table: Share of a unit of weight by stratum: in the group, in the rest.
+        degree: Largest i + j.
+
+    Returns:
+        The sums by i and j; and by stratum Σ(own − rest)² over its parts of clusters.
+    """
+    sums, leverage = np.zeros((degree + 1, degree + 1)), np.zeros(table.shape[0])
+    powers = np.ones((2, degree + 1))
+    for cluster in range(first.size - 1):
+        s = t = 0.0
+        i = first[cluster]
+        while i < first[cluster + 1]:
+            k, both = stratum[i], 0.0
+            while i < first[cluster + 1] and stratum[i] == k:
+                if own[i]:
+                    part = n[i] * table[k, 0]
+                    s += part
+                    both += part
+                else:
+                    part = n[i] * table[k, 1]
+                    t += part
+                    both -= part
+                i += 1
+            leverage[k] += both * both
+        for j in range(1, degree + 1):
+            powers[0, j], powers[1, j] = powers[0, j - 1] * s, powers[1, j - 1] * t
+        # Most clusters hold documents of the rest alone.
+        for i in range(degree + 1 if s > 0 else 1):
+            for j in range(degree + 1 - i):
+                sums[i, j] += powers[0, i] * powers[1, j]
+    return sums, leverage
+
+
+@numba.njit(cache=True, nogil=True)
+def standard_influences(  # noqa: PLR0913 - a kernel takes flat arrays
     first: Codes,
     stratum: Codes,
     own: NDArray[np.bool_],
@@ -124,67 +169,46 @@ def clustered_influence(  # noqa: PLR0913 - a kernel takes flat arrays
     x: Floats,
     table: Floats,
 ) -> Floats:
-    """Sums over clusters of the squared influences of their documents on two estimates.
+    """Sums over clusters of influences on two standardised rates.
 
     Args:
         first: Where each cluster's cells begin, and where the last ends.
         stratum: Stratum of each cell.
         own: Whether each cell belongs to the group.
-        n: Documents of each cell.
-        x: Removed documents of each cell.
-        table: Influence of a document, by stratum and 4 · own + 2 · hit + estimate.
+        n: Weight of each cell.
+        x: Taken weight of each cell.
+        table: By stratum: share of a unit of weight in the group and in the rest, the rates
+            expected of both, and the variance of a document.
 
     Returns:
-        Per estimate: Σ(cluster's influence)², Σ of the documents' squares, and the sum over
-        clusters of (the documents' squares)²: their shares say how many clusters count.
+        With z, y the influences on the group's rate and the rest's, s, t the shares of both, and
+        a the difference of shares in variances of documents: Σ of z, y, z², y², zy, zs, yt, zt,
+        ys, a².
     """
-    found = np.zeros((2, 3))
+    found = np.zeros(10)
     for cluster in range(first.size - 1):
-        z0 = z1 = e0 = e1 = 0.0
+        z = y = s = t = a = 0.0
         for i in range(first[cluster], first[cluster + 1]):
-            place, hit, missed = 4 * own[i], x[i], n[i] - x[i]
-            row = table[stratum[i]]
-            z0 += missed * row[place] + hit * row[place + 2]
-            z1 += missed * row[place + 1] + hit * row[place + 3]
-            e0 += missed * row[place] ** 2 + hit * row[place + 2] ** 2
-            e1 += missed * row[place + 1] ** 2 + hit * row[place + 3] ** 2
-        found[0, 0] += z0 * z0
-        found[1, 0] += z1 * z1
-        found[0, 1] += e0
-        found[1, 1] += e1
-        found[0, 2] += e0 * e0
-        found[1, 2] += e1 * e1
+            k = stratum[i]
+            if own[i]:
+                z += table[k, 0] * (x[i] - table[k, 2] * n[i])
+                s += table[k, 0] * n[i]
+                a += table[k, 4] * table[k, 0] * n[i]
+            else:
+                y += table[k, 1] * (x[i] - table[k, 3] * n[i])
+                t += table[k, 1] * n[i]
+                a -= table[k, 4] * table[k, 1] * n[i]
+        found[0] += z
+        found[1] += y
+        found[2] += z * z
+        found[3] += y * y
+        found[4] += z * y
+        found[5] += z * s
+        found[6] += y * t
+        found[7] += z * t
+        found[8] += y * s
+        found[9] += a * a
     return found
-
-
-@numba.njit(cache=True, nogil=True)
-def clustered_parts(  # noqa: PLR0913 - a kernel takes flat arrays
-    first: Codes,
-    stratum: Codes,
-    own: NDArray[np.bool_],
-    weight: Floats,
-    taken: Floats,
-    table: Floats,
-) -> tuple[float, float]:
-    """Sums over clusters of the second and fourth powers of their influences on one estimate.
-
-    Args:
-        first: Where each cluster's cells begin, and where the last ends.
-        stratum: Stratum of each cell.
-        own: Whether each cell belongs to the group.
-        weight: Weight of each cell's documents.
-        taken: What a step takes of it.
-        table: Influence by stratum and 2 · own, per taken weight, then per weight.
-    """
-    second = fourth = 0.0
-    for cluster in range(first.size - 1):
-        z = 0.0
-        for i in range(first[cluster], first[cluster + 1]):
-            place, row = 2 * own[i], table[stratum[i]]
-            z += row[place] * taken[i] + row[place + 1] * weight[i]
-        second += z * z
-        fourth += z * z * z * z
-    return second, fourth
 
 
 @numba.njit(cache=True, nogil=True)
@@ -195,6 +219,7 @@ def clustered_scores(  # noqa: PLR0913 - a kernel takes flat arrays
     n: Floats,
     x: Floats,
     table: Floats,
+    alike: float,
 ) -> tuple[float, Floats]:
     """How far the strata's log odds ratios differ within each cluster, summed over clusters.
 
@@ -210,26 +235,29 @@ def clustered_scores(  # noqa: PLR0913 - a kernel takes flat arrays
         n: Documents of each cell.
         x: Removed documents of each cell.
         table: By stratum: rates expected in the rest and in the group, mean of own, v (0 = the
-            stratum is left out), and by side the squared score that a document is expected to
-            have, and how a document moves the stratum's rate.
+            left out), and by side the squared score that a document is expected to have,
+            how a document moves the stratum's rate, and the score's signed standard deviation.
+        alike: Correlation of documents within clusters that the plan supposes.
 
     Returns:
         Sum of the squared lengths; and by stratum, over its parts of clusters, the sums of
-        0 expected squared scores, 1 their squares, 2 squared moves of the stratum's rate.
+        0 expected squared scores, 1 their squares, 2 squared moves of the stratum's rate, 3 squared
+        scores expected were documents alike, 4 their squares.
     """
     total, squared = table[:, 3].sum(), 0.0
-    found = np.zeros((table.shape[0], 3))
+    found = np.zeros((table.shape[0], 5))
     for cluster in range(first.size - 1):
         squares = together = 0.0
         i = first[cluster]
         while i < first[cluster + 1]:
-            k, part, alone, moved = stratum[i], 0.0, 0.0, 0.0
+            k, part, alone, moved, lean = stratum[i], 0.0, 0.0, 0.0, 0.0
             v = table[k, 3]
             while i < first[cluster + 1] and stratum[i] == k:
                 side = 1 if own[i] else 0
                 part += (side - table[k, 2]) * (x[i] - n[i] * table[k, side])
                 alone += n[i] * table[k, 4 + side]
                 moved += n[i] * table[k, 6 + side]
+                lean += n[i] * table[k, 8 + side]
                 i += 1
             if v > 0:
                 squares += part * part / v
@@ -237,5 +265,8 @@ def clustered_scores(  # noqa: PLR0913 - a kernel takes flat arrays
                 found[k, 0] += alone
                 found[k, 1] += alone * alone
                 found[k, 2] += moved * moved
+                planned = (1 - alike) * alone + alike * lean * lean
+                found[k, 3] += planned
+                found[k, 4] += planned * planned
         squared += max(squares - together * together / total, 0.0)
     return squared, found

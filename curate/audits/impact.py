@@ -28,13 +28,14 @@ from curate.audits._edited import Weighed, edited_rows
 from curate.audits._work import Losses, Steps, Survivors, Work, weights_of, work_of
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
+    LEAST_DF,
     RateComparison,
     Sides,
     benjamini_hochberg,
     compare_rates,
     effective_sides,
     lean_quantile,
-    log_odds_ratio,
+    odds_interval,
     smallest_detectable_ratio,
 )
 
@@ -118,15 +119,17 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         documents; `cumulative`: on what the earlier steps left of them), weight and
         group. `n`, `n_rest`, `removed`, `removed_rest` Float64 (documents or tokens);
         `keep_ratio`, `removal_ratio` = rate of the group / rate of the rest with their 95 %
-        score intervals (null where undefined; an infinite end is unbounded);
+        score intervals (null where undefined or where clusters are too few to tell; an infinite
+        end is unbounded);
         `excess_removal` difference of the rates, a fraction; `four_fifths` = the keep ratio
         lies below 0.8; `p` (two-sided, of any difference), `q` (of losing more), `state` on tested
         rows only. `state` is `"not enough documents"` below 10 expected removals on either
-        side or fewer than two clusters, `"flag"` if q < .05, the group loses more, the ratio is
-        at least 1.25 and the excess at least .02, otherwise `"no flag"`, which means: no such
-        harm was found, and `smallest_detectable_ratio` says which one would have been (80 %
-        power, level .05).
-        `odds_ratio`: crude, with Woolf's interval on effective counts. With `strata`, marginal
+        side or `curate.statistics.LEAST_DF` degrees of freedom (four whole sources of the
+        group, or five that it is in), where p is null; `"flag"` if q < .05, the group loses
+        more, the ratio is at least 1.25 and the excess at least .02, otherwise `"no flag"`,
+        which means: no such harm was found, and `smallest_detectable_ratio` says which one
+        would have been (80 % power, level .05).
+        `odds_ratio`: crude, with the interval that inverts the same test. With `strata`, marginal
         rows by documents also carry Mantel–Haenszel `adjusted_removal_ratio` and
         `adjusted_odds_ratio` with 95 % intervals, `heterogeneity_p` (Breslow–Day),
         `adjusted_for` (the variables that were used), the number of `strata` and
@@ -227,7 +230,7 @@ def _compare(
     """Rates on both sides with their effective sizes, and the larger dispersion."""
     sums, pair = rates_by_group(layout, hit * people.weight, people, partial=partial)
     dispersion = np.maximum(pair.dispersion, pair.dispersion_rest) * np.ones(layout.groups)
-    return sums, effective_sides(pair), dispersion
+    return sums, effective_sides(pair, least_df=LEAST_DF), dispersion
 
 
 def _with_adjusted(
@@ -336,17 +339,14 @@ def _rows(sums: Sums, sides: Sides, dispersion: Floats) -> pl.DataFrame:
 
 
 def _ratio_columns(name: str, found: RateComparison) -> dict[str, Floats]:
-    known = ~np.isnan(found.ratio)
+    known = ~np.isnan(found.ratio) & (found.df > 0)
     ends = {f"{name}_low": found.low, f"{name}_high": found.high}
     return {name: found.ratio, **{k: np.where(known, v, np.nan) for k, v in ends.items()}}
 
 
 def _odds_columns(sides: Sides) -> dict[str, Floats]:
-    """Crude odds ratio with Woolf's interval on effective counts; ½ where a count is 0."""
-    log, error = log_odds_ratio(sides)
-    reach = lean_quantile(0.95, sides.df, sides.lean) * error
-    with np.errstate(invalid="ignore", over="ignore"):
-        ratio, low, high = np.exp(log), np.exp(log - reach), np.exp(log + reach)
+    ratio, low, high = odds_interval(sides)
+    low, high = (np.where(sides.df > 0, end, np.nan) for end in (low, high))
     return {"odds_ratio": ratio, "odds_ratio_low": low, "odds_ratio_high": high}
 
 

@@ -92,6 +92,7 @@ def _pair(row: dict[str, object]) -> list[ForestRow]:
         whom = whom if named else str(row["group"])
         label = f"{row['step']}: {whom}" if crude else f"within {row['adjusted_for']}"
         said = interval(ends[0] or 0.0, ends[1] if ends[1] is not None else float("inf"))
+        said = "(clusters cannot tell)" if ends == [None, None] else said
         marks.append(
             ForestRow(
                 label=label,

@@ -14,14 +14,18 @@ Functions take numbers and return an `Interval` or `Estimate`; those that say "a
 row by row. Shares are fractions in [0, 1], never per cent.
 """
 
+from curate.statistics._polynomials import Powers
 from curate.statistics.clustered import (
+    MeanDifference,
     RateComparison,
     cluster_influence,
+    compare_means,
     compare_rates,
     difference_of_means,
     lean_p,
     lean_quantile,
     log_odds_ratio,
+    odds_interval,
 )
 from curate.statistics.corrections import benjamini_hochberg, holm, holm_levels
 from curate.statistics.grouped import blocks, jackknife, jackknife_interval
@@ -41,13 +45,14 @@ from curate.statistics.ratios import (
     ScoreError,
     half_corrected_ratio,
     removal_ratio,
+    score_odds_bounds,
     score_ratio_bounds,
     smallest_detectable_ratio,
 )
 from curate.statistics.sandwich import (
     DEGREE,
+    LEAST_DF,
     ClusteredPair,
-    Powers,
     Sides,
     clustered_pair,
     effective_sides,
@@ -78,11 +83,13 @@ from curate.statistics.stratified import (
 
 __all__ = [
     "DEGREE",
+    "LEAST_DF",
     "ClusteredPair",
     "CommonOdds",
     "Estimate",
     "Heterogeneity",
     "Interval",
+    "MeanDifference",
     "Powers",
     "RateComparison",
     "ScoreError",
@@ -103,6 +110,7 @@ __all__ = [
     "clustered_share",
     "clustered_shares",
     "common_odds",
+    "compare_means",
     "compare_rates",
     "difference_of_means",
     "effective_sides",
@@ -120,9 +128,11 @@ __all__ = [
     "log_odds_ratio",
     "mantel_haenszel",
     "mean_shift",
+    "odds_interval",
     "odds_ratio",
     "removal_ratio",
     "satterthwaite",
+    "score_odds_bounds",
     "score_ratio_bounds",
     "shares_of",
     "sign_test",

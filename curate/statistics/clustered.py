@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,8 +17,13 @@ from curate.statistics.intervals import (
     t_estimate,
     t_quantile,
 )
-from curate.statistics.ratios import ScoreError, half_corrected_ratio, score_ratio_bounds
-from curate.statistics.sandwich import Sides
+from curate.statistics.ratios import (
+    ScoreError,
+    half_corrected_ratio,
+    score_odds_bounds,
+    score_ratio_bounds,
+)
+from curate.statistics.sandwich import Sides, clustered_pair, effective_sides
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +62,26 @@ def compare_rates(sides: Sides, confidence: float = 0.95) -> RateComparison:
     p = lean_p(np.where(rates[0] == rates[1], 0.0, z), sides.df, sides.lean)
     ratio = half_corrected_ratio(rates, sizes)
     return RateComparison(ratio=ratio, low=low, high=high, p=p, df=sides.df)
+
+
+def odds_interval(sides: Sides, confidence: float = 0.95) -> tuple[Floats, Floats, Floats]:
+    """Odds ratio of two rates with the score interval, in the errors of `compare_rates` (arrays).
+
+    The interval leaves 1 out exactly where the p of `compare_rates` is below 1 − confidence.
+    ½ is added to all four effective counts of the estimate where one is 0.
+
+    >>> from curate.statistics import independent
+    >>> found = odds_interval(independent(([0.4], [0.75]), ([200], [200])))
+    >>> [round(float(x[0]), 3) for x in found]
+    [0.222, 0.145, 0.34]
+    """
+    log, _ = log_odds_ratio(sides)
+    documents = sides.documents, sides.documents_rest
+    error = ScoreError((sides.size, sides.size_rest), documents, sides.covariance)
+    quantile = lean_quantile(confidence, sides.df, sides.lean)
+    low, high = score_odds_bounds((sides.rate, sides.rate_rest), error, quantile)
+    with np.errstate(over="ignore"):
+        return np.exp(log), low, high
 
 
 def log_odds_ratio(sides: Sides) -> tuple[Floats, Floats]:
@@ -107,6 +133,51 @@ def lean_p(z: ArrayLike, df: ArrayLike, lean: ArrayLike = 0.0) -> Floats:
     return np.where(df > 0, np.minimum(2 * tail, 1.0), 1.0)
 
 
+class MeanDifference(NamedTuple):
+    """Differences of two means with 95 % intervals (arrays); `df` 0 = nothing is known."""
+
+    difference: Floats
+    low: Floats
+    high: Floats
+    df: Floats
+
+
+def compare_means(
+    sums: tuple[ArrayLike, ArrayLike],
+    sums_rest: tuple[ArrayLike, ArrayLike],
+    variances: tuple[ArrayLike, ArrayLike],
+    *,
+    least_df: float = 0.0,
+) -> MeanDifference:
+    """Difference of two means of clustered documents, with t's interval (arrays).
+
+    Few and unequal clusters are corrected for as with rates; see `effective_sides`.
+
+    Args:
+        sums: Sums of the values and documents of each cluster: last axis = cluster.
+        sums_rest: The same of the rest.
+        variances: Of the documents of either side.
+        least_df: As of `effective_sides`.
+
+    >>> n = [10.0] * 4
+    >>> found = compare_means(([9, 11, 8, 12], n), ([19, 21, 18, 22], n), ([1.0], [1.0]))
+    >>> [round(float(v), 1) for v in (found.difference[0], found.low[0], found.high[0])]
+    [-1.0, -1.4, -0.6]
+    """
+    pair = clustered_pair(*sums, *sums_rest)
+    difference = np.atleast_1d(pair.rate - pair.rate_rest)
+    # A mean is the rate of documents that are hit in part: of variance `dispersion` / 4.
+    spread = [4 * np.maximum(floats(v), 1e-24 * (1 + difference**2)) for v in variances]
+    half = np.full(difference.shape, 0.5)
+    pair = replace(pair, rate=half, rate_rest=half, dispersion=spread[0], dispersion_rest=spread[1])
+    sides = effective_sides(pair, least_df=least_df)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = 1 / sides.size + 1 / sides.size_rest - 2 * sides.covariance
+        reach = lean_quantile(0.95, sides.df, sides.lean) * np.sqrt(np.maximum(parts, 0.0)) / 2
+    reach = np.where(sides.df > 0, reach, np.inf)
+    return MeanDifference(difference, difference - reach, difference + reach, sides.df)
+
+
 def cluster_influence(sums: ArrayLike, sizes: ArrayLike) -> Floats:
     """How far each cluster, left out, moves a mean: (y − m n) / (N − n), one number a cluster.
 
@@ -124,7 +195,7 @@ def difference_of_means(
     difference: float,
     own: Floats,
     rest: Floats,
-    clusters: tuple[int, int],
+    clusters: tuple[float, float],
     *,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -137,7 +208,8 @@ def difference_of_means(
         difference: The estimate.
         own: Influence of every cluster on the one mean, 0 where it has no part in it.
         rest: The same for the other mean.
-        clusters: How many clusters each mean has documents of; below two nothing is known.
+        clusters: How many (effective) clusters each mean has documents of; below two nothing is
+            known.
         confidence: Of the interval.
 
     >>> one, two = np.array([0.1, -0.1, 0.0, 0.0]), np.array([0.0, 0.0, 0.2, -0.2])

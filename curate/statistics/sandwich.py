@@ -10,7 +10,6 @@ dozen clusters the variance leans on that model, and less the more clusters ther
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -19,16 +18,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from curate.statistics._polynomials import Polynomial, Powers, plus, scaled, summed, times
 from curate.statistics.intervals import Floats, floats
 
-#: Sums over clusters of s^i t^j: s, t are a cluster's shares of the group and of the rest.
-Powers = Mapping[tuple[int, int], Floats]
-_Polynomial = dict[tuple[int, int], Floats]
 DEGREE = 6
 # The working model weighs as much as clusters with so many degrees of freedom would.
 _MODEL_WEIGHT = 10.0
 # Where the clusters' variance exceeds the model's by what happens so rarely, it stands alone.
 _REFUTED = 0.05
+#: Below so many degrees of freedom, at the correlation `_PLANNED`, an audit does not tell.
+LEAST_DF = 3.5
+_PLANNED = 0.1
 
 
 class Sides(NamedTuple):
@@ -130,13 +130,15 @@ def exponents() -> tuple[tuple[int, int], ...]:
     return tuple((i, j) for i in every for j in every if 1 <= i + j <= DEGREE)
 
 
-def effective_sides(pair: ClusteredPair) -> Sides:
+def effective_sides(pair: ClusteredPair, *, least_df: float = 0.0) -> Sides:
     """Effective sizes (documents / design effect; Rao & Scott 1992), covariance, df and lean.
 
     Both the clusters' influences, corrected as the module says, and the working model at the
     correlation that was found give a variance; they are averaged with the weights df and 10,
     unless the clusters' is so much the larger that the model must be wrong.
-    Fewer than two clusters on a side give df 0: nothing is known.
+    Fewer than two clusters on a side give df 0: nothing is known. So do fewer than `least_df`
+    degrees of freedom at an intraclass correlation of .1, which sizes alone decide, whatever
+    the corpus shows: who withholds by what was found keeps the extreme.
 
     >>> found = clustered_pair([0, 20, 0, 20], [20] * 4, [10, 10, 11, 9], [20] * 4)
     >>> sides = effective_sides(found)
@@ -144,10 +146,10 @@ def effective_sides(pair: ClusteredPair) -> Sides:
     (True, 3.0)
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return _effective_sides(pair)
+        return _effective_sides(pair, least_df)
 
 
-def _effective_sides(pair: ClusteredPair) -> Sides:
+def _effective_sides(pair: ClusteredPair, least_df: float) -> Sides:
     alike = _Alike.found(pair)
     moments = _moments(pair, alike.kept)
     by_clusters, by_model = _by_clusters(pair, moments.correction), _by_model(pair, alike.raw)
@@ -164,6 +166,8 @@ def _effective_sides(pair: ClusteredPair) -> Sides:
     most = 0.98 / np.sqrt(size * size_rest)
     parts = np.sqrt(pair.dispersion * floats(pair.dispersion_rest))
     known = (pair.clusters > 1) & (pair.clusters_rest > 1)
+    if least_df > 0:
+        known &= ~(_moments(pair, np.full_like(alike.kept, _PLANNED)).df < least_df)
     return Sides(
         rate=pair.rate,
         rate_rest=pair.rate_rest,
@@ -246,12 +250,12 @@ class _Alike(NamedTuple):
 def _residuals(pair: ClusteredPair) -> tuple[Floats, Floats]:
     """Expected sum of squared residuals of clusters, in documents: correlation 0, correlation 1."""
     n, m, powers = pair.size, pair.size_rest, pair.powers
-    size: _Polynomial = {(1, 0): n, (0, 1): m}
+    size: Polynomial = {(1, 0): n, (0, 1): m}
     square, square_rest, mixed = powers[2, 0], powers[0, 2], powers[1, 1]
-    within = n * _sum(_times(size, _S, _S), powers) + m * _sum(_times(size, _T, _T), powers)
+    within = n * summed(times(size, _S, _S), powers) + m * summed(times(size, _T, _T), powers)
     beyond = (n * square) ** 2 + (m * square_rest) ** 2 + 2 * n * m * mixed**2
     alone = n * (1 - square) + m * (1 - square_rest)
-    return alone, _sum(_times(size, size), powers) - 2 * within + beyond
+    return alone, summed(times(size, size), powers) - 2 * within + beyond
 
 
 class _Moments(NamedTuple):
@@ -284,9 +288,9 @@ def _moments(pair: ClusteredPair, alike: Floats) -> _Moments:
     noise = square - 2 * product / true + (c / true) ** 2
     low, high = _residuals(pair)
     n, m = pair.size, pair.size_rest
-    sizes: _Polynomial = {(1, 0): n, (0, 1): m}
-    cluster = _plus(_scaled(sizes, 1 - alike), _scaled(_times(sizes, sizes), alike))
-    df = _sum(cluster, powers) ** 2 / _sum(_times(cluster, cluster), powers) - 2
+    sizes: Polynomial = {(1, 0): n, (0, 1): m}
+    cluster = plus(scaled(sizes, 1 - alike), scaled(times(sizes, sizes), alike))
+    df = summed(cluster, powers) ** 2 / summed(times(cluster, cluster), powers) - 2
     slope = true / ((1 - alike) * low + alike * high) * (high - low) / (whole - alone)
     df_model = np.nan_to_num(np.maximum(df, 0.5) * slope**2, nan=np.inf, posinf=np.inf)
     return _Moments(true / mean, c / (true * mean), left**2 / noise, df_model)
@@ -306,8 +310,8 @@ class _Traces(NamedTuple):
     leaning: tuple[Floats, Floats, Floats]
 
 
-_S: _Polynomial = {(1, 0): np.float64(1.0)}  # type: ignore[dict-item]
-_T: _Polynomial = {(0, 1): np.float64(1.0)}  # type: ignore[dict-item]
+_S: Polynomial = {(1, 0): np.float64(1.0)}  # type: ignore[dict-item]
+_T: Polynomial = {(0, 1): np.float64(1.0)}  # type: ignore[dict-item]
 
 
 def _traces(pair: ClusteredPair, q: Floats, q_rest: Floats) -> _Traces:
@@ -318,30 +322,30 @@ def _traces(pair: ClusteredPair, q: Floats, q_rest: Floats) -> _Traces:
     powers, size_l, size_k = pair.powers, np.sqrt(q), np.sqrt(q_rest)
     u, v = q / pair.size, q_rest / pair.size_rest
     ss, tt, st = powers[2, 0], powers[0, 2], powers[1, 1]
-    d: _Polynomial = {(1, 0): size_l, (0, 1): -size_k}
-    e: _Polynomial = {(1, 0): u, (0, 1): v}
+    d: Polynomial = {(1, 0): size_l, (0, 1): -size_k}
+    e: Polynomial = {(1, 0): u, (0, 1): v}
 
-    def total(*factors: _Polynomial) -> Floats:
-        return _sum(_times(*factors), powers)
+    def total(*factors: Polynomial) -> Floats:
+        return summed(times(*factors), powers)
 
-    def by_b(x: _Polynomial) -> _Polynomial:
-        parts = _scaled(_S, -size_l * total(_S, x)), _scaled(_T, size_k * total(_T, x))
-        return _plus(_times(d, x), *parts)
+    def by_b(x: Polynomial) -> Polynomial:
+        parts = scaled(_S, -size_l * total(_S, x)), scaled(_T, size_k * total(_T, x))
+        return plus(times(d, x), *parts)
 
-    difference: _Polynomial = {(1, 0): np.ones_like(u), (0, 1): -np.ones_like(u)}
+    difference: Polynomial = {(1, 0): np.ones_like(u), (0, 1): -np.ones_like(u)}
     c = by_b(difference)
     bs, bt = by_b(_S), by_b(_T)
-    diagonal = _plus(
-        _times(d, d),
-        _scaled(_times(d, _S, _S), -2 * size_l),
-        _scaled(_times(d, _T, _T), 2 * size_k),
-        _scaled(_times(_S, _S), q * ss),
-        _scaled(_times(_T, _T), q_rest * tt),
-        _scaled(_times(_S, _T), -2 * size_l * size_k * st),
+    diagonal = plus(
+        times(d, d),
+        scaled(times(d, _S, _S), -2 * size_l),
+        scaled(times(d, _T, _T), 2 * size_k),
+        scaled(times(_S, _S), q * ss),
+        scaled(times(_T, _T), q_rest * tt),
+        scaled(times(_S, _T), -2 * size_l * size_k * st),
     )
     apart = total(e, e) - 2 * u * total(e, _S, _S) - 2 * v * total(e, _T, _T)
     return _Traces(
-        mean=_sum(diagonal, powers),
+        mean=summed(diagonal, powers),
         alone=apart + (u * ss) ** 2 + (v * tt) ** 2 + 2 * u * v * st**2,
         both=total(e, diagonal) - u * total(bs, bs) - v * total(bt, bt),
         whole=_fourth(pair, d, (size_l, size_k)),
@@ -353,11 +357,11 @@ def _traces(pair: ClusteredPair, q: Floats, q_rest: Floats) -> _Traces:
     )
 
 
-def _fourth(pair: ClusteredPair, d: _Polynomial, roots: tuple[Floats, Floats]) -> Floats:
+def _fourth(pair: ClusteredPair, d: Polynomial, roots: tuple[Floats, Floats]) -> Floats:
     """Trace of B⁴, from B² = diag(d²) + U M U' with U = (s, t, d s, d t)."""
     powers, (a, b) = pair.powers, roots
-    columns = (_S, _T, _times(d, _S), _times(d, _T))
-    square = _times(d, d)
+    columns = (_S, _T, times(d, _S), times(d, _T))
+    square = times(d, d)
     shape = (*np.shape(a), 4, 4)
     core, gram, middle = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     core[..., 0, 0], core[..., 1, 1] = a * a * powers[2, 0], b * b * powers[0, 2]
@@ -366,35 +370,9 @@ def _fourth(pair: ClusteredPair, d: _Polynomial, roots: tuple[Floats, Floats]) -
     core[..., 1, 3] = core[..., 3, 1] = b
     for i, one in enumerate(columns):
         for j, two in enumerate(columns[: i + 1]):
-            product = _times(one, two)
-            gram[..., i, j] = gram[..., j, i] = _sum(product, powers)
-            middle[..., i, j] = middle[..., j, i] = _sum(_times(square, product), powers)
+            product = times(one, two)
+            gram[..., i, j] = gram[..., j, i] = summed(product, powers)
+            middle[..., i, j] = middle[..., j, i] = summed(times(square, product), powers)
     low = core @ gram
     ends = 2 * (core * middle).sum((-1, -2)) + (low * np.swapaxes(low, -1, -2)).sum((-1, -2))
-    return np.asarray(_sum(_times(square, square), powers) + ends)
-
-
-def _times(first: _Polynomial, *others: _Polynomial) -> _Polynomial:
-    for other in others:
-        product: _Polynomial = {}
-        for (i, j), a in first.items():
-            for (k, m), b in other.items():
-                product[i + k, j + m] = product.get((i + k, j + m), 0.0) + a * b
-        first = product
-    return first
-
-
-def _scaled(one: _Polynomial, by: Floats) -> _Polynomial:
-    return {key: value * by for key, value in one.items()}
-
-
-def _plus(*parts: _Polynomial) -> _Polynomial:
-    total: _Polynomial = {}
-    for part in parts:
-        for key, value in part.items():
-            total[key] = total.get(key, 0.0) + value
-    return total
-
-
-def _sum(polynomial: _Polynomial, powers: Powers) -> Floats:
-    return np.asarray(sum(value * powers[key] for key, value in polynomial.items()))
+    return np.asarray(summed(times(square, square), powers) + ends)
