@@ -107,34 +107,11 @@ def audit(
         return
     if input or output or set:
         raise ConfigError("--input, --output and --set belong to a config; a file takes --rules …")
-    from curate.file_audit import FileAudit, audited_file, check_table, write_table
-    from curate.report.audit_terminal import print_audit
+    from curate.run_audit import show_audit
 
-    if table is not None:
-        check_table(table)
-    asked: dict[str, Any] = {
-        "groups": tuple(groups or ()),
-        "lexicons": tuple(lexicons or ()),
-        "scores": tuple(scores or ()),
-        "topics": topics,
-    }
     own = {"rules": rules, "clean": clean, "cleaned": cleaned, "edits": edits}
-    if (what / "manifest.json").exists():
-        from curate.run_audit import audited_run
-
-        if given := [f"--{name}" for name, value in own.items() if value]:
-            raise ConfigError(f"{what} is a run, which is judged: {given[0]} belongs to a file")
-        done = audited_run(what, **asked)
-    else:
-        asked["groups"] = asked["groups"] or ("source",)
-        chosen: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in own.items() if v
-        }
-        done = audited_file(what, FileAudit(text=text, **asked, **chosen))
-    print_audit(done.found, head=done.head, hint=done.columns)
-    if table is not None:
-        write_table(done.found.tidy, table)
-        print(f"\n{table}: one row a number")
+    asked = {"groups": groups, "lexicons": lexicons, "scores": scores, "topics": topics}
+    show_audit(what, asked=asked, own=own | {"text": text}, table=table)
 
 
 @app.command()

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from curate.audit_stages import audit_of
 from curate.audits import Audit, AuditConfig, load_lexicon
 from curate.errors import ConfigError
-from curate.file_audit import AuditedFile, word_list_said
+from curate.file_audit import (
+    AuditedFile,
+    FileAudit,
+    audited_file,
+    check_table,
+    word_list_said,
+    write_table,
+)
+from curate.report.audit_terminal import print_audit
 from curate.runs import Run, open_run
 
 
@@ -53,6 +62,52 @@ def audited_run(
     known = pl.scan_parquet(first).collect_schema().names()
     columns = tuple(c for c in known if c not in ("text", "control"))
     return AuditedFile(found=found, head=tuple(head), columns=columns)
+
+
+def show_audit(
+    what: Path,
+    *,
+    asked: Mapping[str, Any],
+    own: Mapping[str, Any],
+    table: Path | None = None,
+) -> None:
+    """Audit a file or the folder of a run, and print what was found.
+
+    Args:
+        what: File of documents or verdicts, or folder of a run.
+        asked: `groups`, `lexicons`, `scores`, `topics`; what is empty is left as it is.
+        own: What only a file can be asked, by the names of `FileAudit`.
+        table: Where to write one row a number.
+
+    Raises:
+        ConfigError: A run is asked what belongs to a file, or a name is unknown.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "verdicts.parquet"
+    >>> pl.DataFrame({"source": ["a", "b"] * 100, "kept": [True, False] * 100}).write_parquet(path)
+    >>> show_audit(path, asked={}, own={})
+    200 documents, judged by the file's own column 'kept': 50.0 % of them go
+    ...
+    """
+    if table is not None:
+        check_table(table)
+    asked, own = _given(asked), _given(own)
+    if (what / "manifest.json").exists():
+        if only := [name for name in own if name != "text"]:
+            raise ConfigError(f"{what} is a run, which is judged: --{only[0]} belongs to a file")
+        done = audited_run(what, **asked)
+    else:
+        done = audited_file(what, FileAudit(**asked, **own))
+    print_audit(done.found, head=done.head, hint=done.columns)
+    if table is not None:
+        write_table(done.found.tidy, table)
+        print(f"\n{table}: one row a number")  # noqa: T201 - the command's answer
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given, lists as tuples."""
+    kept = {name: value for name, value in values.items() if value}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
 
 
 def _anew(run: Run, config: AuditConfig) -> Audit | None:
