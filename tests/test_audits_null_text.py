@@ -258,7 +258,7 @@ def test_a_step_that_knows_no_term_changes_no_association():
 
 
 @pytest.mark.study
-@pytest.mark.parametrize("design", [(500, 4), (15, 60), (30, 50), (60, 50)])
+@pytest.mark.parametrize("design", [(15, 60), (40, 40)])
 @pytest.mark.parametrize("whole", [False, True])
 def test_changes_of_associations_hold_their_level(design, whole):
     for unequal in (0.0, 0.8):
@@ -308,9 +308,7 @@ def test_words_hold_their_level_where_z_does_not():
 
 
 @pytest.mark.study
-@pytest.mark.parametrize(
-    "design", [(400, 1, False), (15, 40, False), (15, 40, True), (60, 10, True)]
-)
+@pytest.mark.parametrize("design", [(400, 1, False), (15, 40, False), (15, 40, True)])
 def test_words_hold_their_level(design):
     clusters, mean, whole = design
     for correlation in (0.0, 0.05, 0.1) if mean > 1 else (0.0,):

@@ -17,10 +17,12 @@ from curate.audits._codes import cluster_codes
 from curate.audits.lexicons import Entry, holds
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
+    Sides,
     benjamini_hochberg,
     clustered_pair,
     compare_rates,
     effective_sides,
+    independent,
     lean_p,
     lean_quantile,
     log_odds_ratio,
@@ -158,11 +160,8 @@ def kept_change(kept: Floats, documents: Floats) -> tuple[Floats, Floats, Floats
 
 
 def _pair(group: Bools, attribute: Bools, cluster: NDArray[np.int64]) -> dict[str, Any]:
-    clusters, sums = int(cluster.max()) + 1 if cluster.size else 0, []
-    for side in (group, ~group):
-        sums.append(np.bincount(cluster[side], attribute[side], clusters))
-        sums.append(np.bincount(cluster[side], minlength=clusters))
-    sides = effective_sides(clustered_pair(*sums))
+    clusters = int(cluster.max()) + 1 if cluster.size else 0
+    sides = _sides(group, attribute, cluster, clusters)
     found = compare_rates(sides)
     log_odds, error = (float(v) for v in log_odds_ratio(sides))
     # Below two degrees of freedom two or three clusters decide: nothing is known.
@@ -186,6 +185,20 @@ def _pair(group: Bools, attribute: Bools, cluster: NDArray[np.int64]) -> dict[st
         "npmi_high": max(ends[1], mutual),
         "p": float(found.p) if decided and smallest >= _FEWEST else float("nan"),
     }
+
+
+def _sides(group: Bools, attribute: Bools, cluster: NDArray[np.int64], clusters: int) -> Sides:
+    """Shares of documents with the attribute, in the group and in the rest."""
+    if clusters == group.size and min(group.sum(), (~group).sum()) > 1:
+        counts = [np.asarray(side.sum(), dtype=np.float64) for side in (group, ~group)]
+        hits = [np.asarray(attribute[side].sum(), dtype=np.float64) for side in (group, ~group)]
+        rates = hits[0] / counts[0], hits[1] / counts[1]
+        return independent(rates, (counts[0], counts[1]))
+    sums = []
+    for side in (group, ~group):
+        sums.append(np.bincount(cluster[side], attribute[side], clusters))
+        sums.append(np.bincount(cluster[side], minlength=clusters))
+    return effective_sides(clustered_pair(*sums))
 
 
 def _margins(

@@ -131,7 +131,8 @@ def word_tests(counts: Any, own: Bools, cluster: NDArray[np.int64]) -> Floats:  
         dispersion_rest=rest_side.dispersion,
     )
     sides = effective_sides(pair)
-    p = compare_rates(sides).p
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = compare_rates(sides).p
     expected = (own_side.rate * totals[0] + rest_side.rate * totals[1]) * min(totals) / sum(totals)
     # Below two degrees of freedom two or three clusters decide: nothing is known.
     return np.where((expected >= _FEWEST) & (sides.df >= 2), p, np.nan)
