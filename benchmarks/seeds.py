@@ -92,7 +92,11 @@ def measured(folder: Path, seed: int, draws: int, budget: int) -> pl.DataFrame:
     changes = {
         "seed": seed,
         "measure.arms": list(ARMS),
+        "measure.families": ["kneser_ney"],
         "measure.sizes": ["order3"],
+        "measure.memorisation": False,
+        "measure.shapley": False,
+        "measure.stop": False,
         "measure.budgets": [budget],
         "measure.replicates": draws,
     }
