@@ -137,13 +137,7 @@ def run_experiment(
     if tokens_of(inputs, "curated") == 0:
         return unmeasured(config, NOTHING_LEFT)
     executor = executor or threads(2)
-    tried = Calibration(inputs=inputs, config=config, executor=executor, now=course.now)
-    tried.told = _told(course)
-    means = None
-    if course.deadline is not None:
-        deadline = course.deadline - tried.afterwards()
-        course = replace(course, deadline=deadline)
-        means = Means(seconds=deadline - course.now(), pace=tried.pace)
+    tried, course, means = _calibrated(inputs, config, executor, course)
     plan = settled_plan(inputs, config, seed=seed, means=means)
     promised = plan.to_dict() | _machine(tried)
     if course.say is not None:
@@ -171,6 +165,19 @@ def run_experiment(
         matrix=loss_matrix(trained.losses, neutral=list(inputs.evaluation)),
         shapley=step_values(draws, done, losses, table),
     )
+
+
+def _calibrated(
+    inputs: MeasureInputs, config: MeasureConfig, executor: Executor, course: Course
+) -> tuple[Calibration, Course, Means | None]:
+    """What the machine does, until when training must be over, and so what it may cost."""
+    tried = Calibration(inputs=inputs, config=config, executor=executor, now=course.now)
+    tried.told = _told(course)
+    if course.deadline is None:
+        return tried, course, None
+    deadline = course.deadline - tried.afterwards()
+    means = Means(seconds=deadline - course.now(), pace=tried.pace)
+    return tried, replace(course, deadline=deadline), means
 
 
 def _told(course: Course) -> Callable[[str, Pace], None]:
