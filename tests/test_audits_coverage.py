@@ -28,7 +28,7 @@ from curate.statistics import (
     stratified_odds_ratio,
 )
 
-FEWEST_TOLD = 0.2
+FEWEST_TOLD = 0.5
 CORRELATIONS = (0.0, 0.05, 0.1)
 
 

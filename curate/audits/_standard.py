@@ -33,8 +33,10 @@ from curate.statistics import (
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-#: Where rates of strata take more of the clusters' variance than this, nothing is told.
+#: Where rates of strata take more of the clusters' variance than this, nothing is told,
 MOST_TAKEN = 0.05
+#: unless there are so many effective clusters on either side.
+MANY = 50
 
 
 class Moments(NamedTuple):
@@ -234,8 +236,10 @@ def intervals(found: Sequence[Standardised | None], odds: Floats) -> Ends:
     rows = [f for f in found if f is not None]
     if not rows:
         return ends
-    sides = effective_sides(pair_of(rows), least_df=LEAST_DF)
-    told = (sides.df > 0) & (np.array([f.taken for f in rows]) <= MOST_TAKEN)
+    pair = pair_of(rows)
+    sides = effective_sides(pair, least_df=LEAST_DF)
+    many = np.maximum(pair.powers[2, 0], pair.powers[0, 2]) <= 1 / MANY
+    told = (sides.df > 0) & (many | (np.array([f.taken for f in rows]) <= MOST_TAKEN))
     rates, (marginal, *reach) = compare_rates(sides), odds_interval(sides)
     log, common = np.log(marginal), np.log(odds[known])
     stretch = np.array([f.stretch for f in rows])
