@@ -51,7 +51,7 @@ HEAVY_TOP = 100_000  # tokens of the smaller arm, where the minutes allow
 HEAVY_LEAST = 40_000  # below it a transformer has too few steps to be limited by data
 SHRUNK = 0.7  # budgets shrink this far before a size is given up
 HEAVY_EVALUATION = 10_000  # tokens of each evaluation set: scoring is dear
-# A's ladder beyond D / (1 − r), at most: tokens are dear too, but one reading in a hundred lies
+# A's ladder beyond D / (1 − r), at most: tokens are dear too, but one reading in 192 lay
 # beyond 1.5 by noise alone, and one of 32 is enough to silence a cell (docs/decisions/0024).
 HEAVY_REACH = 2.25
 DECAYED = 0.25  # of each rung is trained twice: once in the trunk, once in its branch
