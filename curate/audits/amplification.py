@@ -26,7 +26,7 @@ from curate.audits.metrics import (
 from curate.audits.remedies import REMEDIES, Remedy, weights_of
 from curate.audits.swaps import Swaps, leaning, load_swaps, swap_all
 from curate.errors import ConfigError, unknown_name
-from curate.statistics import Estimate, blocks, holm, t_interval
+from curate.statistics import Estimate, auc_interval, blocks, holm, t_interval
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -76,7 +76,9 @@ class ClassifierAudit:
             chance look as if the classifier had taken it back.
         replicates: One row a part with the same quantities.
         groups: Rates of the decisions per group, all parts pooled (`group_metrics`), with the
-            parts as clusters: what one classifier decides is of one make.
+            parts as clusters: what one classifier decides is of one make. `auc` is the mean over
+            the parts' own, with a t interval: scores of two classifiers have no common order.
+            Null in fewer than two parts that hold both labels.
         p: Holm-adjusted p of "ratio is not 1" and of "swap shift is not 0".
     """
 
@@ -128,7 +130,7 @@ def audit_classifier(documents: pl.DataFrame, design: ClassifierDesign) -> Class
     means = {name: t_interval(rows[name].to_numpy()) for name in rows.columns}
     p = _two_sided(means, ("log_selection_ratio", "swap_shift"))
     pooled = pl.concat([table.with_columns(part=pl.lit(k)) for k, (_, table) in enumerate(judged)])
-    columns = [pooled[name] for name in ("label", "decision", "group", "score")]
+    columns = [pooled[name] for name in ("label", "decision", "group")]
     return ClassifierAudit(
         label_ratio=_natural(means["log_label_ratio"]),
         selection_ratio=_natural(means["log_selection_ratio"]),
@@ -136,7 +138,7 @@ def audit_classifier(documents: pl.DataFrame, design: ClassifierDesign) -> Class
         amplification=means["amplification"],
         directional=means["directional"],
         replicates=rows,
-        groups=group_metrics(*columns, cluster=pooled["part"].to_numpy()),
+        groups=_ranked_by_part(group_metrics(*columns, cluster=pooled["part"].to_numpy()), pooled),
         p=dict(zip(("selection_ratio", "swap_shift"), holm(p), strict=True)),
     )
 
@@ -192,6 +194,21 @@ def _judge_part(
     }
     judged = {"label": label[1], "decision": decision, "score": scores}
     return row, pl.DataFrame({"group": test[design.group].cast(pl.String), **judged})
+
+
+def _ranked_by_part(groups: pl.DataFrame, pooled: pl.DataFrame) -> pl.DataFrame:
+    """Group rows with the mean of each part's area under its own classifier's ROC curve."""
+    ends = []
+    for name in groups["group"]:
+        own = pooled.filter(pl.col("group") == name).partition_by("part", maintain_order=True)
+        areas = np.array([auc_interval(part["label"], part["score"]).estimate for part in own])
+        known = areas[~np.isnan(areas)]
+        mean = t_interval(known) if known.size > 1 else None
+        ends.append(
+            (mean.estimate, max(mean.low, 0.0), min(mean.high, 1.0)) if mean else (None,) * 3
+        )
+    columns = zip(("auc", "auc_low", "auc_high"), zip(*ends, strict=True), strict=True)
+    return groups.with_columns(pl.Series(name, found, pl.Float64) for name, found in columns)
 
 
 def _fit(texts: list[str], label: Bools, own: Bools, remedy: Remedy) -> Any:  # noqa: ANN401

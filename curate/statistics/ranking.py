@@ -21,11 +21,12 @@ def auc_interval(
     """Area under the ROC curve with an interval that respects groups; ties count one half.
 
     Variance: DeLong's structural components, summed by group (Obuchowski 1997), jackknifed,
-    with t on Satterthwaite's degrees of freedom; the interval is built on the logit scale. A
-    group (a source, a duplicate cluster) may hold both labels. Without `groups` every document
-    is its own. A perfect or void separation has no variance: its open end is then the exact
-    bound for as many independent comparisons as the rarer label has groups. Fewer than two
-    groups of a label give [0, 1]; a missing label gives NaN.
+    with t on Satterthwaite's degrees of freedom, at most one fewer than there are groups; the
+    interval is built on the logit scale. A group (a source, a duplicate cluster) may hold both
+    labels. Without `groups` every document is its own. A perfect or void separation has no
+    variance: its open end is then the exact bound for as many independent comparisons as the
+    rarer label has groups. Fewer than two groups of a label give [0, 1]; a missing label gives
+    NaN.
 
     Args:
         labels: 1 (or True) = reference, 0 = background.
@@ -89,4 +90,5 @@ def _auc_variance(
     if min(groups) < 2:
         return float("nan"), 0.0, min(groups)
     total_variance, df = satterthwaite(variances, [g - 1.0 for g in groups])
+    df = min(df, np.unique(codes).size - 1.0)  # groups of both labels are one sample, not two
     return max(total_variance + 2 * covariance, 0.0), df, min(groups)
