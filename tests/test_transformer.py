@@ -1,5 +1,6 @@
 """The transformer's own passes against torch's, one model against many, killed against whole."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -394,3 +395,34 @@ def test_a_checkpoint_of_another_ladder_is_not_read(tmp_path):
     trunk.saver(path, digest, seconds=0.0)(trunk.Ladder(trunk=model))
     assert trunk.restore(trunk.Ladder(trunk=model), path, digest)
     assert not trunk.restore(trunk.Ladder(trunk=model), path, "another")
+
+
+STEPS = """
+import numpy as np
+from curate.proxies import transformer
+from curate.proxies.gpt import Gpt
+settings = Gpt(vocabulary=256).settings["width32"]
+model = transformer.start(settings, vocabulary=256, seed=0)
+size = settings.batch_sequences * settings.context
+tokens = np.random.default_rng(0).integers(1, 256, 3 * size).astype(np.uint16)
+starts = np.arange(3 * settings.batch_sequences) * settings.context
+with transformer.one_thread():
+    for places in starts.reshape(3, -1):
+        transformer.train_step(model, tokens, places, share=1.0)
+print(model.flat.numpy().tobytes().hex())
+"""
+
+
+@pytest.mark.slow
+def test_who_compiles_trains_the_same_as_who_finds_compiled_code(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", STEPS], env=environment, capture_output=True, check=True
+        ).stdout
+        for _ in range(2)
+    )
+
+    assert list(tmp_path.rglob("*.nbc"))
+    assert len(first) > 1_000
+    assert first == second

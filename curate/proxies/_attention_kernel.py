@@ -30,6 +30,9 @@ KEYS = 32  # columns of a tile of scores: positions are a multiple of it
 NARROW = 16  # columns of a panel of slopes or shares by steps of their rows
 
 _compiled = numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
+# What kernels call is inlined, so that its machine code exists once: of two copies, rounded
+# differently under fastmath, a process that compiles may run another than one that loads the cache.
+_part = numba.njit(fastmath=True, nogil=True, forceinline=True, error_model="numpy")
 
 
 @numba.njit(fastmath=True, nogil=True, inline="always", error_model="numpy")
@@ -56,7 +59,7 @@ def _times(
         tile(left, at, rows, ahead, right, right_at, 64, steps, out, out_at, stride, 4, 0)
 
 
-@_compiled
+@_part
 def _turn(rows: Operand, heads: int, turned: tuple[Numbers, Numbers], back: bool) -> None:
     """Queries and keys of a window's rows take their positions, in place, or give them `back`.
 
@@ -77,7 +80,7 @@ def _turn(rows: Operand, heads: int, turned: tuple[Numbers, Numbers], back: bool
                 rows[t, at + half + i] = _kept(rows, two * cosine + one * sine)
 
 
-@_compiled
+@_part
 def _share(scores: Numbers, first: int, shares: Operand, logs: Numbers) -> None:
     """Four rows of scores, of positions from `first` on, become shares of what each sees.
 
@@ -101,7 +104,7 @@ def _share(scores: Numbers, first: int, shares: Operand, logs: Numbers) -> None:
             shares[r, i] = _kept(shares, scores[r, i] * scale)
 
 
-@_compiled
+@_part
 def _share_backward(
     scores: Numbers, logs: Numbers, first: int, given: Numbers, outs: tuple[Operand, Operand]
 ) -> None:
@@ -159,7 +162,7 @@ def attend(
                 _times(shares, (0, positions, ahead), values, 0, count, mixed, place, stride)
 
 
-@_compiled
+@_part
 def _gather_down(rows: Operand, first: int, out: Packed) -> None:
     """Four rows become steps of their columns: (columns / 16, steps, 16)."""
     steps, positions = out.shape[1], rows.shape[1]
@@ -170,7 +173,7 @@ def _gather_down(rows: Operand, first: int, out: Packed) -> None:
             step_down(rows, r * positions + j, positions, out, place)
 
 
-@_compiled
+@_part
 def _of_keys_and_values(
     downs: tuple[Packed, Packed],
     rights: tuple[Packed, Packed],

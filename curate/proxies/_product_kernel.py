@@ -23,6 +23,9 @@ _PACKED_STEPS = 8  # of a panel before the next one's: rows that are read togeth
 _BLOCK_ROWS = 64  # of a left operand, which stay close while all panels of the right one pass
 
 _compiled = numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
+# What kernels call is inlined, so that its machine code exists once: of two copies, rounded
+# differently under fastmath, a process that compiles may run another than one that loads the cache.
+_part = numba.njit(fastmath=True, nogil=True, forceinline=True, error_model="numpy")
 
 
 def pair(x: Any) -> Any:  # noqa: ANN401
@@ -144,7 +147,7 @@ def weigh(
                     _add_tiles(left[one], one * WIDE, right[other], other * WIDE, out)
 
 
-@_compiled
+@_part
 def _add_tiles(
     left: Packed, row: int, right: Packed, column: int, out: NDArray[np.float32]
 ) -> None:

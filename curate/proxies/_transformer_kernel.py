@@ -26,6 +26,9 @@ _POWERS = tuple(
     np.float32(c) for c in (0.5, 1.6666667e-1, 4.1666668e-2, 8.333334e-3, 1.3888889e-3, 1.984127e-4)
 )
 _compiled = numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
+# What kernels call is inlined, so that its machine code exists once: of two copies, rounded
+# differently under fastmath, a process that compiles may run another than one that loads the cache.
+_part = numba.njit(fastmath=True, nogil=True, forceinline=True, error_model="numpy")
 
 
 @intrinsic
@@ -328,7 +331,7 @@ def cross_entropy(scores: Operand, targets: Ids, losses: Numbers, weight: np.flo
             row[i] = _kept(row, shares[i] * scale)
 
 
-@_compiled
+@_part
 def _adam_span(
     flat: Numbers,
     gradient: Numbers,
