@@ -215,7 +215,7 @@ def demo_corpus() -> str:
 def speed(sources: dict[str, str]) -> str:
     """The section of RESULTS.md."""
     names = [name for group in groups().values() for name in group]
-    measure_signals(pl.DataFrame({"text": ["compiled before"]}), names)
+    measure_signals(pl.DataFrame({"text": ["compiled before"]}), names, flagged=flagged_list())
     python = peer_python()
     parts = [f"`python -m benchmarks.text`, {os.cpu_count()} cores, one thread, CPU seconds."]
     for name, path in sources.items():
