@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import cache
 from typing import TypeVar, cast
 
 import numpy as np
@@ -145,11 +146,16 @@ def _measured(
     counts = text_statistics(text, views=views) if views else pl.DataFrame()
     for source in sources:
         wanted = [name for name in names if SIGNALS[name].source == source]
-        table = _table(source, text, counts, lists).select(
-            SIGNALS[name].expression.cast(SIGNALS[name].dtype).alias(name) for name in wanted
-        )
+        table = _table(source, text, counts, lists).select(_expressions(tuple(wanted)))
         columns |= {name: table[name] for name in wanted}
-    return documents.with_columns(columns[name] for name in names)
+    kept = documents.drop(names, strict=False)
+    return kept.hstack([columns[name] for name in names])
+
+
+@cache
+def _expressions(names: tuple[str, ...]) -> list[pl.Expr]:
+    """What signals are of their source's table; made once, as small parts would notice it."""
+    return [SIGNALS[name].expression.cast(SIGNALS[name].dtype).alias(name) for name in names]
 
 
 def _table(

@@ -146,11 +146,13 @@ def statistics_columns(views: Sequence[str] = ("standard",)) -> tuple[str, ...]:
 
 
 def is_compiled() -> bool:
-    """Whether the kernels of `text_statistics` lie in Numba's cache.
+    """Whether the kernels of `text_statistics` are loaded or lie in Numba's cache.
 
     >>> isinstance(is_compiled(), bool)
     True
     """
+    if measure_tokens.signatures:
+        return True
     kept = Path(measure_tokens.stats.cache_path).glob("_statistics_kernel.measure_tokens-*.nbi")
     return any(kept)
 
