@@ -158,7 +158,8 @@ def against_datatrove(frame: pl.DataFrame, python: str) -> list[str]:
     rows.append(f"| datatrove, the three together | {size / sum(theirs.values()):.3f} |")
     rows.append(f"| fused counts for all three | {size / median(ours):.0f} |")
     rows.append(
-        f"| the columns that these sets read with `dialect = datatrove` | {size / median(exact):.0f} |"
+        "| the columns that these sets read with `dialect = datatrove` | "
+        f"{size / median(exact):.0f} |"
     )
     return [
         *rows,
