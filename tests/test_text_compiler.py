@@ -8,6 +8,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import polars as pl
 import pytest
 
 from curate.text import compiler
@@ -57,3 +58,31 @@ def test_only_versions_whose_inside_is_known_go_the_short_way(
     assert known["_kernel"]["pipeline_class"] is KernelCompiler
     assert known["_part"]["pipeline_class"] is PartCompiler
     assert "pipeline_class" not in other["_kernel"] | other["_part"]
+
+
+def test_what_kernels_allocate_is_freed() -> None:
+    """Numba frees an array where its last use is marked: a step of the pipeline."""
+    from numba.core.runtime import _nrt_python as runtime  # what counts allocations
+
+    from curate.signals import measure_signals
+    from curate.text.minhash import signatures
+    from curate.text.words import word_ngrams
+
+    def work() -> None:
+        texts = pl.Series("text", ["To be, or not to be.\n\nTo be.", "", "x" * 9_000] * 20)
+        measure_signals(texts.to_frame())
+        signatures(texts, permutations=16)
+        word_ngrams(texts, n=2)
+
+    work()
+    runtime.memsys_enable_stats()
+    made, freed = runtime.memsys_get_stats_alloc(), runtime.memsys_get_stats_free()
+    work()
+    made, freed = (
+        runtime.memsys_get_stats_alloc() - made,
+        runtime.memsys_get_stats_free() - freed,
+    )
+    runtime.memsys_disable_stats()
+
+    assert made > 100
+    assert made == freed

@@ -20,6 +20,7 @@ from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.lowering import Lower
 from numba.core.typed_passes import (
+    IRLegalization,
     NativeLowering,
     NoPythonBackend,
     NopythonTypeInference,
@@ -103,6 +104,7 @@ def _steps(lowering: Numba) -> list[Numba]:
         ReconstructSSA,
         NopythonTypeInference,
         PreLowerStripPhis,
+        IRLegalization,  # marks where arrays are last used: without it none is ever freed
         lowering,
         NoPythonBackend,
     ):
