@@ -148,8 +148,7 @@ def _measured(
         wanted = [name for name in names if SIGNALS[name].source == source]
         table = _table(source, text, counts, lists).select(_expressions(tuple(wanted)))
         columns |= {name: table[name] for name in wanted}
-    kept = documents.drop(names, strict=False)
-    return kept.hstack([columns[name] for name in names])
+    return documents.with_columns(columns[name] for name in names)
 
 
 @cache
