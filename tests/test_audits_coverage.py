@@ -125,12 +125,17 @@ def strata_of(table, owner=None):
 
 
 def asymptotic(name, design, p):
-    """The share of tests that are made and reject lies in 4 to 6 %, but for chance at 99.9 %."""
+    """The share of tests that are made and reject lies in 4 to 6 %, but for chance at 99.9 %.
+
+    Returns whether enough were made to be judged.
+    """
     told = np.isfinite(p)
     rejected, made = int((p[told] < 0.05).sum()), int(told.sum())
     print(f"{name} {design} told {told.mean():.2f} rejects {100 * rejected / max(made, 1):.1f} %")
-    if made >= FEWEST_TOLD * p.size:
+    judged = made >= FEWEST_TOLD * p.size
+    if judged:
         assert binomial_band(made, 0.04)[0] <= rejected <= binomial_band(made, 0.06)[1]
+    return judged
 
 
 CHOSEN = [
@@ -326,7 +331,9 @@ MORE_MEANS = [Means(5, 0, 0, 100), Means(20, 5, 0.5, 30), Means(50, 8, 1.0), Mea
 
 @pytest.mark.parametrize("design", [Means(20, 5, 0.5, 30), Means(12, 0, 0.8)])
 def test_differences_of_means_hold_their_level(design):
-    asymptotic("means", (design, 0.1), mean_p(np.random.default_rng(23), 5000, design, 0.1))
+    p = mean_p(np.random.default_rng(23), 5000, design, 0.1)
+
+    assert asymptotic("means", (design, 0.1), p)
 
 
 @pytest.mark.study
