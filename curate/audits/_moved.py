@@ -109,35 +109,52 @@ def table_of(sums: Sums) -> pl.DataFrame:
     >>> table_of(sums_of(frame, ("g", "kept"), None, None))["p"].to_list()
     [1.0, 1.0]
     """
+    found = compared(sums)
     with np.errstate(divide="ignore", invalid="ignore"):
         before, after = sums.raw / sums.raw.sum(), sums.kept / sums.kept.sum()
-        sides = _sides(sums)
-        found = compare_rates(sides)
-        # A group's share grows by this, if its retention is so many times that of the rest.
-        ends = [
-            np.where(np.isinf(r), 1 / before, r / (before * r + 1 - before))
-            for r in (
-                np.where(sides.df >= _LEAST_DF, found.low, 0.0),
-                np.where(sides.df >= _LEAST_DF, found.high, np.inf),
-            )
-        ]
-        documents, part = sums.powers[0], sums.kept.sum() / sums.raw.sum()
-        certain = (documents * min(part, 1 - part) >= _FEWEST) & (sides.df >= _LEAST_DF)
-        p = np.where(certain & (documents < documents.sum()), found.p, np.nan)
         columns = {"raw_share": before, "curated_share": after, "share_change": after - before}
-        for side, end in zip(("low", "high"), ends, strict=True):
-            columns[f"share_change_{side}"] = before * (end - 1)
+        ends = {"low": found.low, "high": found.high}
+        columns |= {f"share_change_{side}": before * (end - 1) for side, end in ends.items()}
         columns["share_ratio"] = after / before
-        for side, end in zip(("low", "high"), ends, strict=True):
-            columns[f"share_ratio_{side}"] = end
+        columns |= {f"share_ratio_{side}": end for side, end in ends.items()}
         kept = retention_of(sums)
         columns |= {"retention": sums.kept / sums.raw}
         columns |= {"retention_low": kept.low, "retention_high": kept.high}
     table = pl.DataFrame({"group": sums.groups, "raw": sums.raw, "curated": sums.kept, **columns})
-    tests = pl.DataFrame({"p": p, "q": benjamini_hochberg(p)})
+    tests = pl.DataFrame({"p": found.p, "q": benjamini_hochberg(found.p)})
     return pl.concat([table, tests], how="horizontal").with_columns(
         pl.col(pl.Float64).fill_nan(None)
     )
+
+
+class Compared(NamedTuple):
+    """Interval of the ratio of a group's shares, and p (NaN where nothing is told)."""
+
+    low: Floats
+    high: Floats
+    p: Floats
+
+
+def compared(sums: Sums) -> Compared:
+    """Each group against the rest: last axis = group; leading axes are corpora.
+
+    >>> frame = pl.DataFrame({"g": ["a", "b"] * 50, "kept": [True] * 50 + [False] * 50})
+    >>> compared(sums_of(frame, ("g", "kept"), None, None)).low.round(2).tolist()
+    [0.8, 0.8]
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        whole = sums.raw.sum(-1, keepdims=True)
+        before, sides = sums.raw / whole, _sides(sums)
+        found, told = compare_rates(sides), sides.df >= _LEAST_DF
+        # A group's share grows by this, if its retention is so many times that of the rest.
+        low, high = (
+            np.where(np.isinf(r), 1 / before, r / (before * r + 1 - before))
+            for r in (np.where(told, found.low, 0.0), np.where(told, found.high, np.inf))
+        )
+        documents, part = sums.powers[0], sums.kept.sum(-1, keepdims=True) / whole
+        expected = documents * np.minimum(part, 1 - part)
+        told &= (expected >= _FEWEST) & (documents < documents.sum(-1, keepdims=True))
+        return Compared(low, high, np.where(told, found.p, np.nan))
 
 
 def retention_of(sums: Sums, *, level: float = 0.95) -> Shares:
@@ -174,12 +191,14 @@ def _spread(
 
 def _sides(sums: Sums) -> Sides:
     """Retention of each group and of the rest."""
-    rest = sums.raw.sum() - sums.raw
-    kept_rest, powers = sums.kept.sum() - sums.kept, sums.powers
-    others = powers.sum(1)[:, None] - powers
+    rest, kept_rest, others = (
+        values.sum(-1, keepdims=True) - values for values in (sums.raw, sums.kept, sums.powers)
+    )
+    powers = sums.powers
     if sums.by_cluster is not None:
         raw, kept = sums.by_cluster
-        pair = clustered_pair(kept, raw, kept.sum(0) - kept, raw.sum(0) - raw)
+        whole, stays = (values.sum(-2, keepdims=True) for values in (raw, kept))
+        pair = clustered_pair(kept, raw, stays - kept, whole - raw)
         if sums.weighted:
             sizes = _kish(sums.raw, powers[2]), _kish(rest, others[2])
             pair = replace(pair, size=sizes[0], size_rest=sizes[1])
@@ -187,7 +206,7 @@ def _sides(sums: Sums) -> Sides:
     if not sums.weighted:
         with np.errstate(divide="ignore", invalid="ignore"):
             return independent((sums.kept / sums.raw, kept_rest / rest), (sums.raw, rest))
-    squares_rest = sums.squares_kept.sum() - sums.squares_kept
+    squares_rest = sums.squares_kept.sum(-1, keepdims=True) - sums.squares_kept
     own, own_spread = _spread(sums.raw, sums.kept, powers[2], sums.squares_kept)
     other, other_spread = _spread(rest, kept_rest, others[2], squares_rest)
     none = np.zeros(own.shape)

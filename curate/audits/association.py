@@ -7,7 +7,7 @@ whole words, blind to case. Every p is of clusters where these are given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,12 +20,11 @@ from curate.statistics import (
     Sides,
     benjamini_hochberg,
     clustered_pair,
-    compare_rates,
     effective_sides,
     independent,
     lean_p,
-    lean_quantile,
-    log_odds_ratio,
+    odds_interval,
+    rates_p,
     t_quantile,
 )
 
@@ -54,9 +53,10 @@ def association(
 
     Returns:
         One row a pair: `group`, `attribute`, the documents `n_both`, `n_group`, `n_attribute`,
-        `n`; `log_odds` (½ added to each count where one is 0) with its 95 % interval `low`,
-        `high`; `npmi` with `npmi_low`, `npmi_high`;
-        `p` (two-sided score test of the two shares) and `q` (Benjamini–Hochberg over the table;
+        `n`; `log_odds` (½ added to each count where one is 0) with its 95 % score interval `low`,
+        `high` (infinite where a count is 0); `npmi` with `npmi_low`, `npmi_high`; `p` (two-sided
+        score test of the two shares: below .05 exactly where `low` and `high` leave 0 out) and
+        `q` (Benjamini–Hochberg over the table;
         null below 5 expected documents, or where two or three clusters decide). With `kept` three
         rows a pair, named by `corpus`: `raw`, `curated`, and `change` (curated less raw; its
         counts are those of what left; its p asks whether the step took the four kinds of
@@ -81,34 +81,40 @@ def association(
     )
     codes = cluster_codes(documents, cluster)
     stays = None if kept is None else documents[kept].cast(pl.Boolean).fill_null(False).to_numpy()
-    rows = [
-        {"group": g.group, "attribute": a.group} | row
+    names = [
+        (
+            {"group": g.group, "attribute": a.group},
+            (has[f"g{i}"].to_numpy(), has[f"a{j}"].to_numpy()),
+        )
         for i, g in enumerate(groups)
         for j, a in enumerate(attributes)
-        for row in _rows((has[f"g{i}"].to_numpy(), has[f"a{j}"].to_numpy()), codes, stays)
     ]
+    found = _rows([terms for _, terms in names], codes, stays)
+    rows = [name | row for (name, _), of_pair in zip(names, found, strict=True) for row in of_pair]
     table = pl.DataFrame(rows)
     q = pl.Series("q", benjamini_hochberg(table["p"].to_numpy()))
     return table.with_columns(q).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 def _rows(
-    terms: tuple[Bools, Bools], cluster: NDArray[np.int64], stays: Bools | None
-) -> list[dict[str, Any]]:
-    """The row of a pair; or its rows raw, curated and changed."""
+    pairs: Sequence[tuple[Bools, Bools]], cluster: NDArray[np.int64], stays: Bools | None
+) -> list[list[dict[str, Any]]]:
+    """The row of each pair of terms; or its rows raw, curated and changed."""
+    raw = judged([counted(*terms, cluster) for terms in pairs])
     if stays is None:
-        return [_pair(*terms, cluster)]
+        return [[row] for row in raw]
     left = np.unique(cluster[stays], return_inverse=True)[1]
-    raw, curated = _pair(*terms, cluster), _pair(terms[0][stays], terms[1][stays], left)
-    counts = {k: raw[k] - curated[k] for k in ("n_both", "n_group", "n_attribute", "n")}
-    nothing = dict.fromkeys(("npmi_low", "npmi_high"), float("nan"))
-    moved = {"npmi": curated["npmi"] - raw["npmi"], **nothing, **_change(terms, cluster, stays)}
-    order = list(raw)
-    return [
-        {"corpus": "raw", **raw},
-        {"corpus": "curated", **curated},
-        {"corpus": "change", **{k: (counts | moved)[k] for k in order}},
-    ]
+    kept = judged([counted(one[stays], two[stays], left) for one, two in pairs])
+    rows = []
+    for terms, before, after in zip(pairs, raw, kept, strict=True):
+        counts = {k: before[k] - after[k] for k in ("n_both", "n_group", "n_attribute", "n")}
+        nothing = dict.fromkeys(("npmi_low", "npmi_high"), float("nan"))
+        moved = {"npmi": after["npmi"] - before["npmi"], **nothing}
+        moved |= counts | _change(terms, cluster, stays)
+        change = {k: moved[k] for k in before}
+        named = zip(("raw", "curated", "change"), (before, after, change), strict=True)
+        rows.append([{"corpus": name, **row} for name, row in named])
+    return rows
 
 
 def _change(
@@ -159,32 +165,69 @@ def kept_change(kept: Floats, documents: Floats) -> tuple[Floats, Floats, Floats
     return change, change - reach, change + reach, p
 
 
-def _pair(group: Bools, attribute: Bools, cluster: NDArray[np.int64]) -> dict[str, Any]:
+class Counted(NamedTuple):
+    """What is known of a pair: counts of documents, shares by side, error of the margins.
+
+    `margins`: variances of the shares of either term, and their covariance, over clusters.
+    """
+
+    n_both: int
+    n_group: int
+    n_attribute: int
+    n: int
+    sides: Sides
+    margins: tuple[float, float, float]
+
+
+def counted(group: Bools, attribute: Bools, cluster: NDArray[np.int64]) -> Counted:
+    """Counts of two terms in documents whose clusters are numbered.
+
+    >>> own = np.array([True, True, False, False])
+    >>> counted(own, own, np.arange(4))[:4]
+    (2, 2, 2, 4)
+    """
     clusters = int(cluster.max()) + 1 if cluster.size else 0
-    sides = _sides(group, attribute, cluster, clusters)
-    found = compare_rates(sides)
-    log_odds, error = (float(v) for v in log_odds_ratio(sides))
+    return Counted(
+        int((group & attribute).sum()),
+        int(group.sum()),
+        int(attribute.sum()),
+        group.size,
+        _sides(group, attribute, cluster, clusters),
+        _margins(group, attribute, cluster, clusters),
+    )
+
+
+def judged(pairs: Sequence[Counted]) -> list[dict[str, Any]]:
+    """Log odds, nPMI, their intervals and p of pairs: the numbers of `association`.
+
+    >>> own = np.arange(80) < 40
+    >>> row = judged([counted(own, np.arange(80) % 2 == 0, np.arange(80))])[0]
+    >>> round(row["log_odds"], 3), row["npmi"], row["p"]
+    (0.0, 0.0, 1.0)
+    """
+    sides = Sides(*(np.stack(v) for v in zip(*(one.sides for one in pairs), strict=True)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = np.log(np.stack(odds_interval(sides)))
+        p = rates_p(sides)
     # Below two degrees of freedom two or three clusters decide: nothing is known.
-    decided = bool(sides.df >= 2)
-    reach = float(lean_quantile(0.95, sides.df, sides.lean)) * error if decided else np.inf
-    n, n_group, n_attribute = group.size, int(group.sum()), int(attribute.sum())
-    n_both = int((group & attribute).sum())
-    mutual = npmi(n_both, n_group, n_attribute, n)
-    smallest = min(n_group, n - n_group) * min(n_attribute, n - n_attribute) / max(n, 1)
-    ends = _npmi_range((log_odds, reach), _margins(group, attribute, cluster, clusters))
-    return {
-        "n_both": n_both,
-        "n_group": n_group,
-        "n_attribute": n_attribute,
-        "n": n,
-        "log_odds": log_odds,
-        "low": log_odds - reach,
-        "high": log_odds + reach,
-        "npmi": mutual,
-        "npmi_low": min(ends[0], mutual),
-        "npmi_high": max(ends[1], mutual),
-        "p": float(found.p) if decided and smallest >= _FEWEST else float("nan"),
-    }
+    decided = sides.df >= 2
+    ends[1:] = np.where(decided, ends[1:], [[-np.inf], [np.inf]])
+    both, first, second, n = (np.array(v) for v in list(zip(*pairs, strict=True))[:4])
+    smallest = np.minimum(first, n - first) * np.minimum(second, n - second) / np.maximum(n, 1)
+    p = np.where(decided & (smallest >= _FEWEST), p, np.nan)
+    mutual = np.array([npmi(*one[:4]) for one in pairs])
+    margins = np.array([one.margins for one in pairs]).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = _npmi_range(ends, (first / n, second / n), margins)
+    columns = {"n_both": both, "n_group": first, "n_attribute": second, "n": n}
+    columns |= dict(zip(("log_odds", "low", "high"), ends, strict=True)) | {"npmi": mutual}
+    columns |= {"npmi_low": np.minimum(low, mutual), "npmi_high": np.maximum(high, mutual), "p": p}
+    lists = [values.tolist() for values in columns.values()]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+
+
+def _pair(group: Bools, attribute: Bools, cluster: NDArray[np.int64]) -> dict[str, Any]:
+    return judged([counted(group, attribute, cluster)])[0]
 
 
 def _sides(group: Bools, attribute: Bools, cluster: NDArray[np.int64], clusters: int) -> Sides:
@@ -203,52 +246,48 @@ def _sides(group: Bools, attribute: Bools, cluster: NDArray[np.int64], clusters:
 
 def _margins(
     group: Bools, attribute: Bools, cluster: NDArray[np.int64], clusters: int
-) -> tuple[tuple[float, float], Floats]:
-    """Shares of documents with either term, and their covariance over clusters."""
-    shares = float(group.mean()), float(attribute.mean())
-    moved = [
-        np.bincount(cluster, term - share, clusters) / group.size
-        for term, share in zip((group, attribute), shares, strict=True)
-    ]
-    return shares, np.cov(moved) * clusters if clusters > 1 else np.full((2, 2), np.nan)
+) -> tuple[float, float, float]:
+    """Variances of the shares of documents with either term, and their covariance."""
+    if clusters < 2:
+        return (float("nan"),) * 3
+    one, two = (
+        np.bincount(cluster, term - term.mean(), clusters) / group.size
+        for term in (group, attribute)
+    )
+    more = clusters / (clusters - 1)
+    return float(one @ one) * more, float(two @ two) * more, float(one @ two) * more
 
 
 def _npmi_range(
-    odds: tuple[float, float], margins: tuple[tuple[float, float], Floats]
-) -> tuple[float, float]:
-    """Interval of nPMI from that of the log odds (centre, reach) and the margins.
+    odds: Floats, shares: tuple[Floats, Floats], margins: Floats
+) -> tuple[Floats, Floats]:
+    """Interval of nPMI from that of the log odds (centre, low, high) and the margins.
 
     The log odds ratio and the margins are orthogonal (Barndorff-Nielsen 1978), so that their
-    parts of the error add as squares, on either side by itself (Zou & Donner 2008).
+    parts of the error add as squares, on either side by itself (Zou & Donner 2008). What margins
+    add is taken where the odds end: at an odds ratio of 1 nPMI is 0 whatever they are.
     """
-    (first, second), covariance = margins
-    centre, reach = odds
-    if not (0 < first < 1 and 0 < second < 1 and np.isfinite(reach)):
-        return float("nan"), float("nan")
-    middle = _npmi_at(centre, first, second)
-    step = 1e-4 * min(first, 1 - first), 1e-4 * min(second, 1 - second)
-    slope = np.array(
-        [
-            (_npmi_at(centre, first + step[0], second) - middle) / step[0],
-            (_npmi_at(centre, first, second + step[1]) - middle) / step[1],
-        ]
-    )
-    by_margins = 1.96**2 * float(slope @ covariance @ slope)
-    low, high = (
-        middle
-        + side
-        * np.sqrt((_npmi_at(centre + side * reach, first, second) - middle) ** 2 + by_margins)
-        for side in (-1, 1)
-    )
-    return max(float(low), -1.0), min(float(high), 1.0)
+    first, second = shares
+    known = (first > 0) & (first < 1) & (second > 0) & (second < 1) & np.isfinite(margins[0])
+    known &= np.isfinite(odds[1]) | np.isfinite(odds[2])
+    middle, *ends = (_npmi_at(centre, first, second) for centre in odds)
+    step = 1e-4 * np.minimum(first, 1 - first), 1e-4 * np.minimum(second, 1 - second)
+    found = []
+    for at, end, side in zip(odds[1:], ends, (-1, 1), strict=True):
+        a = (_npmi_at(at, first + step[0], second) - end) / step[0]
+        b = (_npmi_at(at, first, second + step[1]) - end) / step[1]
+        by_margins = a * a * margins[0] + b * b * margins[1] + 2 * a * b * margins[2]
+        reach = np.sqrt((end - middle) ** 2 + 1.96**2 * by_margins)
+        found.append(np.where(known, np.clip(middle + side * reach, -1.0, 1.0), np.nan))
+    return found[0], found[1]
 
 
-def _npmi_at(log_odds: float, first: float, second: float) -> float:
+def _npmi_at(log_odds: Floats, first: Floats, second: Floats) -> Floats:
     """The nPMI of two shares if the odds ratio were this one (Plackett 1965)."""
     odds = np.exp(np.clip(log_odds, -30.0, 30.0))
     b = 1 - first - second + odds * (first + second)
     both = 2 * odds * first * second / (b + np.sqrt(b * b + 4 * (1 - odds) * odds * first * second))
-    return float(np.clip(np.log(both / (first * second)) / -np.log(both), -1.0, 1.0))
+    return np.asarray(np.clip(np.log(both / (first * second)) / -np.log(both), -1.0, 1.0))
 
 
 def npmi(n_both: int, n_first: int, n_second: int, n: int) -> float:

@@ -12,9 +12,9 @@ from curate.audits._codes import cluster_codes
 from curate.statistics import (
     ClusteredPair,
     benjamini_hochberg,
-    compare_rates,
     effective_sides,
     exponents,
+    rates_p,
 )
 
 Floats = NDArray[np.float64]
@@ -132,7 +132,7 @@ def word_tests(counts: Any, own: Bools, cluster: NDArray[np.int64]) -> Floats:  
     )
     sides = effective_sides(pair)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = compare_rates(sides).p
+        p = rates_p(sides)
     expected = (own_side.rate * totals[0] + rest_side.rate * totals[1]) * min(totals) / sum(totals)
     # Below two degrees of freedom two or three clusters decide: nothing is known.
     return np.where((expected >= _FEWEST) & (sides.df >= 2), p, np.nan)

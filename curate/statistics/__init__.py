@@ -26,6 +26,7 @@ from curate.statistics.clustered import (
     lean_quantile,
     log_odds_ratio,
     odds_interval,
+    rates_p,
 )
 from curate.statistics.corrections import benjamini_hochberg, holm, holm_levels
 from curate.statistics.grouped import blocks, jackknife, jackknife_interval
@@ -60,8 +61,10 @@ from curate.statistics.sandwich import (
     independent,
 )
 from curate.statistics.share import (
+    LEAST_DF_OF_ONE,
     Shares,
     clustered_mean,
+    clustered_means,
     clustered_share,
     clustered_shares,
     shares_of,
@@ -84,6 +87,7 @@ from curate.statistics.stratified import (
 __all__ = [
     "DEGREE",
     "LEAST_DF",
+    "LEAST_DF_OF_ONE",
     "ClusteredPair",
     "CommonOdds",
     "Estimate",
@@ -105,6 +109,7 @@ __all__ = [
     "breslow_day",
     "cluster_influence",
     "clustered_mean",
+    "clustered_means",
     "clustered_pair",
     "clustered_ratio",
     "clustered_share",
@@ -130,6 +135,7 @@ __all__ = [
     "mean_shift",
     "odds_interval",
     "odds_ratio",
+    "rates_p",
     "removal_ratio",
     "satterthwaite",
     "score_odds_bounds",

@@ -51,17 +51,29 @@ def compare_rates(sides: Sides, confidence: float = 0.95) -> RateComparison:
     [0.533, 0.439, 0.64]
     """
     rates, sizes = (sides.rate, sides.rate_rest), (sides.size, sides.size_rest)
-    documents = sides.documents, sides.documents_rest
-    pooled = (rates[0] * documents[0] + rates[1] * documents[1]) / (documents[0] + documents[1])
-    parts = 1 / sizes[0] + 1 / sizes[1] - 2 * sides.covariance
     quantile = lean_quantile(confidence, sides.df, sides.lean)
-    error = ScoreError(sizes, documents, sides.covariance)
+    error = ScoreError(sizes, (sides.documents, sides.documents_rest), sides.covariance)
     low, high = score_ratio_bounds(rates, error, quantile)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.abs(rates[0] - rates[1]) / np.sqrt(pooled * (1 - pooled) * parts)
-    p = lean_p(np.where(rates[0] == rates[1], 0.0, z), sides.df, sides.lean)
     ratio = half_corrected_ratio(rates, sizes)
-    return RateComparison(ratio=ratio, low=low, high=high, p=p, df=sides.df)
+    return RateComparison(ratio=ratio, low=low, high=high, p=rates_p(sides), df=sides.df)
+
+
+def rates_p(sides: Sides) -> Floats:
+    """Two-sided p of the score test of two rates alone (arrays); see `compare_rates`.
+
+    >>> from curate.statistics import independent
+    >>> rates_p(independent(([0.4], [0.5]), ([200], [200]))).round(3).tolist()
+    [0.044]
+    """
+    (rate, rest), (n, n_rest) = (
+        (sides.rate, sides.rate_rest),
+        (sides.documents, sides.documents_rest),
+    )
+    pooled = (rate * n + rest * n_rest) / (n + n_rest)
+    parts = 1 / sides.size + 1 / sides.size_rest - 2 * sides.covariance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.abs(rate - rest) / np.sqrt(pooled * (1 - pooled) * parts)
+    return lean_p(np.where(rate == rest, 0.0, z), sides.df, sides.lean)
 
 
 def odds_interval(sides: Sides, confidence: float = 0.95) -> tuple[Floats, Floats, Floats]:
