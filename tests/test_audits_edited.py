@@ -13,7 +13,6 @@ from curate.cli import app
 from curate.errors import ConfigError, InputError
 from curate.file_audit import FileAudit, audit_file
 from curate.statistics import (
-    LEAST_DF,
     ClusteredPair,
     compare_rates,
     effective_sides,
@@ -90,23 +89,17 @@ def slow_interval(kind, group, share, weight, cluster):
     dispersions = [
         float(v * size / (r * (1 - r))) for v, size, r in zip(noise, sizes, rates, strict=True)
     ]
-    pair = ClusteredPair(
-        rate=np.array([rates[0]]),
-        rate_rest=np.array([rates[1]]),
-        size=np.array([sizes[0]]),
-        size_rest=np.array([sizes[1]]),
-        spread=np.array([(z**2).sum() * grown]),
-        spread_rest=np.array([(y**2).sum() * grown]),
-        shared=np.array([(z * y).sum() * grown]),
-        clusters=np.array([9.0]),
-        clusters_rest=np.array([9.0]),
+    pair = ClusteredPair.of_sides(
+        np.array(rates)[:, None],
+        np.array(sizes)[:, None],
+        spreads=[np.array([v.sum() * grown]) for v in (z**2, y**2, z * y)],
+        clusters=np.full((2, 1), 9.0),
         powers={
             (i, j): np.array([(sums["s"] ** i * sums["t"] ** j).sum()]) for i, j in exponents()
         },
-        dispersion=dispersions[0],
-        dispersion_rest=dispersions[1],
+        dispersions=dispersions,
     )
-    return compare_rates(effective_sides(pair, least_df=LEAST_DF))
+    return compare_rates(effective_sides(pair, withhold=True))
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -6,7 +6,6 @@ import pytest
 
 from curate.audits._adjusted import adjusted_rows, documents_of
 from curate.statistics import (
-    binomial_band,
     breslow_day,
     common_odds,
     heterogeneity_p,
@@ -89,16 +88,3 @@ def test_a_stratum_of_its_own_is_found_in_clusters(spans):
     ]
 
     assert np.median(p) < 0.001
-
-
-@pytest.mark.study
-@pytest.mark.parametrize("strata", [2, 5, 20])
-@pytest.mark.parametrize("correlation", [0.0, 0.05, 0.1])
-@pytest.mark.parametrize("spans", [True, False], ids=["groups within sources", "whole sources"])
-def test_heterogeneity_holds_its_level_in_clusters(spans, correlation, strata):
-    n, rng = 1000, np.random.default_rng(6)
-    call = {"spans": spans, "correlation": correlation, "strata": strata}
-    rejected = sum(p_of(*corpus(rng, **call)) < 0.05 for _ in range(n))
-    print("heterogeneity", call, rejected / n)
-
-    assert binomial_band(n, 0.04)[0] <= rejected <= binomial_band(n, 0.06)[1]

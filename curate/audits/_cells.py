@@ -6,7 +6,7 @@ cluster) that hold documents: the cost does not grow with groups × clusters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,22 +113,17 @@ def rates_by_group(
     spreads = cluster_influences(
         layout.cell_group, layout.first, n, x, np.nan_to_num(rates), totals
     )
-    pair = ClusteredPair(
-        rate=rates[0],
-        rate_rest=rates[1],
-        size=sizes[0],
-        size_rest=sizes[1],
-        spread=spreads[0],
-        spread_rest=spreads[1],
-        shared=spreads[2],
-        clusters=people.clusters[0],
-        clusters_rest=people.clusters[1],
+    dispersions: Floats = np.ones(2)
+    if partial:
+        dispersions = _dispersions(layout, removed[rows], rows, people, rates)
+    return sums, ClusteredPair.of_sides(
+        rates,
+        sizes,
+        spreads=spreads,
+        clusters=people.clusters,
         powers=people.powers,
+        dispersions=dispersions,
     )
-    if not partial:
-        return sums, pair
-    both = _dispersions(layout, removed[rows], rows, people, rates)
-    return sums, replace(pair, dispersion=both[0], dispersion_rest=both[1])
 
 
 def _dispersions(

@@ -21,7 +21,6 @@ from curate.audits._clusters import Cells
 from curate.audits._kernels import standard_influences, standard_powers
 from curate.statistics import (
     DEGREE,
-    LEAST_DF,
     ClusteredPair,
     Strata,
     compare_rates,
@@ -237,7 +236,7 @@ def intervals(found: Sequence[Standardised | None], odds: Floats) -> Ends:
     if not rows:
         return ends
     pair = pair_of(rows)
-    sides = effective_sides(pair, least_df=LEAST_DF)
+    sides = effective_sides(pair, withhold=True)
     many = np.maximum(pair.powers[2, 0], pair.powers[0, 2]) <= 1 / MANY
     told = (sides.df > 0) & (many | (np.array([f.taken for f in rows]) <= MOST_TAKEN))
     rates, (marginal, *reach) = compare_rates(sides), odds_interval(sides)
@@ -263,17 +262,6 @@ def pair_of(rows: Sequence[Standardised]) -> ClusteredPair:
     by_power = dict(zip(exponents(), powers, strict=True))
     with np.errstate(divide="ignore"):
         clusters = [np.round(1 / by_power[place], 6) for place in ((2, 0), (0, 2))]
-    return ClusteredPair(
-        rate=rates[0],
-        rate_rest=rates[1],
-        size=sizes[0],
-        size_rest=sizes[1],
-        spread=spreads[0],
-        spread_rest=spreads[1],
-        shared=spreads[2],
-        clusters=clusters[0],
-        clusters_rest=clusters[1],
-        powers=by_power,
-        dispersion=dispersions[0],
-        dispersion_rest=dispersions[1],
+    return ClusteredPair.of_sides(
+        rates, sizes, spreads=spreads, clusters=clusters, powers=by_power, dispersions=dispersions
     )

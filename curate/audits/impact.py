@@ -28,7 +28,6 @@ from curate.audits._edited import Weighed, edited_rows
 from curate.audits._work import Losses, Steps, Survivors, Work, weights_of, work_of
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
-    LEAST_DF,
     RateComparison,
     Sides,
     benjamini_hochberg,
@@ -124,11 +123,11 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         `excess_removal` difference of the rates, a fraction; `four_fifths` = the keep ratio
         lies below 0.8; `p` (two-sided, of any difference), `q` (of losing more), `state` on tested
         rows only. `state` is `"not enough documents"` below 10 expected removals on either
-        side or `curate.statistics.LEAST_DF` degrees of freedom (four whole sources of the
-        group, or five that it is in), where p is null; `"flag"` if q < .05, the group loses
-        more, the ratio is at least 1.25 and the excess at least .02, otherwise `"no flag"`,
-        which means: no such harm was found, and `smallest_detectable_ratio` says which one
-        would have been (80 % power, level .05).
+        side, `curate.statistics.LEAST_DF` degrees of freedom (four whole sources of the
+        group, or five that it is in) or three effective sources, where p is null; `"flag"` if
+        q < .05, the group loses more, the ratio is at least 1.25 and the excess at least .02,
+        otherwise `"no flag"`, which means: no such harm was found, and
+        `smallest_detectable_ratio` says which one would have been (80 % power, level .05).
         `odds_ratio`: crude, with the interval that inverts the same test. With `strata`, marginal
         rows by documents also carry Mantel–Haenszel `adjusted_removal_ratio` and
         `adjusted_odds_ratio` with 95 % intervals, `heterogeneity_p` (Breslow–Day),
@@ -230,7 +229,7 @@ def _compare(
     """Rates on both sides with their effective sizes, and the larger dispersion."""
     sums, pair = rates_by_group(layout, hit * people.weight, people, partial=partial)
     dispersion = np.maximum(pair.dispersion, pair.dispersion_rest) * np.ones(layout.groups)
-    return sums, effective_sides(pair, least_df=LEAST_DF), dispersion
+    return sums, effective_sides(pair, withhold=True), dispersion
 
 
 def _with_adjusted(

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from curate.audits.impact import MISSING_GROUP
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
-    LEAST_DF,
     cluster_influence,
     compare_means,
     difference_of_means,
@@ -59,8 +58,8 @@ def group_scores(
         (curated less raw, for means and differences alike). `n`, `n_rest` documents with a score
         (of `change`: those that left); `difference` = mean of the group less that of the rest,
         with a 95 % interval `low`, `high` of t over clusters, null where these are too few to
-        tell (`curate.statistics.LEAST_DF`). Intervals are of single rows; there is no correction
-        for many.
+        tell (`curate.statistics.effective_sides`). Intervals are of single rows; there is no
+        correction for many.
 
     >>> frame = pl.DataFrame({"g": ["a", "b"] * 50, "tone": [1.0, 0.0] * 50, "kept": [True] * 100})
     >>> group_scores(frame, ["tone"], groups="g").select("group", "corpus", "difference").row(0)
@@ -168,7 +167,7 @@ def _ends(own: _Side, rest: _Side, cluster: Codes | None) -> tuple[float, float,
         reach = float(t_quantile(0.95, df)) * np.sqrt(variance)
         return difference, difference - reach, difference + reach
     variances = [own.variance], [rest.variance]
-    found = compare_means((own.y, own.n), (rest.y, rest.n), variances, least_df=LEAST_DF)
+    found = compare_means((own.y, own.n), (rest.y, rest.n), variances, withhold=True)
     if not found.df[0] > 0:
         return difference, float("nan"), float("nan")
     return difference, float(found.low[0]), float(found.high[0])

@@ -41,6 +41,14 @@ from curate.statistics.intervals import (
     wilson,
 )
 from curate.statistics.paired import SignTest, equivalence_p, mean_shift, sign_test
+from curate.statistics.pairs import (
+    DEGREE,
+    ClusteredPair,
+    Sides,
+    clustered_pair,
+    exponents,
+    independent,
+)
 from curate.statistics.ranking import auc_interval
 from curate.statistics.ratios import (
     ScoreError,
@@ -50,16 +58,7 @@ from curate.statistics.ratios import (
     score_ratio_bounds,
     smallest_detectable_ratio,
 )
-from curate.statistics.sandwich import (
-    DEGREE,
-    LEAST_DF,
-    ClusteredPair,
-    Sides,
-    clustered_pair,
-    effective_sides,
-    exponents,
-    independent,
-)
+from curate.statistics.sandwich import LEAST_CLUSTERS, LEAST_DF, effective_sides
 from curate.statistics.share import (
     LEAST_DF_OF_ONE,
     Shares,
@@ -86,6 +85,7 @@ from curate.statistics.stratified import (
 
 __all__ = [
     "DEGREE",
+    "LEAST_CLUSTERS",
     "LEAST_DF",
     "LEAST_DF_OF_ONE",
     "ClusteredPair",

@@ -17,13 +17,14 @@ from curate.statistics.intervals import (
     t_estimate,
     t_quantile,
 )
+from curate.statistics.pairs import Sides, clustered_pair
 from curate.statistics.ratios import (
     ScoreError,
     half_corrected_ratio,
     score_odds_bounds,
     score_ratio_bounds,
 )
-from curate.statistics.sandwich import Sides, clustered_pair, effective_sides
+from curate.statistics.sandwich import effective_sides
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +160,7 @@ def compare_means(
     sums_rest: tuple[ArrayLike, ArrayLike],
     variances: tuple[ArrayLike, ArrayLike],
     *,
-    least_df: float = 0.0,
+    withhold: bool = False,
 ) -> MeanDifference:
     """Difference of two means of clustered documents, with t's interval (arrays).
 
@@ -169,7 +170,7 @@ def compare_means(
         sums: Sums of the values and documents of each cluster: last axis = cluster.
         sums_rest: The same of the rest.
         variances: Of the documents of either side.
-        least_df: As of `effective_sides`.
+        withhold: As of `effective_sides`.
 
     >>> n = [10.0] * 4
     >>> found = compare_means(([9, 11, 8, 12], n), ([19, 21, 18, 22], n), ([1.0], [1.0]))
@@ -182,7 +183,7 @@ def compare_means(
     spread = [4 * np.maximum(floats(v), 1e-24 * (1 + difference**2)) for v in variances]
     half = np.full(difference.shape, 0.5)
     pair = replace(pair, rate=half, rate_rest=half, dispersion=spread[0], dispersion_rest=spread[1])
-    sides = effective_sides(pair, least_df=least_df)
+    sides = effective_sides(pair, withhold=withhold)
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = 1 / sides.size + 1 / sides.size_rest - 2 * sides.covariance
         reach = lean_quantile(0.95, sides.df, sides.lean) * np.sqrt(np.maximum(parts, 0.0)) / 2

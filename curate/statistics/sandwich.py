@@ -10,135 +10,37 @@ dozen clusters the variance leans on that model, and less the more clusters ther
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 from scipy import special
 
-from curate.statistics._polynomials import Polynomial, Powers, plus, scaled, summed, times
+from curate.statistics._polynomials import Polynomial, plus, scaled, summed, times
 from curate.statistics.intervals import Floats, floats
+from curate.statistics.pairs import ClusteredPair, Sides
 
-DEGREE = 6
 # The working model weighs as much as clusters with so many degrees of freedom would.
 _MODEL_WEIGHT = 10.0
 # Where the clusters' variance exceeds the model's by what happens so rarely, it stands alone.
 _REFUTED = 0.05
-#: Below so many degrees of freedom, at the correlation `_PLANNED`, an audit does not tell.
+#: Below so many degrees of freedom, at the correlation `_PLANNED`, an audit does not tell,
 LEAST_DF = 3.5
 _PLANNED = 0.1
+#: nor where a side has fewer clusters, counted as so many of equal size.
+LEAST_CLUSTERS = 3.0
 
 
-class Sides(NamedTuple):
-    """A group and the rest, ready to be compared (arrays).
-
-    `size` and `size_rest` are effective documents, by which the rates err; `documents` those
-    that were counted. `covariance` is that of both rates, as a fraction of the product of their
-    documents' standard deviations. `df` and `lean` make the quantile: see `lean_quantile`.
-    """
-
-    rate: Floats
-    rate_rest: Floats
-    size: Floats
-    size_rest: Floats
-    documents: Floats
-    documents_rest: Floats
-    covariance: Floats
-    df: Floats
-    lean: Floats
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClusteredPair:
-    """Rates of a group and of the rest, and the sums over clusters that tell their error (arrays).
-
-    `size` is (sum of weights)² / sum of squared weights: the documents, where all weigh the
-    same. `spread`, `spread_rest`, `shared`: sums over clusters of squared influences
-    (x − r n) / N on either rate, and of their products. `clusters` counts those that hold
-    documents of the side. `dispersion` is the documents' variance over that of documents which
-    are hit whole or not at all: 1, or less where a hit can be a part of a document.
-    """
-
-    rate: Floats
-    rate_rest: Floats
-    size: Floats
-    size_rest: Floats
-    spread: Floats
-    spread_rest: Floats
-    shared: Floats
-    clusters: Floats
-    clusters_rest: Floats
-    powers: Powers
-    dispersion: Floats | float = 1.0
-    dispersion_rest: Floats | float = 1.0
-
-
-def independent(rates: tuple[ArrayLike, ArrayLike], sizes: tuple[ArrayLike, ArrayLike]) -> Sides:
-    """Rates of documents that are independent of each other.
-
-    >>> independent(([0.4], [0.75]), ([200], [200])).df.tolist()
-    [inf]
-    """
-    rate, rest = map(floats, rates)
-    n, n_rest = (np.broadcast_to(floats(size), rate.shape) for size in sizes)
-    none = np.zeros(rate.shape)
-    return Sides(rate, rest, n, n_rest, n, n_rest, none, np.full(rate.shape, np.inf), none)
-
-
-def clustered_pair(
-    hits: ArrayLike, weights: ArrayLike, hits_rest: ArrayLike, weights_rest: ArrayLike
-) -> ClusteredPair:
-    """Rates from sums per cluster: last axis = cluster, one entry of each array a cluster.
-
-    A cluster without documents of a side has 0 there. Every document weighs 1.
-
-    >>> found = clustered_pair([1.0, 0.0, 2.0], [10.0] * 3, [1.0, 1.0, 1.0], [20.0] * 3)
-    >>> float(found.rate), float(found.rate_rest), float(found.clusters)
-    (0.1, 0.05, 3.0)
-    """
-    x, n, y, m = map(floats, (hits, weights, hits_rest, weights_rest))
-    total, total_rest = n.sum(-1), m.sum(-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate, rest = x.sum(-1) / total, y.sum(-1) / total_rest
-        own = (x - rate[..., None] * n) / total[..., None]
-        other = (y - rest[..., None] * m) / total_rest[..., None]
-        s, t = n / total[..., None], m / total_rest[..., None]
-    return ClusteredPair(
-        rate=rate,
-        rate_rest=rest,
-        size=total,
-        size_rest=total_rest,
-        spread=(own**2).sum(-1),
-        spread_rest=(other**2).sum(-1),
-        shared=(own * other).sum(-1),
-        clusters=(n > 0).sum(-1).astype(np.float64),
-        clusters_rest=(m > 0).sum(-1).astype(np.float64),
-        powers={(i, j): (s**i * t**j).sum(-1) for i, j in exponents()},
-    )
-
-
-@cache
-def exponents() -> tuple[tuple[int, int], ...]:
-    """Pairs (i, j) of the sums of powers, by i and then j.
-
-    >>> exponents()[:3], len(exponents())
-    (((0, 1), (0, 2), (0, 3)), 27)
-    """
-    every = range(DEGREE + 1)
-    return tuple((i, j) for i in every for j in every if 1 <= i + j <= DEGREE)
-
-
-def effective_sides(pair: ClusteredPair, *, least_df: float = 0.0) -> Sides:
+def effective_sides(pair: ClusteredPair, *, withhold: bool = False) -> Sides:
     """Effective sizes (documents / design effect; Rao & Scott 1992), covariance, df and lean.
 
     Both the clusters' influences, corrected as the module says, and the working model at the
     correlation that was found give a variance; they are averaged with the weights df and 10,
     unless the clusters' is so much the larger that the model must be wrong.
-    Fewer than two clusters on a side give df 0: nothing is known. So do fewer than `least_df`
-    degrees of freedom at an intraclass correlation of .1, which sizes alone decide, whatever
-    the corpus shows: who withholds by what was found keeps the extreme.
+    Fewer than two clusters on a side give df 0: nothing is known. So do, to `withhold` what
+    would not hold, fewer than `LEAST_DF` degrees of freedom at an intraclass correlation of .1
+    and fewer than `LEAST_CLUSTERS` effective clusters on a side, which sizes alone decide,
+    whatever the corpus shows: who withholds by what was found keeps the extreme.
 
     >>> found = clustered_pair([0, 20, 0, 20], [20] * 4, [10, 10, 11, 9], [20] * 4)
     >>> sides = effective_sides(found)
@@ -146,10 +48,10 @@ def effective_sides(pair: ClusteredPair, *, least_df: float = 0.0) -> Sides:
     (True, 3.0)
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return _effective_sides(pair, least_df)
+        return _effective_sides(pair, withhold=withhold)
 
 
-def _effective_sides(pair: ClusteredPair, least_df: float) -> Sides:
+def _effective_sides(pair: ClusteredPair, *, withhold: bool) -> Sides:
     alike = _Alike.found(pair)
     moments = _moments(pair, alike.kept)
     by_clusters, by_model = _by_clusters(pair, moments.correction), _by_model(pair, alike.raw)
@@ -166,8 +68,8 @@ def _effective_sides(pair: ClusteredPair, least_df: float) -> Sides:
     most = 0.98 / np.sqrt(size * size_rest)
     parts = np.sqrt(pair.dispersion * floats(pair.dispersion_rest))
     known = (pair.clusters > 1) & (pair.clusters_rest > 1)
-    if least_df > 0:
-        known &= ~(_moments(pair, np.full_like(alike.kept, _PLANNED)).df < least_df)
+    if withhold:
+        known &= _told(pair)
     return Sides(
         rate=pair.rate,
         rate_rest=pair.rate_rest,
@@ -179,6 +81,13 @@ def _effective_sides(pair: ClusteredPair, least_df: float) -> Sides:
         df=np.where(known, np.nan_to_num(df, nan=0.0, posinf=np.inf), 0.0),
         lean=np.where(known, np.clip(np.nan_to_num(moments.lean), 0.0, 0.99), 0.0),
     )
+
+
+def _told(pair: ClusteredPair) -> NDArray[np.bool_]:
+    """Whether sizes are such that an audit may speak."""
+    largest = np.maximum(pair.powers[2, 0], pair.powers[0, 2])
+    planned = _moments(pair, np.full_like(largest, _PLANNED)).df
+    return (LEAST_CLUSTERS * largest <= 1 + 1e-9) & ~(planned < LEAST_DF)
 
 
 class _Effects(NamedTuple):
