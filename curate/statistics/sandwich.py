@@ -42,6 +42,7 @@ def effective_sides(pair: ClusteredPair, *, withhold: bool = False) -> Sides:
     and fewer than `LEAST_CLUSTERS` effective clusters on a side, which sizes alone decide,
     whatever the corpus shows: who withholds by what was found keeps the extreme.
 
+    >>> from curate.statistics import clustered_pair
     >>> found = clustered_pair([0, 20, 0, 20], [20] * 4, [10, 10, 11, 9], [20] * 4)
     >>> sides = effective_sides(found)
     >>> bool(sides.size < sides.size_rest), round(float(sides.df), 1)
