@@ -1,6 +1,6 @@
 """The command line: `curate run | demo | explain | what-if | sweep | …`.
 
-Exit codes: 0 done, 1 a gate failed, 2 wrong usage or config, 3 input unreadable.
+Exit codes: 0 done, 1 a gate failed, 2 wrong usage or config, 3 input unreadable, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -356,6 +356,9 @@ def _execute(
     context = open_context(load_config(config, overrides=overrides), workers=workers, say=say)
     try:
         run_stages(context, without=without)
+    except KeyboardInterrupt:
+        say("interrupted: what is finished stays; the same command goes on from there")
+        raise
     except GateError:  # the tables stand and say why; after other errors they would be old ones
         if context.folder.file("report.json").exists():
             _print_summary(context.folder.root)

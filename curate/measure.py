@@ -69,6 +69,8 @@ def measure_arms(context: Context) -> Facts:
     if config is None:
         return {"arms": 0}
     folder = context.folder
+    if context.say is not None:
+        context.say(_first_line(config))
     ends = context.deadline
     if ends is None and config.stop:
         ends = time.monotonic() + config.minutes * 60
@@ -86,7 +88,10 @@ def measure_arms(context: Context) -> Facts:
         result = run_experiment(
             inputs, config, seed=context.config.seed, executor=context.executor, course=course
         )
+    context.make_room()
     folder.write_json("proxies/plan.json", result.plan | {"pool": facts})
+    if inputs is not None and inputs.tokenizer is not None:
+        save_tokenizer(inputs.tokenizer, folder.file("proxies/tokenizer.json"))
     for name in ("runs", "losses", "evaluation"):
         write_atomically(getattr(result, name), folder.file(f"proxies/{name}.parquet"))
     write_atomically(result.multipliers, folder.file("scaling/multipliers.parquet"))
@@ -98,6 +103,16 @@ def measure_arms(context: Context) -> Facts:
     folder.write_json("scaling/verdicts.json", result.verdicts)
     shutil.rmtree(folder.file(CHECKPOINTS), ignore_errors=True)
     return facts | {"proxy_runs": result.runs.height} | _tracked(context)
+
+
+def _first_line(config: MeasureConfig) -> str:
+    """What is said at once: the work before the plan takes a while, too."""
+    how = "as its plan says" if config.plan is not None else "as its budgets say"
+    if config.plan is None and config.budgets is None:
+        how = (
+            f"within {config.minutes:g} min" if config.stop else f"for about {config.minutes:g} min"
+        )
+    return f"Measuring {how}: documents are read and encoded first, then comes the plan"
 
 
 def _beside(
@@ -141,20 +156,17 @@ def _task(context: Context, label: str) -> pl.DataFrame:
 def _inputs(
     context: Context, config: MeasureConfig, pool: pl.DataFrame, evaluation: pl.DataFrame | None
 ) -> MeasureInputs | None:
-    """The pool encoded by the run's own tokenizer, which is saved; `None` = nothing is left."""
+    """The pool encoded by the run's own tokenizer; `None` = nothing is left."""
     seed = context.config.seed
     if pool.is_empty():
         return None
-    inputs = measure_inputs(
+    return measure_inputs(
         pool,
         evaluation=evaluation,
         filler=inert_filler(FILLER_DOCUMENTS, seed=seed),
         config=config,
         seed=seed,
     )
-    if inputs.tokenizer is not None:
-        save_tokenizer(inputs.tokenizer, context.folder.file("proxies/tokenizer.json"))
-    return inputs
 
 
 def _pool(context: Context, config: MeasureConfig) -> tuple[pl.DataFrame, Facts]:

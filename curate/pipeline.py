@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -306,22 +306,23 @@ def _leave_out(stage: Stage, context: Context) -> None:
         context.manifest.begin(stage.name, key=key, homes=stage.homes)
 
 
-def run_stage(name: str, context: Context) -> bool:
+def run_stage(name: str, context: Context, *, keep: bool = False) -> bool:
     """Run one stage unless its result is there already; returns whether it ran.
+
+    What it wrote before goes at the start; with `keep`, when it asks for room (`make_room`).
 
     Raises:
         ConfigError: No such stage.
     """
     if name not in BY_NAME:
         raise ConfigError(unknown_name("stage", name, BY_NAME))
-    stage = BY_NAME[name]
+    stage, started = BY_NAME[name], time.perf_counter()
     key = stage_key(stage, context)
     if context.manifest.is_done(name, key):
         return False
-    context.manifest.begin(name, key=key, homes=stage.homes)
-    started = time.perf_counter()
-    with metered(energy=context.config.output.energy) as cost:
-        facts = stage.work(context)
+    room = context.manifest.room(name, key=key, homes=stage.homes, keep=keep)
+    with room as make_room, metered(energy=context.config.output.energy) as cost:
+        facts = stage.work(replace(context, make_room=make_room))
     seconds = round(time.perf_counter() - started, 3)
     context.manifest.finish(name, stage.homes, seconds=seconds, facts=facts, cost=cost)
     return True

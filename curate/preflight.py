@@ -13,6 +13,7 @@ from curate.asked import judged_columns, read_signals, word_list_digests
 from curate.config import RunConfig
 from curate.corpus import InputConfig, absent_columns
 from curate.errors import ConfigError, unknown_name
+from curate.experiment import check_plan
 from curate.rules import OTHER_COLUMNS, load_rules
 from curate.signals import DEFAULT_SIGNALS, LANGUAGE_SIGNALS, SIGNALS
 from curate.text.language import language_codes
@@ -27,7 +28,8 @@ def check(config: RunConfig, *, finished: bool = False) -> None:
     """Everything that can be known to fail before any work; of a finished run not its inputs.
 
     Raises:
-        ConfigError: A rule set, a word list, a column or a language is not known.
+        ConfigError: A rule set, a word list, a column or a language is not known, or a stored
+            plan is of another experiment.
         InputError: A file is not there.
 
     >>> from curate.config import load_config
@@ -37,6 +39,8 @@ def check(config: RunConfig, *, finished: bool = False) -> None:
     check_cleaning(config)
     outside.lexicon_digests(config)
     outside.check_survivor(config)
+    if config.measure is not None:
+        check_plan(config.measure, seed=config.seed)
     if not finished:
         outside.check_files(config)
         check_columns(config)

@@ -22,6 +22,7 @@ Advance = Callable[[float], None]
 Say = Callable[[str], None]
 
 EVERY = 15.0  # seconds between two lines where somebody reads lines
+EARLY = 0.02  # of the work: what takes longer at the start would make a wild guess
 
 
 class _Throughput(TextColumn):
@@ -102,14 +103,17 @@ class _Lines:
             if now - self.said < EVERY or not 0 < self.done < self.total:
                 return
             self.said = now
-            left = (now - self.started) * (self.total / self.done - 1)
-            words = f"about {spelled(left)} left"
-            if self.until is not None and left > self.until - now:
-                words = f"stops in {spelled(self.until - now)}"
-            if self.until is not None and now >= self.until:
-                words = "the time is over; what was begun is finished"
-            share = self.done / self.total
-        self.say(f"{self.label}: {100 * share:.0f} % done, {words}")
+            words, share = self._left(now), self.done / self.total
+        self.say(f"{self.label}: {100 * share:.0f} % done{words}")
+
+    def _left(self, now: float) -> str:
+        """How long it will still take; nothing where too little is done to tell."""
+        if self.until is not None and now >= self.until:
+            return ", the time is over; what was begun is finished"
+        left = (now - self.started) * (self.total / self.done - 1)
+        if self.until is not None and left > self.until - now:
+            return f", stops in {spelled(self.until - now)}"
+        return f", about {spelled(left)} left" if self.done >= EARLY * self.total else ""
 
 
 def spelled(seconds: float) -> str:

@@ -21,10 +21,10 @@ from curate.experiment import (
     done_sentences,
     plan_sentences,
     predictions,
-    read_plan,
     score_predictions,
     transfer_said,
 )
+from curate.measure import CHECKPOINTS
 from curate.pipeline import BY_NAME, STAGES, open_context, run_stage
 from curate.progress import Say
 from curate.run_folder import Manifest, RunFolder
@@ -32,6 +32,12 @@ from curate.scaling import agreement
 from curate.shards import Context
 
 PREDICTIONS, SCORES = "transfer/predictions.parquet", "transfer/scores.parquet"
+HEADINGS = {
+    "headline": "The same with other models, where it differs from the first in parentheses:",
+    "secondary": "Other comparisons, where they differ from the verdict in parentheses:",
+    "control": "Controls, whose answer is known:",
+    "calibrator": "Controls, whose answer is known:",
+}
 TABLES = ("proxies/plan.json", "scaling/multipliers.parquet", "scaling/matrix.parquet")
 
 __all__ = ["measure_run"]
@@ -84,8 +90,6 @@ def measure_run(
         raise ConfigError(
             "this run names no evaluation files; give text that neither side saw with --evaluation"
         )
-    if config.measure.plan is not None:
-        read_plan(Path(config.measure.plan))  # before tables are made room for
     resolved = stored.read_bytes()
     try:
         context = open_context(config, workers=workers, say=say, finished=True)
@@ -93,25 +97,45 @@ def measure_run(
             context = replace(context, deadline=began + 60 * config.measure.minutes)
         _complete(context, anew=_evaluation(before) != _evaluation(config))
         _measure(context, say, predict=predict)
-    except BaseException:
+    except BaseException as error:
         write_bytes_atomically(resolved, stored)  # what was asked for in vain is not the run's
+        if isinstance(error, KeyboardInterrupt):
+            say(_interrupted(root))
+        raise
+    try:
+        if predict:
+            _score(context)
+        run_stage("report", context)
+    except KeyboardInterrupt:
+        say(
+            "Interrupted: all tables of this measurement are finished, its page is not; "
+            f"`curate report {root}` writes it"
+        )
         raise
     _tell(context, say)
     return context
 
 
+def _interrupted(root: Path) -> str:
+    """What an interrupted measuring leaves, and how to go on."""
+    record = Manifest(RunFolder(root)).stages.get("measure")
+    kept = "nothing was measured before, all else in the folder is as it was"
+    if record is not None and record.done:
+        kept = "tables and report of the measurement before are as they were"
+    ladders = len(list((root / CHECKPOINTS).glob("*.npz")))
+    begun = f"; {ladders} ladders of transformers go on where they were" if ladders else ""
+    return f"Interrupted: {kept}. The same command measures anew{begun}"
+
+
 def _measure(context: Context, say: Say, *, predict: bool) -> None:
     if predict:
         _predict(context, say)
-    if not run_stage("measure", context):
+    if not run_stage("measure", context, keep=True):
         say(
             "Measured before with these settings; the tables are as they were. Other --minutes "
             "measure anew."
         )
         say("\n".join(plan_sentences(context.folder.read_json("proxies/plan.json"))))
-    if predict:
-        _score(context)
-    run_stage("report", context)
 
 
 def _evaluation(config: RunConfig) -> tuple[object, ...]:
@@ -186,19 +210,48 @@ def _tell(context: Context, say: Say) -> None:
         )
     for line in done_sentences(plan, seconds=record.seconds):
         say(line)
+    say("Tables, and the page to open:")
     for name in (*TABLES, "report.html"):
         say(f"  {folder.file(name)}")
 
 
 def _tell_verdicts(verdicts: Sequence[Mapping[str, Any]], say: Say) -> None:
     """Each with the gate, and without it where that makes a difference."""
+    first = verdicts[0]["sentence"] if verdicts else ""
+    heading = ""
     for verdict in verdicts:
-        say(f"{'Verdict: ' if verdict['headline'] else '  '}{verdict['sentence']}")
-        if verdict["sentence_without_gate"] != verdict["sentence"]:
-            say(f"    without the calibrator's gate: {verdict['sentence_without_gate']}")
-        if verdict.get("note"):
-            say(f"    {verdict['note']}")
-        if verdict["headline"] and verdict["detail"]:
-            say(f"    {verdict['detail']}")
+        own = HEADINGS[verdict["kind"]]
+        if not verdict["headline"] and own != heading:
+            heading = own
+            say(heading)
+        for line in _told(verdict, first):
+            say(line)
     if all(v["sentence_without_gate"] == v["sentence"] for v in verdicts):
         say("Without the calibrator's gate every verdict is the same.")
+
+
+def _told(verdict: Mapping[str, Any], first: str) -> list[str]:
+    """A verdict, and what is said beside it."""
+    sentence, ungated = verdict["sentence"], verdict["sentence_without_gate"]
+    beside = [f"without the calibrator's gate: {ungated}"] if ungated != sentence else []
+    beside += [*verdict.get("designs", ()), *filter(None, [verdict.get("note")])]
+    if verdict["headline"]:
+        beside += filter(None, [verdict["detail"]])
+        return [f"Verdict: {sentence}", *(f"    {line}" for line in beside)]
+    return [f"  {_shortened(sentence, first)}", *(f"    {line}" for line in beside)]
+
+
+def _shortened(sentence: str, first: str) -> str:
+    """A sentence without what the parentheses at its end have in common with the first one's.
+
+    >>> _shortened("One does 2 (GPT, 9 tokens, 3 draws)", "One does 1 (GPT, 8 tokens, 3 draws)")
+    'One does 2 (9 tokens)'
+    """
+    claim, _, scope = sentence.rpartition(" (")
+    common = _parts(first.rpartition(" (")[2])
+    own = [part for part in _parts(scope) if part not in common]
+    return f"{claim} ({', '.join(own)})" if own else claim
+
+
+def _parts(scope: str) -> list[str]:
+    return scope.removesuffix(")").replace("; ", ", ").split(", ")

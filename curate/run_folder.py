@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,39 @@ class Manifest:
         self.save()
         return fresh
 
+    @contextmanager
+    def room(
+        self, stage: str, *, key: str, homes: Sequence[str], keep: bool = False
+    ) -> Iterator[Callable[[], None]]:
+        """While a stage works; what it wrote before goes at the start, or with `keep` when it asks.
+
+        So a stage that ends before it asks leaves the folder as it was, and one that ends while
+        it writes leaves nothing.
+
+        >>> import tempfile
+        >>> manifest = Manifest(RunFolder(Path(tempfile.mkdtemp())))
+        >>> with manifest.room("measure", key="k", homes=["scaling"], keep=True) as make_room:
+        ...     before = list(manifest.stages)
+        ...     make_room()
+        >>> before, list(manifest.stages)
+        ([], ['measure'])
+        """
+        made = False
+
+        def make_room() -> None:
+            nonlocal made
+            made = True
+            self.begin(stage, key=key, homes=homes)
+
+        if not keep:
+            make_room()
+        try:
+            yield make_room if keep else _nothing
+        except BaseException:
+            if keep and made:
+                make_room()
+            raise
+
     def add_output(self, stage: str, path: Path) -> None:
         """Record a finished shard of a stage that is still running."""
         name = path.relative_to(self._folder.root).as_posix()
@@ -193,6 +227,10 @@ class Manifest:
     def _intact(self, name: str, digest: str) -> bool:
         path = self._folder.root / name
         return path.is_file() and file_digest(path) == digest
+
+
+def _nothing() -> None:
+    return None
 
 
 def _files(home: Path) -> list[Path]:

@@ -28,6 +28,7 @@ class Context:
 
     `say` takes lines for somebody who waits for a long stage; by `deadline` (`time.monotonic()`) a
     measuring that must end on time is over, report included: `None` = its minutes after its start.
+    `make_room` is called by a stage whose earlier tables may stand until it writes new ones.
     """
 
     config: RunConfig
@@ -36,6 +37,7 @@ class Context:
     executor: Executor
     say: Say | None = None
     deadline: float | None = None
+    make_room: Callable[[], None] = lambda: None
 
 
 def native_parts(folder: RunFolder) -> list[Path]:

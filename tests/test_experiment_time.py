@@ -8,9 +8,9 @@ import pytest
 from curate.executors import serial
 from curate.experiment import Course, MeasureConfig, make_plan, plan_sentences, run_experiment
 from curate.experiment.calibration import AFTERWARDS
+from curate.experiment.cost import scored_tokens, stated_seconds
 from curate.experiment.example import example_inputs
 from curate.experiment.plan import HEAD, OTHERS
-from curate.experiment.planner import scored_tokens, stated_seconds
 from curate.proxies import FAMILIES, KneserNey
 from curate.scaling.multiplier import MIN_REPLICATES
 

@@ -100,9 +100,15 @@ def test_a_finished_run_is_measured_again_with_its_plan_said_first(measured, tmp
     measure_run(folder, overrides={"measure.minutes": 3, "measure.stop": True}, say=told.append)
 
     said = "\n".join(told)
-    assert told[0].startswith("Machine: Kneser–Ney with ")
-    assert told[1].startswith("Plan: ")
-    assert "is seen with 80 % power" in told[1]
+    assert told[0].startswith("Measuring as its budgets say: documents are read and encoded first")
+    assert told[1].startswith("Machine: Kneser–Ney reads ")
+    assert told[2].startswith("Plan: ")
+    assert "is seen with 80 % power" in told[2]
+    assert "designs: equal tokens; a fixed pool read once" in told[2]
+    assert "left out: a fixed pool read again and again needs a transformer" in told[2]
+    assert "Equal tokens, for where compute binds: at 8 k curated tokens" in said
+    assert "Fixed pool read once, for where data binds: the curated tokens in a pool of" in said
+    assert "Fixed pool read again and again: not measured; needs a transformer" in said
     assert "Verdict: " in said
     assert "Done: Kneser–Ney 3 of 3 planned draws, in " in said
     assert str(folder / "report.html") in said

@@ -30,7 +30,8 @@ from curate.experiment.pace import Pace
 from curate.experiment.plan import HEAD, FamilyPlan, Plan
 from curate.experiment.planner import Means, make_plan
 from curate.experiment.promises import done_sentences, pace_sentence, plan_sentences
-from curate.experiment.stored import read_plan, settled_plan
+from curate.experiment.repeats import unread
+from curate.experiment.stored import check_plan, settled_plan
 from curate.experiment.training import KEYS, RUN_SCHEMA, Course, Trained, train
 from curate.experiment.transfer import predictions, score_predictions, transfer_said
 from curate.scaling import MULTIPLIER_SCHEMA, NO_EVALUATION, sentences
@@ -54,6 +55,7 @@ __all__ = [
     "MeasureConfig",
     "MeasureInputs",
     "Plan",
+    "check_plan",
     "coalition_arm",
     "coalition_steps",
     "coalitions",
@@ -66,7 +68,6 @@ __all__ = [
     "memory_of_arms",
     "plan_sentences",
     "predictions",
-    "read_plan",
     "run_experiment",
     "score_predictions",
     "transfer_said",
@@ -161,7 +162,7 @@ def run_experiment(
         evaluation=table,
         multipliers=multipliers,
         plan=promised | _settled(trained),
-        verdicts=sentences(multipliers),
+        verdicts=sentences(multipliers, repeats=unread(config, plan, inputs)),
         matrix=loss_matrix(trained.losses, neutral=list(inputs.evaluation)),
         shapley=step_values(draws, done, losses, table),
     )
@@ -176,7 +177,7 @@ def _calibrated(
     if course.deadline is None:
         return tried, course, None
     deadline = course.deadline - tried.afterwards()
-    means = Means(seconds=deadline - course.now(), pace=tried.pace)
+    means = Means(seconds=lambda: deadline - course.now(), pace=tried.pace)
     return tried, replace(course, deadline=deadline), means
 
 

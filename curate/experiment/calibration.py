@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from curate.executors import Executor, threads_of
-from curate.experiment.config import MeasureConfig
+from curate.experiment.config import LIGHT, MeasureConfig
+from curate.experiment.cost import scored_tokens, stated_seconds
 from curate.experiment.inputs import MeasureInputs, merged_evaluation
 from curate.experiment.pace import OTHER_TRIAL, TRIALS, Pace, Trial, family_pace
-from curate.experiment.plan import CORES, LIGHT
-from curate.experiment.planner import HEAVY_EVALUATION, scored_tokens, stated_seconds
+from curate.experiment.plan import CORES
+from curate.experiment.planner import HEAVY_EVALUATION
 from curate.proxies import FAMILIES, Gpt
 
 __all__ = ["Calibration", "on_graphics"]

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from curate.errors import ConfigError, unknown_name
 from curate.proxies import FAMILIES
 
-DEFAULT_ARMS = ("raw", "curated", "oracle", "leave_one_out", "random", "null", "calibrator")
-ARM_GROUPS = (
-    *DEFAULT_ARMS,
-    "only_one",
-    "mixture",
-    "inverse_quality",
-    "degraded",
-    "duplicated",
+DEFAULT_ARMS = (
+    "raw",
+    "curated",
+    "oracle",
+    "leave_one_out",
+    "random",
+    "null",
+    "calibrator",
     "fixed_pool",
 )
+ARM_GROUPS = (*DEFAULT_ARMS, "only_one", "mixture", "inverse_quality", "degraded", "duplicated")
 ARROW = " → "
+# Families that can afford every contrast and every replicate, and learn repeats by heart.
+LIGHT = ("kneser_ney",)
 PRECISIONS = ("float32", "bfloat16", "auto")
 
-__all__ = ["ARM_GROUPS", "ARROW", "DEFAULT_ARMS", "MeasureConfig"]
+__all__ = ["ARM_GROUPS", "ARROW", "DEFAULT_ARMS", "LIGHT", "MeasureConfig"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +43,8 @@ class MeasureConfig:
         evaluation_tokens: Tokens read of each evaluation set, a hash-drawn sample of documents.
         evaluation_document_bytes: Bytes read of each evaluation document, from its beginning.
         arms: Groups of arms; those whose masks are not given are left out ("oracle" where no
-            truth is known). By default the first seven of `ARM_GROUPS`.
+            truth is known, "fixed_pool" where no transformer is among the families, or the minutes
+            have no room for it). By default the first eight of `ARM_GROUPS`.
         families: Kinds of proxy models, the first one carries the headline. One that is not
             installed, or that the minutes are too few for, is left out, and the plan says so.
         sizes: Their sizes; empty = all that the families have.
@@ -133,6 +137,11 @@ class MeasureConfig:
             raise ConfigError(f"measure.reach is {self.reach}; below 1.5 results are clipped")
         if self.detect <= 1:
             raise ConfigError(f"measure.detect is {self.detect}; it must be above 1, e.g. 1.10")
+
+    @property
+    def reads_again(self) -> bool:
+        """Whether a fixed pool is asked for and a family is there that can judge repeats."""
+        return "fixed_pool" in self.arms and any(name not in LIGHT for name in self.families)
 
     def sizes_of(self, family: str) -> tuple[str, ...]:
         """Sizes to measure in a family, the primary one first."""

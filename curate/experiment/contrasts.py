@@ -142,7 +142,7 @@ def _of_curation(inputs: MeasureInputs, config: MeasureConfig) -> Iterator[Contr
     yield from _of_steps(inputs, config, raw)
     if "mixture" in config.arms and inputs.sources is not None:
         yield _contrast(("raw", "curated_mixture"), (raw, curated * WHOLE))
-    if "fixed_pool" in config.arms:
+    if config.reads_again:
         yield _contrast(("raw_pool", "curated_pool"), (PASSES * raw, PASSES * curated))
 
 

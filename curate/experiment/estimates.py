@@ -184,7 +184,7 @@ def _annotate(
 ) -> list[dict[str, Any]]:
     """Notes; and where a step removes duplicates, why its cells may say nothing."""
     if "duplicate" not in contrast.arm_a:
-        note = _crossover(rows) if contrast.repeats else None
+        note = f"{_pool_said(draws, rows)}: {_crossover(rows)}" if contrast.repeats else None
         return [row | {"note": note, "muted": None} for row in rows]
     notes = {}
     for n in {row["n_tokens"] for row in rows} - {None}:
@@ -207,26 +207,46 @@ def _duplicate_note(
     return {"note": note, "muted": None}
 
 
+def _pool_said(draws: Draws, rows: list[dict[str, Any]]) -> str:
+    """How large the pool is, and how often it is read for the largest budget."""
+    most = max((row["n_tokens"] or 0 for row in rows), default=0)
+    whole = most / max(draws.pool, 1)
+    part = whole / max(draws.share, 1e-9)
+    return (
+        f"fixed pool of {draws.pool:,} raw tokens; {most:,} tokens are {whole:.1f} readings of it "
+        f"and {part:.1f} of its curated part"
+    )
+
+
 def _crossover(rows: list[dict[str, Any]]) -> str:
     """Where a smaller pool, read more often, stops being worth more than a larger one.
 
-    Point estimates, joined by straight lines in ln(tokens).
+    Point estimates, joined by straight lines in ln(tokens); a bound counts for its side.
 
-    >>> fixed = {"quantity": "multiplier", "eval_set": "all", "reached": True}
+    >>> fixed = {"quantity": "multiplier", "eval_set": "all", "reached": True, "bound": None}
     >>> _crossover([fixed | {"n_tokens": 100, "log_estimate": 0.1},
     ...             fixed | {"n_tokens": 400, "log_estimate": -0.1}])
-    'fixed pool: curated text is ahead up to 200 tokens, then behind'
+    'curated text is ahead up to 200 tokens, then behind (by point estimates)'
     """
     cells = sorted(
         (row["n_tokens"], row["log_estimate"])
         for row in rows
-        if row["quantity"] == "multiplier" and row["eval_set"] == "all" and row["reached"]
+        if row["quantity"] == "multiplier" and row["eval_set"] == "all" and _has_a_side(row)
     )
     for (n, before), (m, after) in pairwise(cells):
-        if before > 0 >= after:
+        if before > 0 >= after or before <= 0 < after:
             at = n * (m / n) ** (before / (before - after))
-            return f"fixed pool: curated text is ahead up to {at:,.0f} tokens, then behind"
+            first, then = ("ahead", "behind") if before > 0 else ("behind", "ahead")
+            return (
+                f"curated text is {first} up to {at:,.0f} tokens, then {then} (by point estimates)"
+            )
     if not cells:
-        return "fixed pool: no budget is reached"
+        return "no budget is reached"
     side = "ahead" if cells[-1][1] > 0 else "not ahead"
-    return f"fixed pool: no crossover up to {cells[-1][0]:,} tokens, where curated text is {side}"
+    return f"no crossover up to {cells[-1][0]:,} tokens, where curated text is {side}"
+
+
+def _has_a_side(row: Mapping[str, Any]) -> bool:
+    """Whether a cell says who is ahead: it is reached, or its bound lies beyond 1."""
+    side = {"≥": 1, "≤": -1}.get(row["bound"], 0)
+    return bool(row["reached"] or side * row["log_estimate"] > 0)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from curate.experiment.arms import Draws
+from curate.experiment.cost import scored_tokens, stated_seconds
 from curate.experiment.plan import HEAD, OTHERS, FamilyPlan, Plan
-from curate.experiment.planner import scored_tokens, stated_seconds
 from curate.proxies import Evaluation, ProxyFamily
 from curate.scaling.multiplier import MIN_REPLICATES
 from curate.subsets import Tokens

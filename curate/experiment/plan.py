@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from curate.experiment.config import LIGHT
 from curate.experiment.contrasts import Contrast
 from curate.experiment.power import OTHER_SPREAD, SPREADS, Design, power, smallest_detectable
 
-LIGHT = ("kneser_ney",)  # families that can afford every contrast and every replicate
 CORES = 2
 POOL_PASSES = 4
 TUNING_FACTORS = (0.5, 1.0, 2.0)  # of a size's stated rate
@@ -52,8 +52,9 @@ class FamilyPlan:
 
     @property
     def pool_tokens(self) -> int:
-        """Raw tokens of a fixed pool, of which the top budget makes several passes."""
-        return self.budgets[-1] // POOL_PASSES
+        """Raw tokens of a fixed pool, of which the top budget makes several passes; 0 = none."""
+        again = any(arm.endswith("_pool") for arms in self.ladders.values() for arm in arms)
+        return self.budgets[-1] // POOL_PASSES if again else 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -65,6 +66,7 @@ class FamilyPlan:
             "tuning_core_seconds": round(self.tuning_seconds, 1),
             "evaluation_tokens_of_each_set": self.evaluation_limit,
             "only_headline_and_calibrator": self.only_first,
+            "pool_tokens_read_again": self.pool_tokens,
             "ladders": {
                 size: {arm: list(rungs) for arm, rungs in arms.items()}
                 for size, arms in self.ladders.items()
@@ -97,9 +99,7 @@ class Plan:
     @property
     def pool_tokens(self) -> int:
         """Raw tokens of the fixed pool, 0 where none is read."""
-        if not any(c.repeats for c in self.contrasts):
-            return 0
-        return max(f.pool_tokens for f in self.families.values())
+        return max((family.pool_tokens for family in self.families.values()), default=0)
 
     def budgets_of(self, contrast: Contrast, family: str) -> tuple[int, ...]:
         """Budgets that the pool of this contrast can hold."""
@@ -136,8 +136,11 @@ class Plan:
 
     def _power(self, family: str) -> dict[str, Any]:
         """What the headline and the strictest secondary contrast can see, said beforehand."""
-        secondary = [c for c in self.contrasts if c.kind == "secondary"]
-        tests = {"headline": 1, "strictest secondary contrast": max(1, len(secondary))}
+        secondary = [
+            c for c in self.contrasts if c.kind == "secondary" and measured(c, family, primary=True)
+        ]
+        tests = {"headline": 1}
+        tests |= {"strictest secondary contrast": len(secondary)} if secondary else {}
         spread = SPREADS.get(family, OTHER_SPREAD)
         found: dict[str, Any] = {"assumed_spread_of_ln_m": spread, "wanted": self.detect}
         for name, count in tests.items():

@@ -8,23 +8,24 @@ Only where a run must end on time (`Means`) do the minutes count by the speed th
 now, and what one family leaves goes to the next. Then the plan is what such a run must tell:
 carried out again, it gives the same tables. Where time is short, first the top budget shrinks,
 then draws are fewer (never below 5), then other sizes go, then evaluation text beyond 15,000 tokens
-a set, then all arms but the headline's and the calibrator's.
+a set, then all arms but the headline's and the calibrator's. Transformers give up the pool that is
+read again and again, and other sizes, before their budgets fall below seven tenths of the most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from curate.errors import ConfigError
-from curate.experiment.config import MeasureConfig
+from curate.experiment.config import LIGHT, MeasureConfig
 from curate.experiment.contrasts import Contrast, find_contrasts, tokens_of
+from curate.experiment.cost import scored_tokens, stated_seconds
 from curate.experiment.inputs import MeasureInputs
 from curate.experiment.pace import Pace
 from curate.experiment.plan import (
     CORES,
     FIRST_KINDS,
-    LIGHT,
     TUNING_FACTORS,
     TUNING_TOKENS,
     FamilyPlan,
@@ -33,18 +34,10 @@ from curate.experiment.plan import (
     measured,
 )
 from curate.experiment.power import OTHER_SPREAD, SPREADS, draws_needed
+from curate.experiment.repeats import FEW_MINUTES, REPEATED, holds_text, unread
 from curate.proxies import FAMILIES
 from curate.scaling.multiplier import MIN_REPLICATES
 
-# Tokens a second of one core: trained, scored. Below what a free machine does, so plans hold.
-SPEEDS: Mapping[tuple[str, str], tuple[float, float]] = {
-    ("kneser_ney", "order2"): (1.2e7, 8e6),
-    ("kneser_ney", "order3"): (6e6, 6e6),
-    ("kneser_ney", "order5"): (1.8e6, 3e6),
-    ("gpt", "width32"): (5.5e4, 1.6e5),
-    ("gpt", "width64"): (2.8e4, 9e4),
-}
-OTHER_SPEED = (1e4, 3e4)
 HEAVY_REPLICATES = 5  # of three the gate's 90 % interval is 1.8 times as wide
 HEAVY_DOUBLINGS = 2
 HEAVY_TOP = 100_000  # tokens of the smaller arm, where the minutes allow
@@ -54,7 +47,6 @@ HEAVY_EVALUATION = 10_000  # tokens of each evaluation set: scoring is dear
 # A's ladder beyond D / (1 − r), at most: tokens are dear too, but one reading in 192 lay
 # beyond 1.5 by noise alone, and one of 32 is enough to silence a cell (docs/decisions/0024).
 HEAVY_REACH = 2.25
-DECAYED = 0.25  # of each rung is trained twice: once in the trunk, once in its branch
 USED = 0.85  # of the minutes; the rest is for encoding and interpolation
 DOUBLINGS = 4
 STEP = 1.5  # between rungs beyond the last budget
@@ -63,7 +55,7 @@ SMALLEST = 64  # tokens; below this no plan is worth making
 LIGHT_TOP = 100_000
 LIGHT_EVALUATION = 15_000  # tokens of each set: at small budgets scoring is most of the work
 
-__all__ = ["HEAVY_EVALUATION", "Means", "make_plan", "scored_tokens", "stated_seconds"]
+__all__ = ["HEAVY_EVALUATION", "Means", "make_plan"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,11 +63,11 @@ class Means:
     """What there is for an experiment that must end on time.
 
     Attributes:
-        seconds: By the wall, until training must be over.
+        seconds: By the wall, until training must be over; asked again where something was tried.
         pace: What this machine does for a family now; tried when it is asked for.
     """
 
-    seconds: float
+    seconds: Callable[[], float]
     pace: Callable[[str], Pace]
 
 
@@ -88,6 +80,7 @@ class _Offer:
     least: float  # the top budget may shrink this far
     only_first: bool = False
     evaluation: int | None = None  # tokens of each evaluation set; `None` = all
+    again: bool = True  # one pool is read again and again, too
 
 
 @dataclass(slots=True)
@@ -97,14 +90,15 @@ class _Purse:
     config: MeasureConfig
     inputs: MeasureInputs
     means: Means | None
-    left: float = 0.0
+    spent: float = 0.0  # seconds by the wall, promised to the families before
     capacity: float = 0.0  # of the family that was planned before
 
     def share(self, families: int) -> float:
         """An equal share of what is left, for one of so many families."""
         if self.means is None:
             return self.config.minutes * 60 * CORES * USED / len(self.config.families)
-        return max(self.left, 0.0) * self.capacity * USED / families
+        left = self.means.seconds() - self.spent
+        return max(left, 0.0) * self.capacity * USED / families
 
     def minutes_for(self, seconds: float, families: int) -> float:
         """Minutes that would give so many seconds to each family."""
@@ -115,7 +109,7 @@ class _Purse:
     def spend(self, seconds: float) -> None:
         """Take what a family's plan costs."""
         if self.means is not None:
-            self.left -= seconds / (self.capacity * USED)
+            self.spent += seconds / (self.capacity * USED)
 
 
 def make_plan(
@@ -151,28 +145,42 @@ def make_plan(
         left_out={},
         detect=config.detect,
     )
+    families, left_out = _family_plans(draft, _Purse(config, inputs, means))
+    refused = {name: why for name, why in left_out.items() if name in config.families}
+    if means is not None and families and refused:
+        # The time of a family that it is too short for is the others'.
+        fewer = replace(config, families=tuple(families))
+        families, left_out = _family_plans(draft, _Purse(fewer, inputs, means))
+        left_out |= refused
+    if "fixed_pool" in config.arms and (
+        why := unread(config, replace(draft, families=families), inputs)
+    ):
+        left_out[REPEATED] = why
+    if not families:
+        raise ConfigError("; ".join(f"proxy family {n!r} {why}" for n, why in left_out.items()))
+    return replace(draft, families=families, left_out=left_out)
+
+
+def _family_plans(draft: Plan, purse: _Purse) -> tuple[dict[str, FamilyPlan], dict[str, str]]:
+    """Plans by family, and what is left out: why."""
     families: dict[str, FamilyPlan] = {}
     left_out: dict[str, str] = {}
-    purse = _Purse(config, inputs, means, left=0.0 if means is None else means.seconds)
-    for name in config.families:
-        planned = _family_plan(draft, name, inputs, purse)
+    for name in purse.config.families:
+        planned = _family_plan(draft, name, purse)
         if isinstance(planned, str):
             left_out[name] = planned
         else:
             families[name] = planned
             purse.spend(planned.seconds)
-            left_out |= _given_up(draft, config, name, planned)
-    if not families:
-        raise ConfigError("; ".join(f"proxy family {n!r} {why}" for n, why in left_out.items()))
-    return replace(draft, families=families, left_out=left_out)
+            left_out |= _given_up(draft, purse.config, name, planned)
+    return families, left_out
 
 
 def _given_up(
     draft: Plan, config: MeasureConfig, family: str, planned: FamilyPlan
 ) -> dict[str, str]:
     """What the config asks of a family and the minutes are too few for."""
-    why = "as the minutes are too few"
-    found = {}
+    why, found = FEW_MINUTES, {}
     if sizes := config.sizes_of(family)[len(planned.sizes) :]:
         found[f"{family} {', '.join(sizes)}"] = why
     wanted = _draws(draft, config, family)
@@ -185,20 +193,7 @@ def _given_up(
     return found
 
 
-def scored_tokens(inputs: MeasureInputs, limit: int | None) -> int:
-    """Tokens that are scored at every rung; `limit` = at most so many of each set.
-
-    >>> from curate.experiment.example import example_inputs
-    >>> scored_tokens(example_inputs(), 500) < scored_tokens(example_inputs(), None)
-    True
-    """
-    sets = [*inputs.evaluation.values(), *inputs.held_out.values()]
-    return sum(int(each.encoded.offsets[each.first(limit)]) for each in sets)
-
-
-def _family_plan(
-    draft: Plan, family: str, inputs: MeasureInputs, purse: _Purse
-) -> FamilyPlan | str:
+def _family_plan(draft: Plan, family: str, purse: _Purse) -> FamilyPlan | str:
     """The plan of a family, or why it is left out."""
     config = purse.config
     limit = min(c.largest_budget for c in draft.contrasts if c.kind in FIRST_KINDS)
@@ -265,10 +260,17 @@ def _offers(draft: Plan, config: MeasureConfig, family: str, top: float) -> list
     if family not in LIGHT:
         least = min(HEAVY_LEAST, top)
         # One size whose gate can open is worth more than two that cannot.
-        floors = [least if n == 1 else max(least, SHRUNK * top) for n in range(len(sizes), 0, -1)]
+        # A pool read again and again is worth as much: each goes before budgets fall much.
+        high = max(least, SHRUNK * top)
         return [
-            _Offer(sizes=sizes[: len(sizes) - k], draws=draws, least=floor)
-            for k, floor in enumerate(floors)
+            _Offer(
+                sizes=sizes[:n],
+                draws=draws,
+                least=least if n == 1 and not again else high,
+                again=again,
+            )
+            for n in range(len(sizes), 0, -1)
+            for again in ((True, False) if config.reads_again else (False,))
         ]
     few, floor, last = min(draws, MIN_REPLICATES), min(LIGHT_TOP, top / 4), 8 * SMALLEST
     return [
@@ -307,6 +309,9 @@ def _attempt(
     if offer.only_first:
         first = tuple(c for c in draft.contrasts if c.kind in FIRST_KINDS)
         draft = replace(draft, contrasts=first)
+    if not (offer.again and holds_text(purse.inputs, budgets, draft.share)):
+        once = tuple(c for c in draft.contrasts if not c.repeats)
+        draft = replace(draft, contrasts=once)
     ladders = {size: _ladders(draft, family, budgets, primary=size == sizes[0]) for size in sizes}
     seconds = sum(
         stated_seconds(family, size, rungs, draft.evaluation_tokens)
@@ -326,19 +331,6 @@ def _attempt(
         precision=purse.config.precision,
         only_first=offer.only_first,
     )
-
-
-def stated_seconds(family: str, size: str, rungs: Sequence[int], scored: int) -> float:
-    """What one ladder takes on one core at stated speed, scoring so many tokens at each rung.
-
-    Every rung of a transformer's is its last quarter once more.
-
-    >>> stated_seconds("kneser_ney", "order3", [100_000, 600_000], 30_000)
-    0.11
-    """
-    train, score = SPEEDS.get((family, size), OTHER_SPEED)
-    read = rungs[-1] if family in LIGHT else rungs[-1] + DECAYED * sum(rungs[:-1])
-    return read / train + len(rungs) * scored / score
 
 
 def _tuning_seconds(family: str, size: str, budgets: Sequence[int], draft: Plan) -> float:

@@ -29,6 +29,7 @@ def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
     Plan: 1 contrast, the first is raw → curated
       Kneser–Ney order3: 8 paired draws, budgets of 100 to 200 tokens, about 30 s on 3 free cores
         headline, tested at 5.0 %: a multiplier of 1.13 is seen with 80 % power; 1.10 with 61 %
+        designs: equal tokens; a fixed pool read once
     """
     contrasts = plan["contrasts"]
     plural = "" if len(contrasts) == 1 else "s"
@@ -41,8 +42,16 @@ def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
             f"paired draws, budgets of {budgets[0]:,} to {budgets[-1]:,} tokens, about "
             f"{took}"
         )
-        lines += [f"    {line}" for line in _promises(plan["power"][name])]
+        lines += [f"    {line}" for line in [*_promises(plan["power"][name]), _designs(family)]]
     return lines + [f"  {line}" for line in plan["left_out"]]
+
+
+def _designs(family: Mapping[str, Any]) -> str:
+    """What the figures will speak of: text without end, one pool, one pool again and again."""
+    said = "designs: equal tokens; a fixed pool read once"
+    if pool := family.get("pool_tokens_read_again"):
+        said += f"; a fixed pool of {pool:,} raw tokens read again and again"
+    return said
 
 
 def _expected(plan: Mapping[str, Any], name: str) -> str:
@@ -112,9 +121,11 @@ def pace_sentence(name: str, pace: Mapping[str, Any]) -> str:
     """What was tried on the machine for a family.
 
     >>> rates = {"1 job on 1 thread each": 60_000, "2 jobs on 1 thread each": 100_000}
-    >>> pace_sentence("gpt", {"jobs_at_once": 2, "tokens_per_second": rates})[:69]
-    'Machine: GPT with 2 jobs at once; tokens a second: 1 job on 1 thread '
+    >>> pace_sentence("gpt", {"jobs_at_once": 2, "tokens_per_second": rates})
+    'Machine: GPT reads 60,000 tokens a second (1 job on 1 thread each) or 100,000 (2 jobs on 1
+      thread each); jobs at once: 2'
     """
-    tried = ", ".join(f"{layout} {n:,}" for layout, n in pace["tokens_per_second"].items())
-    taken = f"{pace['jobs_at_once']} job{'' if pace['jobs_at_once'] == 1 else 's'} at once"
-    return f"Machine: {NAMES.get(name, name)} with {taken}; tokens a second: {tried}"
+    tried = [f"{n:,} ({layout})" for layout, n in pace["tokens_per_second"].items()]
+    first, *others = tried
+    said = " or ".join([first.replace(" (", " tokens a second (", 1), *others])
+    return f"Machine: {NAMES.get(name, name)} reads {said}; jobs at once: {pace['jobs_at_once']}"

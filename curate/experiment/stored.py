@@ -15,7 +15,7 @@ from curate.experiment.plan import FamilyPlan, Plan
 from curate.experiment.planner import Means, make_plan
 from curate.proxies import FAMILIES
 
-__all__ = ["read_plan", "settled_plan"]
+__all__ = ["check_plan", "read_plan", "settled_plan"]
 
 SAME = ("seed", "curated_share_of_tokens", "evaluation_tokens", "contrasts")
 
@@ -55,6 +55,31 @@ def settled_plan(
         for name in wanted
     }
     return replace(fresh, families=families, left_out={})
+
+
+def check_plan(config: MeasureConfig, *, seed: int) -> None:
+    """Refuse a stored plan that cannot be of this experiment, before anything is read.
+
+    Raises:
+        ConfigError: The file is no plan, or one of another seed or of other budgets.
+
+    >>> check_plan(MeasureConfig(), seed=1)
+    """
+    if config.plan is None:
+        return
+    stored = read_plan(Path(config.plan))
+    if stored["seed"] != seed:
+        raise ConfigError(
+            f"measure.plan {config.plan!r} was made for another experiment: its seed is "
+            f"{stored['seed']}, that of this run {seed}"
+        )
+    for name, family in stored["families"].items():
+        other = [] if config.budgets is None else sorted({*family["budgets"]} - {*config.budgets})
+        if other:
+            raise ConfigError(
+                f"measure.plan {config.plan!r} was made for other budgets: {name} has {other}, "
+                f"measure.budgets are {list(config.budgets or ())}"
+            )
 
 
 def read_plan(path: Path) -> dict[str, Any]:

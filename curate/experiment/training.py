@@ -7,6 +7,7 @@ not depend on it.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,10 @@ Points = list[LadderPoint]
 
 class _TimeOverError(Exception):
     """The time was over while rates were still being chosen."""
+
+
+class _StoppedError(Exception):
+    """The experiment was interrupted; what was under way in other threads ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,6 +201,7 @@ class _Run:
     jobs: list[Job] = field(default_factory=list)
     results: list[Points | None] = field(default_factory=list)  # `None` = there was no time
     ended: set[tuple[str, str]] = field(default_factory=set)  # parts that lack a draw
+    stopped: threading.Event = field(default_factory=threading.Event)  # interrupted
 
     def settled(self, planned: FamilyPlan, name: str, asked: Sequence[Sequences]) -> list[Job]:
         """The jobs of a family whose precision and rates are chosen, on draws of their own."""
@@ -203,7 +209,7 @@ class _Run:
             return []
         family = _prepared(self.draws, planned, name)
         if isinstance(family, Gpt):
-            family = replace(family, checkpoints=self.course.checkpoints)
+            family = replace(family, checkpoints=self.course.checkpoints, watch=self.watch)
             family, precision = with_precision(family, planned)
             self.tuning[name] = {"precision": precision}
             if planned.tuning_seconds > 0:
@@ -237,7 +243,19 @@ class _Run:
                 raise _TimeOverError
             return function(spec)
 
-        return self.executor(work, specs)
+        return self.mapped()(work, specs)
+
+    def mapped(self, workers: int | None = None) -> Executor:
+        """The executor, or so many threads; an interrupt ends what threads do at the next step."""
+        own = threads_of(self.executor)
+        if workers is None and own == 1:
+            return self.executor
+        return threads(workers or own, at_stop=self.stopped.set)
+
+    def watch(self) -> None:
+        """End a job that nobody waits for any more."""
+        if self.stopped.is_set():
+            raise _StoppedError
 
     def work_off(self, jobs: Sequence[Job], advance: Advance) -> None:
         """Results in the order of the jobs, whatever finishes first."""
@@ -246,7 +264,6 @@ class _Run:
             stacked = _climb_stacked(self.draws, jobs, advance)
         name = jobs[0].family.name if jobs else ""
         workers = self.paces[name].jobs if name in self.paces else threads_of(self.executor)
-        executor = threads(workers) if name in self.paces else self.executor
 
         def work(place: int) -> Points | None:
             job = jobs[place]
@@ -257,13 +274,31 @@ class _Run:
                 self.ended.add(job.place)
                 return None
             started = self.course.now()
-            points = _climb(self.draws, job, advance)
+            points = self.climbed(job, advance)
             took = self.course.now() - started
             self.clock.note(name, job.sequence.seconds, seconds=took)
             return points
 
+        executor = self.mapped(workers if name in self.paces else None)
         self.results += executor(work, range(len(jobs)))
         self.jobs += jobs
+
+    def climbed(self, job: Job, advance: Advance) -> Points:
+        """The points of one ladder."""
+        tokens, rungs = job.tokens(self.draws), job.sequence.rungs
+        ladder = job.family.ladder(
+            tokens,
+            budgets=[rung for rung in rungs if rung <= len(tokens)],
+            size=job.sequence.size,
+            seed=_seed(self.draws, job),
+            evaluation=job.evaluation,
+        )
+        points = []
+        for point in ladder:
+            self.watch()
+            points.append(point)
+        advance(rungs[-1] / 1e6)
+        return points
 
     def has_time_for(self, job: Job, workers: int) -> bool:
         """Whether this job's draw can still be finished, as nothing counts but whole draws."""
@@ -302,20 +337,6 @@ def _climb_stacked(draws: Draws, jobs: Sequence[Job], advance: Advance) -> dict[
 
 def _seed(draws: Draws, job: Job) -> int:
     return draws.seed * 1_000 + job.replicate
-
-
-def _climb(draws: Draws, job: Job, advance: Advance) -> Points:
-    tokens, rungs = job.tokens(draws), job.sequence.rungs
-    ladder = job.family.ladder(
-        tokens,
-        budgets=[rung for rung in rungs if rung <= len(tokens)],
-        size=job.sequence.size,
-        seed=_seed(draws, job),
-        evaluation=job.evaluation,
-    )
-    points = list(ladder)
-    advance(rungs[-1] / 1e6)
-    return points
 
 
 def _losses(inputs: MeasureInputs, done: Sequence[tuple[Job, Points]]) -> pl.DataFrame:

@@ -12,7 +12,7 @@ say only if its calibrator admits it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,6 +118,7 @@ class Gpt:
         checkpoints: Folder in which ladders under way are kept, so that a killed run goes on with
             the same numbers; `None` = nowhere.
         settings: By size.
+        watch: Called after every step of `ladder`; what it raises ends the training.
 
     >>> Gpt().sizes
     ('width32', 'width64')
@@ -126,6 +127,7 @@ class Gpt:
     vocabulary: int = 1024
     checkpoints: Path | None = None
     settings: Mapping[str, GptSettings] = field(default_factory=lambda: DEFAULT_SETTINGS)
+    watch: Callable[[], None] | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -196,7 +198,14 @@ class Gpt:
             path = self.checkpoints / f"{digest}.npz"
             trunk.restore(ladder, path, digest)
             save = trunk.saver(path, digest, seconds=CHECKPOINT_SECONDS)
-        yield from trunk.climb(course, ladder, save=save)
+
+        def note(under_way: trunk.Ladder) -> None:
+            if save is not None:
+                save(under_way)
+            if self.watch is not None:
+                self.watch()
+
+        yield from trunk.climb(course, ladder, save=note)
 
     def ladders(
         self,

@@ -88,7 +88,10 @@ def markdown(run_folder: Path | str) -> str:
     folder = Path(run_folder)
     run = read_run(folder)
     verdicts = [
-        "- " + _escaped(f"{found.name}: " if found.name else "") + f"**{_escaped(found.sentence)}**"
+        "- "
+        + _escaped(f"{found.name}: " if found.name else "")
+        + f"**{_escaped(found.sentence)}**"
+        + "".join(f"\n  - {_escaped(said)}" for said in found.designs)
         for found in sentences(run)
     ]
     kept = kept_said(run)
@@ -265,7 +268,8 @@ def _table(title: str, content: Rows | None, absent: str) -> RenderableType:
 def _verdict(found: Sentence) -> Text:
     style = _STYLES.get(found.conclusion.split(" ")[0], "bold")
     name = f"Verdict, {found.name}  " if found.name else "Verdict  "
-    return Text.assemble((name, "bold"), (found.sentence, style))
+    designs = "".join(f"\n  {said}" for said in found.designs)
+    return Text.assemble((name, "bold"), (found.sentence, style), designs)
 
 
 def _pipe_table(content: Rows | None, absent: str) -> str:

@@ -7,17 +7,11 @@ from typing import Any
 
 import polars as pl
 
+from curate.scaling.designs import design_sentences
 from curate.scaling.disagreement import disagreements
 from curate.scaling.multiplier import MIN_SOURCES
+from curate.scaling.words import arm_words, count_words, interval_words, model_words
 
-FAMILIES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
-WORDS = {
-    "oracle": "noise-free",
-    "curated_oracle": "curated noise-free",
-    "random": "randomly filtered",
-    "null_a": "first-sample",
-    "null_b": "second-sample",
-}
 KINDS = ("headline", "secondary", "control", "calibrator")
 WHAT = {"harm": "what was removed costs", "multiplier": "the multiplier is"}
 NO_EVALUATION = "cannot tell: no neutral evaluation set"
@@ -25,18 +19,20 @@ NO_EVALUATION = "cannot tell: no neutral evaluation set"
 __all__ = ["disagreement_sentences", "sentences"]
 
 
-def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
+def sentences(table: pl.DataFrame, *, repeats: str = "") -> list[dict[str, Any]]:
     """One verdict for each contrast, family and size: the headline first.
 
     Args:
         table: Multipliers, by `decide`.
+        repeats: Why no pool was read again and again; empty = it was planned.
 
     Returns:
         Mappings with `contrast, kind, family, size, n_tokens, headline`, `estimate, low, high,
         beyond` (natural scale, null where not reached), `conclusion`, `note`, `sentence` (with the
         gate), `conclusion_without_gate`, `sentence_without_gate`, and `detail`: controls that
         failed and other kinds of models that disagree (beside the headline), the slope, harm and
-        dilution, or an empty text.
+        dilution, or an empty text. The headline also has `designs`: what it means where compute
+        binds and where data binds, by `design_sentences`.
     """
     tests = table.filter((pl.col("quantity") == "multiplier") & (pl.col("eval_set") == "all"))
     found = []
@@ -68,6 +64,7 @@ def sentences(table: pl.DataFrame) -> list[dict[str, Any]]:
         if verdict["headline"]:
             others = disagreement_sentences(table, contrast=verdict["contrast"])
             verdict["detail"] = "; ".join(filter(None, [*failed, *others, verdict["detail"]]))
+            verdict["designs"] = design_sentences(table, verdict, repeats=repeats)
     return sorted(found, key=lambda v: (not v["headline"], KINDS.index(v["kind"])))
 
 
@@ -98,20 +95,22 @@ def _disagreement(row: Mapping[str, Any]) -> str:
     said = []
     for side in ("first", "second"):
         shown = {"bound": None} | {k: row[f"{side}_{k}"] for k in ("estimate", "low", "high")}
-        budget = f"{_count(row[f'{side}_tokens'])} tokens"
-        said.append((f"{_model(row[side])} at {budget}", f"{_interval(shown)}{room}"))
+        budget = f"{count_words(row[f'{side}_tokens'])} tokens"
+        said.append(
+            (f"{model_words(*_split(row[side]))} at {budget}", f"{interval_words(shown)}{room}")
+        )
     ratio = {"estimate": row["ratio"], "low": row["ratio_low"], "high": row["ratio_high"]}
     (first, one), (second, two) = said
     return (
         f"Kinds of models disagree on {row['contrast']}: {WHAT[row['quantity']]} {one} by {first}, "
-        f"{two} by {second}, a ratio of {_interval(ratio)}; read the worth with the kind beside it"
+        f"{two} by {second}, a ratio of {interval_words(ratio)}; read the worth with the kind "
+        "beside it"
     )
 
 
-def _model(name: str) -> str:
+def _split(name: str) -> tuple[str, str]:
     family, _, size = name.rpartition(" ")
-    spaced = size.replace("order", "order ").replace("width", "width ")
-    return f"{FAMILIES.get(family, family)} {spaced}"
+    return family, size
 
 
 def _failed(kind: str, conclusion: str) -> bool:
@@ -129,14 +128,14 @@ def _speaking(rows: pl.DataFrame, flag: str) -> dict[str, Any]:
 
 
 def _sentence(row: Mapping[str, Any], conclusion: str) -> str:
-    a, b = _tokens(row["arm_a"]), _tokens(row["arm_b"])
-    seen = f"{_interval(row)} {a}"
+    a, b = arm_words(row["arm_a"]), arm_words(row["arm_b"])
+    seen = f"{interval_words(row)} {a}"
     if row["kind"] == "calibrator":
-        text = f"Calibrator {conclusion}: half filler, true value 2, measures {_interval(row)}"
+        text = f"Calibrator {conclusion}: half filler, true value 2, measures {interval_words(row)}"
     elif _failed(row["kind"], conclusion):
         text = (
-            f"Control failed: {row['contrast']} must be 1 and measures {_interval(row)}; effects "
-            "of that size are not to be believed from these draws"
+            f"Control failed: {row['contrast']} must be 1 and measures {interval_words(row)}; "
+            "effects of that size are not to be believed from these draws"
         )
     elif conclusion == "worth":
         text = f"One {_one(b)} does the work of {seen} on text that neither side saw"
@@ -145,16 +144,15 @@ def _sentence(row: Mapping[str, Any], conclusion: str) -> str:
     elif conclusion.startswith("no detectable effect"):
         text = f"{_capital(conclusion)}: one {_one(b)} does the work of {seen}"
     else:
-        measured = f"; measured {_interval(row)}" if row["low"] is not None else ""
+        measured = f"; measured {interval_words(row)}" if row["low"] is not None else ""
         text = f"{row['contrast']}: {conclusion}{measured}"
     return f"{text} ({_where(row)})" if row["family"] else text
 
 
 def _where(row: Mapping[str, Any]) -> str:
-    size = row["size"].replace("order", "order ")
     parts = [
-        f"{FAMILIES.get(row['family'], row['family'])} {size}",
-        f"{_count(row['n_tokens'])} tokens",
+        model_words(row["family"], row["size"]),
+        f"{count_words(row['n_tokens'])} tokens",
         f"{row['n_sources']} evaluation source{'s' * (row['n_sources'] != 1)}",
         f"{row['n_replicates']} paired draw{'s' * (row['n_replicates'] != 1)}",
     ]
@@ -181,27 +179,8 @@ def _detail(table: pl.DataFrame, row: Mapping[str, Any]) -> str:
         if here.height:
             found = here.row(0, named=True)
             label = "factor per doubling" if quantity == "slope_per_doubling" else quantity
-            parts.append(f"{label} {_interval(found)}: {found['conclusion_without_gate']}")
+            parts.append(f"{label} {interval_words(found)}: {found['conclusion_without_gate']}")
     return "; ".join(parts)
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    if row["estimate"] is None:
-        return "?"
-    if row["low"] is None:
-        return f"{row['bound'] or ''} {row['estimate']:.2f}".strip()
-    return f"{row['estimate']:.2f} {_ends(row)}"
-
-
-def _ends(row: Mapping[str, Any]) -> str:
-    """An interval; an end that the ladder cannot show is only known to lie beyond the ladder.
-
-    >>> _ends({"low": 0.25, "high": 1.5, "beyond": "low"})
-    '[< 0.25, 1.50]'
-    """
-    beyond = row.get("beyond")
-    low, high = ("< " * (beyond in ("low", "both")), "> " * (beyond in ("high", "both")))
-    return f"[{low}{row['low']:.2f}, {high}{row['high']:.2f}]"
 
 
 def _level(confidence: float) -> str:
@@ -213,31 +192,9 @@ def _level(confidence: float) -> str:
     return f"{100 * confidence:.2f}".rstrip("0").rstrip(".") + " %"
 
 
-def _tokens(arm: str) -> str:
-    """The arm as a plural noun.
-
-    >>> _tokens("raw"), _tokens("without_duplicates.near")
-    ('raw tokens', 'tokens curated without duplicates.near')
-    """
-    if arm.startswith("without_"):
-        return f"tokens curated without {arm.removeprefix('without_')}"
-    return f"{WORDS.get(arm, arm.replace('_', ' '))} tokens"
-
-
 def _one(tokens: str) -> str:
     return tokens.replace("tokens", "token", 1)
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _count(n: int) -> str:
-    """Tokens for people.
-
-    >>> _count(800_000), _count(1_600_000), _count(950)
-    ('800 k', '1.6 M', '950')
-    """
-    if n >= 1_000_000:
-        return f"{n / 1e6:.3g} M"
-    return f"{n / 1e3:.3g} k" if n >= 1_000 else str(n)
