@@ -25,6 +25,7 @@ from curate.experiment import (
     COALITION,
     NOTHING_LEFT,
     Course,
+    ExperimentResult,
     MeasureConfig,
     MeasureInputs,
     coalition_arm,
@@ -69,8 +70,7 @@ def measure_arms(context: Context) -> Facts:
     if config is None:
         return {"arms": 0}
     folder = context.folder
-    if context.say is not None:
-        context.say(_first_line(config))
+    _say_first(context, config)
     ends = context.deadline
     if ends is None and config.stop:
         ends = time.monotonic() + config.minutes * 60
@@ -89,9 +89,16 @@ def measure_arms(context: Context) -> Facts:
             inputs, config, seed=context.config.seed, executor=context.executor, course=course
         )
     context.make_room()
-    folder.write_json("proxies/plan.json", result.plan | {"pool": facts})
+    _write(folder, result, beside)
     if inputs is not None and inputs.tokenizer is not None:
         save_tokenizer(inputs.tokenizer, folder.file("proxies/tokenizer.json"))
+    folder.write_json("proxies/plan.json", result.plan | {"pool": facts})
+    shutil.rmtree(folder.file(CHECKPOINTS), ignore_errors=True)
+    return facts | {"proxy_runs": result.runs.height} | _tracked(context)
+
+
+def _write(folder: RunFolder, result: ExperimentResult, beside: Mapping[str, pl.DataFrame]) -> None:
+    """All tables of an experiment."""
     for name in ("runs", "losses", "evaluation"):
         write_atomically(getattr(result, name), folder.file(f"proxies/{name}.parquet"))
     write_atomically(result.multipliers, folder.file("scaling/multipliers.parquet"))
@@ -101,18 +108,17 @@ def measure_arms(context: Context) -> Facts:
     for name, table in beside.items():
         write_atomically(table, folder.file(f"proxies/{name}.parquet"))
     folder.write_json("scaling/verdicts.json", result.verdicts)
-    shutil.rmtree(folder.file(CHECKPOINTS), ignore_errors=True)
-    return facts | {"proxy_runs": result.runs.height} | _tracked(context)
 
 
-def _first_line(config: MeasureConfig) -> str:
+def _say_first(context: Context, config: MeasureConfig) -> None:
     """What is said at once: the work before the plan takes a while, too."""
     how = "as its plan says" if config.plan is not None else "as its budgets say"
     if config.plan is None and config.budgets is None:
         how = (
             f"within {config.minutes:g} min" if config.stop else f"for about {config.minutes:g} min"
         )
-    return f"Measuring {how}: documents are read and encoded first, then comes the plan"
+    if context.say is not None:
+        context.say(f"Measuring {how}: documents are read and encoded first, then comes the plan")
 
 
 def _beside(

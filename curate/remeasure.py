@@ -29,6 +29,7 @@ from curate.pipeline import BY_NAME, STAGES, open_context, run_stage
 from curate.progress import Say
 from curate.run_folder import Manifest, RunFolder
 from curate.scaling import agreement
+from curate.scaling.words import model_words
 from curate.shards import Context
 
 PREDICTIONS, SCORES = "transfer/predictions.parquet", "transfer/scores.parquet"
@@ -192,8 +193,9 @@ def _tell(context: Context, say: Say) -> None:
     _tell_verdicts(folder.read_json("scaling/verdicts.json") or [], say)
     for row in agreement(folder.read("scaling/multipliers.parquet")).iter_rows(named=True):
         say(
-            f"Agreement of {row['first']} and {row['second']}: the same side in {row['same_sign']} "
-            f"of {row['contrasts']} contrasts [{row['low']:.2f}, {row['high']:.2f}]"
+            f"Agreement of {_model(row['first'])} and {_model(row['second'])}: the same side in "
+            f"{row['same_sign']} of {row['contrasts']} contrasts "
+            f"[{row['low']:.2f}, {row['high']:.2f}]"
         )
     if folder.file(SCORES).exists():
         scores = folder.read(SCORES)
@@ -213,6 +215,11 @@ def _tell(context: Context, say: Say) -> None:
     say("Tables, and the page to open:")
     for name in (*TABLES, "report.html"):
         say(f"  {folder.file(name)}")
+
+
+def _model(name: str) -> str:
+    family, _, size = name.rpartition(" ")
+    return model_words(family, size)
 
 
 def _tell_verdicts(verdicts: Sequence[Mapping[str, Any]], say: Say) -> None:

@@ -13,6 +13,7 @@ from curate.experiment.arms import make_draws
 from curate.experiment.coalitions import coalitions, shapley_rows
 from curate.experiment.example import example_inputs
 from curate.experiment.power import Design, draws_needed, power, smallest_detectable
+from curate.experiment.repeats import FEW_MINUTES, REPEATED
 from curate.proxies import Gpt
 from curate.scaling import Cells
 from curate.subsets import draw_order, source_held_order
@@ -163,11 +164,49 @@ def test_a_fixed_pool_is_read_again_in_a_new_order(inputs):
 
 
 def test_n_gram_models_are_not_asked_about_a_fixed_pool(inputs):
-    """They learn repeats by heart: only transformers measure it."""
+    """They learn repeats by heart; the plan says what would be needed."""
     plan = make_plan(inputs, replace(SMALL, arms=("calibrator", "fixed_pool")), seed=1)
 
-    assert "raw_pool → curated_pool" in [c.name for c in plan.contrasts]
+    assert [c for c in plan.contrasts if c.repeats] == []
+    assert "needs a transformer" in plan.left_out[REPEATED]
+
+
+def both(minutes, **other):
+    """A config of both families with the arms that a user gets who names none."""
+    names = ("kneser_ney", "gpt")
+    return MeasureConfig(minutes=minutes, families=names, sizes=("order2", "width32"), **other)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "planned"), [(60, "a pool"), (2.4, "once only"), (0.5, "no transformer")]
+)
+def test_a_pool_is_read_again_by_default_where_the_minutes_have_room(monkeypatch, minutes, planned):
+    """And where they have none the plan says so; the transformers' own budgets make the pool."""
+    monkeypatch.setattr(Gpt, "available", lambda _: True)
+    plan = make_plan(example_inputs(20_000), both(minutes), seed=1)
+    gpt = plan.families.get("gpt")
+    ladders = {} if gpt is None else gpt.ladders["width32"]
+
+    assert (gpt is None) == (planned == "no transformer")
+    assert ({"raw_pool", "curated_pool"} <= set(ladders)) == (planned == "a pool")
     assert "raw_pool" not in plan.families["kneser_ney"].ladders["order2"]
+    if planned == "a pool":
+        assert plan.pool_tokens == gpt.budgets[-1] // 4
+        assert plan.pool_tokens < plan.families["kneser_ney"].budgets[-1] // 4
+        assert REPEATED not in plan.left_out
+    else:
+        assert plan.pool_tokens == 0
+        assert plan.left_out[REPEATED] == FEW_MINUTES
+
+
+def test_a_pool_that_may_hold_no_curated_text_is_not_read(inputs, monkeypatch):
+    """Rather than an experiment that ends with an error."""
+    monkeypatch.setattr(Gpt, "available", lambda _: True)
+    plan = make_plan(inputs, both(60, budgets=(300, 600)), seed=1)
+
+    assert "gpt" in plan.families
+    assert plan.pool_tokens == 0
+    assert plan.left_out[REPEATED] == "as a pool of these budgets may hold no curated text"
 
 
 # ── evaluation ───────────────────────────────────────────────────────────────────────────────

@@ -10,8 +10,10 @@ from curate.experiment import Course, MeasureConfig, make_plan, plan_sentences, 
 from curate.experiment.calibration import AFTERWARDS
 from curate.experiment.cost import scored_tokens, stated_seconds
 from curate.experiment.example import example_inputs
+from curate.experiment.pace import Pace
 from curate.experiment.plan import HEAD, OTHERS
-from curate.proxies import FAMILIES, KneserNey
+from curate.experiment.planner import Means
+from curate.proxies import FAMILIES, Gpt, KneserNey
 from curate.scaling.multiplier import MIN_REPLICATES
 
 CONFIG = MeasureConfig(sizes=("order2", "order3"), arms=("calibrator", "null", "random"))
@@ -137,6 +139,34 @@ def test_what_was_done_in_time_can_be_done_again_without_a_clock(timed, inputs, 
     for name in ("runs", "losses", "multipliers", "matrix"):
         assert getattr(again, name).equals(getattr(cut, name)), name
     assert again.verdicts == cut.verdicts
+
+
+def test_the_time_of_a_family_that_it_is_too_short_for_goes_to_the_others(inputs, monkeypatch):
+    """What the second one could not have used."""
+    monkeypatch.setattr(Gpt, "available", lambda _: True)
+    pace = Pace(jobs=1, tokens_per_second={"1 job on 1 thread each": 1.0})
+    means = Means(seconds=lambda: 0.05, pace=lambda _: pace)
+    families = ("kneser_ney", "gpt")
+    config = replace(CONFIG, families=families, sizes=("order2", "width32"))
+    alone = make_plan(inputs, replace(config, families=("kneser_ney",)), seed=1, means=means)
+    both = make_plan(inputs, config, seed=1, means=means)
+
+    assert both.families == alone.families
+    assert both.left_out["gpt"].startswith("needs minutes = ")
+
+
+def test_what_a_trial_takes_is_not_planned_again(inputs):
+    """A first trial of a family compiles its kernels: what is left afterwards is what there is."""
+    clock = FakeClock(1.0)
+
+    def tried(name):
+        clock.time += 2.0
+        return Pace(jobs=1, tokens_per_second={"1 job on 1 thread each": 1.0})
+
+    means = Means(seconds=lambda: 2.5 - clock(), pace=tried)
+    plan = make_plan(inputs, CONFIG, seed=1, means=means)
+
+    assert plan.families["kneser_ney"].seconds <= 0.5
 
 
 def test_evaluation_text_goes_before_the_arms_do(inputs):

@@ -116,6 +116,84 @@ def test_a_finished_run_is_measured_again_with_its_plan_said_first(measured, tmp
     assert again[0].read_bytes() == again[1].read_bytes()
 
 
+def tables(folder):
+    """Every file that a measurement and its report leave, with its bytes."""
+    rooms = [*folder.glob("proxies/*"), *folder.glob("scaling/*")]
+    return {p.name: p.read_bytes() for p in [*rooms, folder / "report.html"] if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [("run_experiment", "tables and report of the measurement before are as they were"),
+     ("save_tokenizer", "nothing was measured before, all else in the folder is as it was")],
+)  # fmt: skip
+def test_an_interrupt_leaves_the_tables_before_or_none(
+    measured, tmp_path, monkeypatch, where, kept
+):
+    """Old ones while it trains; none where it was already writing; and the config of before."""
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    before, config = tables(folder), (folder / "config.toml").read_bytes()
+    told = []
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"curate.measure.{where}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        measure_run(folder, overrides={"measure.replicates": 2}, say=told.append)
+    monkeypatch.undo()
+
+    assert told[-1] == f"Interrupted: {kept}. The same command measures anew"
+    assert (folder / "config.toml").read_bytes() == config
+    if where == "run_experiment":
+        assert tables(folder) == before
+        measure_run(folder, say=told.append)
+        assert "Measured before with these settings" in "\n".join(told)
+    else:
+        assert set(tables(folder)) == {"report.html"}
+
+
+def test_an_interrupt_of_the_report_leaves_the_new_tables(measured, tmp_path, monkeypatch):
+    """And says how to make the page."""
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    told = []
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("curate.stages.write_report", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        measure_run(folder, overrides={"measure.replicates": 2}, say=told.append)
+
+    assert told[-1].endswith(f"`curate report {folder}` writes it")
+    plan = json.loads((folder / "proxies/plan.json").read_text())
+    assert plan["done"] == {"kneser_ney": 2}
+    assert load_config(folder / "config.toml").measure.replicates == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [({"seed": 5}, "its seed is 17, that of this run 5"),
+     ({"measure.budgets": [1_000, 2_000]}, "kneser_ney has \\[4000, 8000\\]")],
+)  # fmt: skip
+def test_a_plan_of_another_experiment_is_refused_before_anything_is_touched(
+    measured, tmp_path, other, complaint
+):
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    before = tables(folder)
+    told = []
+    plan = {"measure.plan": str(folder / "proxies/plan.json")}
+
+    with pytest.raises(ConfigError, match=complaint):
+        measure_run(folder, overrides=plan | other, say=told.append)
+
+    assert tables(folder) == before
+    assert told == []
+
+
 def test_a_small_verdict_is_carried_to_a_larger_budget_and_scored(measured, tmp_path):
     """Predictions are written before the larger budget is trained, by the tables of the small."""
     folder = tmp_path / "run"

@@ -186,6 +186,11 @@ def test_a_fixed_pool_is_measured_and_its_crossover_stands_in_the_report(tmp_pat
     )
     rows = run.multipliers.filter(contrast="raw_pool → curated_pool", quantity="multiplier")
 
+    page = run.report.read_text("utf-8")
+
     assert set(rows["family"]) == {"gpt"}
-    assert rows["note"].str.starts_with("fixed pool: ").all()
-    assert "fixed pool: " in run.report.read_text("utf-8")
+    assert (
+        rows["note"].str.starts_with("fixed pool of 2,000 raw tokens; 8,000 tokens are 4.0").all()
+    )
+    assert "fixed pool of 2,000 raw tokens" in page
+    assert "Fixed pool read again and again, by GPT width 32 and 2 paired draws" in page

@@ -17,8 +17,10 @@ FAMILIES = ["kneser_ney", *(["gpt"] if TORCH else [])]
 MEASURED = {"measure.budgets": [4_096, 8_192], "measure.families": FAMILIES}
 AGAIN = """
 import sys
+from functools import partial
 from curate.remeasure import measure_run
-measure_run(sys.argv[1], overrides={MEASURED}, workers=1)
+say = partial(print, flush=True)
+measure_run(sys.argv[1], overrides={MEASURED}, workers=1, say=say)
 """
 
 
@@ -35,7 +37,8 @@ def killed_at(folder, sign):
     """Measure in a process that dies as soon as `sign` finds what it waits for."""
     code = AGAIN.replace("{MEASURED}", repr(MEASURED))
     command = [sys.executable, "-c", code, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    said = folder.parent / "said.txt"
+    with said.open("w") as out, subprocess.Popen(command, stdout=out) as process:
         while not sign(folder):
             assert process.poll() is None, "it ended before it was killed"
             time.sleep(0.01)
@@ -60,13 +63,13 @@ def test_a_measurement_killed_in_each_family_ends_with_the_same_bytes(tmp_path, 
     shutil.copytree(whole, killed)
     measure_run(whole, overrides=MEASURED, workers=1)
 
-    shutil.rmtree(killed / "proxies")  # what the first measurement left
-    killed_at(killed, lambda folder: (folder / "proxies/tokenizer.json").exists())
-    assert not (killed / "proxies/runs.parquet").exists()
+    before = tables(killed)  # of the first measurement, with other budgets
+    killed_at(killed, lambda folder: "Plan: " in (folder.parent / "said.txt").read_text())
+    assert tables(killed) == before
     if TORCH:
         killed_at(killed, lambda folder: len(list(folder.glob("checkpoints/*.npz"))) >= 3)
-        assert not (killed / "proxies/runs.parquet").exists()
+        assert tables(killed) == before
     measure_run(killed, overrides=MEASURED, workers=1)
 
-    assert tables(killed) == tables(whole)
+    assert tables(killed) == tables(whole) != before
     assert not (killed / "checkpoints").exists()

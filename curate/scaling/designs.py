@@ -112,7 +112,8 @@ def _again(table: pl.DataFrame, repeats: str) -> str:
         if row["quantity"] == "multiplier"
     ]
     if not pools:
-        return f"{name}: not measured; {repeats or 'there was no time for it'}"
+        why = repeats.removeprefix("as ") or "there was no time for it"
+        return f"{name}: not measured; {why}"
     row = max(pools, key=lambda row: (row["decisive"], row["n_tokens"]))
     draws = f"{row['n_replicates']} paired draw{'s' * (row['n_replicates'] != 1)}"
     said = (
