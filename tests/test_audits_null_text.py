@@ -326,7 +326,8 @@ def test_changes_of_associations_hold_their_level(clusters, mean, unequal, keep)
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────
 
-WORDS = np.r_[np.full(8, 0.6), np.full(12, 0.2), np.full(20, 0.08)]
+WORDS = np.repeat([0.6, 0.2, 0.08], [8, 12, 20])
+ALONE, INSIDE, WHOLE = (400, 1, False), (15, 40, False), (15, 40, True)
 
 
 def rejected_words(n, clusters, mean, *, whole, correlation):
@@ -358,7 +359,7 @@ def test_words_hold_their_level_where_z_does_not():
 
 
 @pytest.mark.study
-@pytest.mark.parametrize("design", [(400, 1, False), (15, 40, False), (15, 40, True)])
+@pytest.mark.parametrize("design", [ALONE, INSIDE, WHOLE, (12, 50, False), (36, 20, True)])
 def test_words_hold_their_level(design):
     clusters, mean, whole = design
     for correlation in (0.0, 0.05, 0.1) if mean > 1 else (0.0,):

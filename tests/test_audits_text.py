@@ -437,7 +437,7 @@ def test_resampled_weat_finds_a_planted_association():
 
 @pytest.mark.study
 def test_resampled_weat_holds_its_level_where_word_permutation_does_not():
-    rng, repetitions, documents, permuted = np.random.default_rng(11), 200, 0, 0
+    rng, repetitions, documents, permuted = np.random.default_rng(11), 400, 0, 0
     for _ in range(repetitions):
         texts, words = invented(rng, 300, 0.0)
         documents += resampled_weat(cooccurrence_vectors, texts, words, repetitions=39)[1] <= 0.05

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from curate.statistics import Estimate, auc_interval, clustered_share
+from curate.statistics import Estimate, auc_interval, clustered_shares
 
 Bools = NDArray[np.bool_]
 Reference = tuple[ArrayLike, ArrayLike]
@@ -135,14 +135,15 @@ def _estimates(y: Bools, d: Bools, cluster: NDArray[Any] | None) -> dict[str, Es
     asked = {
         "label_rate": (y, every),
         "selection_rate": (d, every),
-        "precision": (y, d),
-        "recall": (d, y),
+        "precision": (y & d, d),
+        "recall": (y & d, y),
         "f1": (y & d, either),
     }
-    found = {
-        name: clustered_share(hit[among], None if cluster is None else cluster[among])
-        for name, (hit, among) in asked.items()
-    }
+    codes = np.arange(y.size) if cluster is None else np.unique(cluster, return_inverse=True)[1]
+    sums = [
+        np.stack([np.bincount(codes, documents[k]) for documents in asked.values()]) for k in (0, 1)
+    ]
+    found = dict(zip(asked, clustered_shares(*sums).estimates(), strict=True))
     return found | {"f1": _doubled(found["f1"])}
 
 

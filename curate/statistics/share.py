@@ -40,6 +40,15 @@ class Shares(NamedTuple):
     size: Floats
     df: Floats
 
+    def estimates(self) -> list[Estimate]:
+        """One estimate a share.
+
+        >>> clustered_shares([[1.0] * 4], [[2.0] * 4]).estimates()[0].estimate
+        0.5
+        """
+        rows = zip(*(np.atleast_1d(v).tolist() for v in self), strict=True)
+        return [_estimate(share, low, high, (size, df)) for share, low, high, size, df in rows]
+
 
 def clustered_shares(
     hits: ArrayLike, sizes: ArrayLike, *, documents: ArrayLike | None = None, level: float = 0.95
@@ -133,8 +142,7 @@ def clustered_share(
         return _estimate(float("nan"), 0.0, 1.0, (0.0, 0.0))
     sums = np.bincount(codes, x * w), np.bincount(codes, w)
     found = clustered_shares(*sums, documents=w.sum() ** 2 / (w**2).sum(), level=level)
-    share, low, high, size, df = (float(v) for v in found)
-    return _estimate(share, low, high, (size, df))
+    return found.estimates()[0]
 
 
 def clustered_mean(
