@@ -5,6 +5,7 @@ What came before it, documents to verdicts, is used as it is, even where the inp
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +29,8 @@ from curate.measure import CHECKPOINTS
 from curate.pipeline import BY_NAME, STAGES, open_context, run_stage
 from curate.progress import Say
 from curate.run_folder import Manifest, RunFolder
-from curate.scaling import agreement
+from curate.scaling import FitOptions, agreement, scaling_report
+from curate.scaling.example import example_points
 from curate.scaling.words import model_words
 from curate.shards import Context
 
@@ -40,6 +42,8 @@ HEADINGS = {
     "calibrator": "Controls, whose answer is known:",
 }
 TABLES = ("proxies/plan.json", "scaling/multipliers.parquet", "scaling/matrix.parquet")
+FEWEST_DRAWS = 9
+NOTICED = 5.0  # seconds of silence
 
 __all__ = ["measure_run"]
 
@@ -96,8 +100,9 @@ def measure_run(
         context = open_context(config, workers=workers, say=say, finished=True)
         if config.measure.stop:
             context = replace(context, deadline=began + 60 * config.measure.minutes)
+            _compile(say)
         _complete(context, anew=_evaluation(before) != _evaluation(config))
-        _measure(context, say, predict=predict)
+        ran = _measure(context, say, predict=predict)
     except BaseException as error:
         write_bytes_atomically(resolved, stored)  # what was asked for in vain is not the run's
         if isinstance(error, KeyboardInterrupt):
@@ -113,8 +118,23 @@ def measure_run(
             f"`curate report {root}` writes it"
         )
         raise
-    _tell(context, say)
+    _tell(context, say, seconds=time.monotonic() - began if ran else None)
     return context
+
+
+def _compile(say: Say) -> None:
+    """Have the report's fits compiled before the plan, which has what is left of the minutes.
+
+    On a new machine that takes half a minute of a free core, else next to nothing.
+    """
+    line = "report: compiles its fits, once on this machine, in about half a minute"
+    notice = threading.Timer(NOTICED, say, [line])
+    notice.start()
+    try:
+        points = example_points(sizes=1)
+        scaling_report(points, options=FitOptions(form="data", draws=FEWEST_DRAWS))
+    finally:
+        notice.cancel()
 
 
 def _interrupted(root: Path) -> str:
@@ -128,15 +148,18 @@ def _interrupted(root: Path) -> str:
     return f"Interrupted: {kept}. The same command measures anew{begun}"
 
 
-def _measure(context: Context, say: Say, *, predict: bool) -> None:
+def _measure(context: Context, say: Say, *, predict: bool) -> bool:
+    """Whether it was measured now."""
     if predict:
         _predict(context, say)
-    if not run_stage("measure", context, keep=True):
+    ran = run_stage("measure", context, keep=True)
+    if not ran:
         say(
             "Measured before with these settings; the tables are as they were. Other --minutes "
             "measure anew."
         )
         say("\n".join(plan_sentences(context.folder.read_json("proxies/plan.json"))))
+    return ran
 
 
 def _evaluation(config: RunConfig) -> tuple[object, ...]:
@@ -187,9 +210,10 @@ def _score(context: Context) -> None:
     write_atomically(scores, folder.file(SCORES))
 
 
-def _tell(context: Context, say: Say) -> None:
+def _tell(context: Context, say: Say, *, seconds: float | None) -> None:
     folder = context.folder
-    record = context.manifest.stages["measure"]
+    if seconds is None:  # it was measured before
+        seconds = context.manifest.stages["measure"].seconds
     _tell_verdicts(folder.read_json("scaling/verdicts.json") or [], say)
     for row in agreement(folder.read("scaling/multipliers.parquet")).iter_rows(named=True):
         say(
@@ -210,7 +234,7 @@ def _tell(context: Context, say: Say) -> None:
             "overlap an evaluation set and are in no arm, "
             f"{pool['contaminated_kept']:,} of them curated"
         )
-    for line in done_sentences(plan, seconds=record.seconds):
+    for line in done_sentences(plan, seconds=seconds):
         say(line)
     say("Tables, and the page to open:")
     for name in (*TABLES, "report.html"):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -114,6 +116,37 @@ def test_a_finished_run_is_measured_again_with_its_plan_said_first(measured, tmp
     assert str(folder / "report.html") in said
     again = [folder / "proxies/runs.parquet", measured.folder.file("proxies/runs.parquet")]
     assert again[0].read_bytes() == again[1].read_bytes()
+
+
+COMPILED = """
+import sys
+from pathlib import Path
+from numba.core.dispatcher import Dispatcher
+from curate.remeasure import _compile
+from curate.report import write_report
+from curate.scaling import _fit_kernel, _noise_kernel, _profile_kernel, _readout_kernel
+
+def compiled():
+    rooms = (_fit_kernel, _noise_kernel, _profile_kernel, _readout_kernel)
+    kernels = {f for room in rooms for f in vars(room).values() if isinstance(f, Dispatcher)}
+    return sum(len(kernel.signatures) for kernel in kernels)
+
+_compile(print)
+before = compiled()
+write_report(Path(sys.argv[1]))
+print(before, compiled())
+"""
+
+
+def test_what_the_report_fits_with_is_compiled_before_the_plan(measured, tmp_path):
+    """On a new machine that is half a minute, which must not come after the training."""
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    command = [sys.executable, "-c", COMPILED, str(folder)]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+    assert int(found[-2]) > 0
+    assert found[-1] == found[-2]
 
 
 def tables(folder):
