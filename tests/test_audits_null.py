@@ -116,9 +116,23 @@ def inside(clusters, *, uneven):
     return split
 
 
+def shared(own, both, rest, part):
+    """A group made of whole clusters and of a part of others, and clusters of the rest."""
+
+    def split(rng, unequal):
+        n = cluster_sizes(rng, own + both + rest, unequal)
+        parts = np.repeat([1.0, part, 0.0], [own, both, rest])
+        group = rng.binomial(n, parts)
+        return group, n - group
+
+    return split
+
+
 LOOKED_AT = [(3, 9), (6, 6), (4, 11), (5, 25), (12, 18), (12, 120), (15, 85), (50, 50)]
-# Drawn up after the least degrees of freedom were chosen, as were 24 clusters below.
+# Drawn up after the least degrees of freedom were chosen, as were 24 clusters below,
 CONFIRMED = [(6, 20), (9, 35), (20, 24)]
+# and after the least effective clusters were.
+SHARED = [(3, 1, 9, 0.5), (2, 3, 12, 0.3), (1, 6, 10, 0.2), (5, 2, 3, 0.5), (0, 5, 8, 0.4)]
 SPLITS = {
     f"{own} clusters against {rest}": whole(own, rest) for own, rest in (*LOOKED_AT, *CONFIRMED)
 } | {
@@ -126,6 +140,7 @@ SPLITS = {
     for clusters in (5, 12, 15, 24, 30, 100)
     for uneven in (False, True)
 }
+SPLITS |= {"{} whole, {} shared, {} of the rest, part {}".format(*d): shared(*d) for d in SHARED}
 
 
 def null_pair(rng, split, *, rate, correlation, unequal):
