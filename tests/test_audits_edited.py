@@ -93,7 +93,6 @@ def slow_interval(kind, group, share, weight, cluster):
         np.array(rates)[:, None],
         np.array(sizes)[:, None],
         spreads=[np.array([v.sum() * grown]) for v in (z**2, y**2, z * y)],
-        clusters=np.full((2, 1), 9.0),
         powers={
             (i, j): np.array([(sums["s"] ** i * sums["t"] ** j).sum()]) for i, j in exponents()
         },

@@ -64,15 +64,13 @@ class Sums(NamedTuple):
 class Population(NamedTuple):
     """Weight of each document (0 takes it out), its sums by cell, its squares' by group.
 
-    `powers` and `clusters` (with documents of each group, and of its rest) are the same for all
-    steps.
+    `powers` are the same for all steps.
     """
 
     weight: Floats
     n: Floats
     squares: Floats
     powers: Powers
-    clusters: tuple[Floats, Floats]
 
 
 def population(layout: Layout, weight: Floats) -> Population:
@@ -80,13 +78,12 @@ def population(layout: Layout, weight: Floats) -> Population:
     n = _sums(layout.cell, weight, layout.cell_group.size)
     own = _sums(layout.cell_group, n, layout.groups)
     totals = np.stack([own, own.sum() - own])
-    sums, counts = cluster_powers(layout.cell_group, layout.first, n, totals, DEGREE)
+    sums = cluster_powers(layout.cell_group, layout.first, n, totals, DEGREE)
     return Population(
         weight=weight,
         n=n,
         squares=_sums(layout.group, weight**2, layout.groups),
         powers={(i, j): sums[:, i, j] for i, j in exponents()},
-        clusters=(counts[0], counts[2] - counts[1]),
     )
 
 
@@ -120,7 +117,6 @@ def rates_by_group(
         rates,
         sizes,
         spreads=spreads,
-        clusters=people.clusters,
         powers=people.powers,
         dispersions=dispersions,
     )

@@ -13,7 +13,7 @@ Codes = NDArray[np.int64]
 @numba.njit(cache=True, nogil=True)
 def cluster_powers(  # noqa: C901 - a kernel is one loop nest
     cell_group: Codes, first: Codes, n: Floats, totals: Floats, degree: int
-) -> tuple[Floats, Floats]:
+) -> Floats:
     """Sums over clusters of s^i t^j: a cluster's shares of a group (s) and of its rest (t).
 
     Args:
@@ -24,11 +24,10 @@ def cluster_powers(  # noqa: C901 - a kernel is one loop nest
         degree: Largest i + j.
 
     Returns:
-        The sums by group, i and j; and per group the clusters it has documents in, those it
-        fills alone, and (in the last row, everywhere the same) all clusters with documents.
+        The sums by group, i and j.
     """
     groups = totals.shape[1]
-    sums, counts = np.zeros((groups, degree + 1, degree + 1)), np.zeros((3, groups))
+    sums = np.zeros((groups, degree + 1, degree + 1))
     whole, powers = np.zeros(degree + 1), np.zeros((2, degree + 1))
     for cluster in range(first.size - 1):
         N = 0.0
@@ -36,7 +35,6 @@ def cluster_powers(  # noqa: C901 - a kernel is one loop nest
             N += n[cell]
         if N <= 0:
             continue
-        counts[2] += 1
         power = 1.0
         for j in range(1, degree + 1):
             power *= N
@@ -45,8 +43,6 @@ def cluster_powers(  # noqa: C901 - a kernel is one loop nest
             if n[cell] <= 0:
                 continue
             g = cell_group[cell]
-            counts[0, g] += 1
-            counts[1, g] += N - n[cell] <= 0
             s = n[cell] / totals[0, g]
             t = all_of_it = 0.0
             if totals[1, g] > 0:
@@ -65,7 +61,7 @@ def cluster_powers(  # noqa: C901 - a kernel is one loop nest
             if totals[1, g] > 0:
                 power /= totals[1, g]
                 sums[g, 0, j] = max(sums[g, 0, j] + whole[j] * power, 0.0)
-    return sums, counts
+    return sums
 
 
 @numba.njit(cache=True, nogil=True)

@@ -223,8 +223,6 @@ def _sides(sums: Sums) -> Sides:
             spread=own_spread,
             spread_rest=other_spread,
             shared=none,
-            clusters=powers[0],
-            clusters_rest=others[0],
             powers=mixed,
         )
     )

@@ -260,8 +260,6 @@ def pair_of(rows: Sequence[Standardised]) -> ClusteredPair:
     ]
     rates, sizes, spreads, dispersions, powers = columns
     by_power = dict(zip(exponents(), powers, strict=True))
-    with np.errstate(divide="ignore"):
-        clusters = [np.round(1 / by_power[place], 6) for place in ((2, 0), (0, 2))]
     return ClusteredPair.of_sides(
-        rates, sizes, spreads=spreads, clusters=clusters, powers=by_power, dispersions=dispersions
+        rates, sizes, spreads=spreads, powers=by_power, dispersions=dispersions
     )

@@ -124,8 +124,6 @@ def word_tests(counts: Any, own: Bools, cluster: NDArray[np.int64]) -> Floats:  
         spread=_products(own_side, own_side) / totals[0] ** 2,
         spread_rest=_products(rest_side, rest_side) / totals[1] ** 2,
         shared=_products(own_side, rest_side) / (totals[0] * totals[1]),
-        clusters=(s > 0).sum() * every,
-        clusters_rest=(t > 0).sum() * every,
         powers={(i, j): (s**i * t**j).sum() * every for i, j in exponents()},
         dispersion=own_side.dispersion,
         dispersion_rest=rest_side.dispersion,

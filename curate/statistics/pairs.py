@@ -43,9 +43,9 @@ class ClusteredPair:
 
     `size` is (sum of weights)² / sum of squared weights: the documents, where all weigh the
     same. `spread`, `spread_rest`, `shared`: sums over clusters of squared influences
-    (x − r n) / N on either rate, and of their products. `clusters` counts those that hold
-    documents of the side. `dispersion` is the documents' variance over that of documents which
-    are hit whole or not at all: 1, or less where a hit can be a part of a document.
+    (x − r n) / N on either rate, and of their products. `powers`: sums over clusters of powers of
+    their shares of either side. `dispersion` is the documents' variance over that of documents
+    which are hit whole or not at all: 1, or less where a hit can be a part of a document.
     """
 
     rate: Floats
@@ -55,20 +55,17 @@ class ClusteredPair:
     spread: Floats
     spread_rest: Floats
     shared: Floats
-    clusters: Floats
-    clusters_rest: Floats
     powers: Powers
     dispersion: Floats | float = 1.0
     dispersion_rest: Floats | float = 1.0
 
     @classmethod
-    def of_sides(  # noqa: PLR0913 - what is known of either side
+    def of_sides(
         cls,
         rates: Both,
         sizes: Both,
         *,
         spreads: Both,
-        clusters: Both,
         powers: Powers,
         dispersions: Both | Sequence[float] = (1.0, 1.0),
     ) -> ClusteredPair:
@@ -81,8 +78,6 @@ class ClusteredPair:
             spread=spreads[0],
             spread_rest=spreads[1],
             shared=spreads[2],
-            clusters=clusters[0],
-            clusters_rest=clusters[1],
             powers=powers,
             dispersion=dispersions[0],
             dispersion_rest=dispersions[1],
@@ -109,8 +104,8 @@ def clustered_pair(
     A cluster without documents of a side has 0 there. Every document weighs 1.
 
     >>> found = clustered_pair([1.0, 0.0, 2.0], [10.0] * 3, [1.0, 1.0, 1.0], [20.0] * 3)
-    >>> float(found.rate), float(found.rate_rest), float(found.clusters)
-    (0.1, 0.05, 3.0)
+    >>> float(found.rate), float(found.rate_rest), float(found.size)
+    (0.1, 0.05, 30.0)
     """
     x, n, y, m = map(floats, (hits, weights, hits_rest, weights_rest))
     total, total_rest = n.sum(-1), m.sum(-1)
@@ -123,7 +118,6 @@ def clustered_pair(
         (rate, rest),
         (total, total_rest),
         spreads=[v.sum(-1) for v in (own**2, other**2, own * other)],
-        clusters=[(v > 0).sum(-1).astype(np.float64) for v in (n, m)],
         powers=_powers(s, t),
     )
 

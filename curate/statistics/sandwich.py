@@ -37,10 +37,10 @@ def effective_sides(pair: ClusteredPair, *, withhold: bool = False) -> Sides:
     Both the clusters' influences, corrected as the module says, and the working model at the
     correlation that was found give a variance; they are averaged with the weights df and 10,
     unless the clusters' is so much the larger that the model must be wrong.
-    Fewer than two clusters on a side give df 0: nothing is known. So do, to `withhold` what
-    would not hold, fewer than `LEAST_DF` degrees of freedom at an intraclass correlation of .1
-    and fewer than `LEAST_CLUSTERS` effective clusters on a side, which sizes alone decide,
-    whatever the corpus shows: who withholds by what was found keeps the extreme.
+    Fewer than two effective clusters on a side (1 / sum of squared shares) give df 0: nothing is
+    known. So do, to `withhold` what would not hold, fewer than `LEAST_CLUSTERS` of them and fewer
+    than `LEAST_DF` degrees of freedom at an intraclass correlation of .1, which sizes alone
+    decide, whatever the corpus shows: who withholds by what was found keeps the extreme.
 
     >>> from curate.statistics import clustered_pair
     >>> found = clustered_pair([0, 20, 0, 20], [20] * 4, [10, 10, 11, 9], [20] * 4)
@@ -68,9 +68,7 @@ def _effective_sides(pair: ClusteredPair, *, withhold: bool) -> Sides:
     # No more than the two errors allow.
     most = 0.98 / np.sqrt(size * size_rest)
     parts = np.sqrt(pair.dispersion * floats(pair.dispersion_rest))
-    known = (pair.clusters > 1) & (pair.clusters_rest > 1)
-    if withhold:
-        known &= _told(pair)
+    known = _told(pair) if withhold else _clusters_held(pair, 2.0)
     return Sides(
         rate=pair.rate,
         rate_rest=pair.rate_rest,
@@ -86,9 +84,14 @@ def _effective_sides(pair: ClusteredPair, *, withhold: bool) -> Sides:
 
 def _told(pair: ClusteredPair) -> NDArray[np.bool_]:
     """Whether sizes are such that an audit may speak."""
+    planned = _moments(pair, np.full_like(pair.rate, _PLANNED)).df
+    return _clusters_held(pair, LEAST_CLUSTERS) & ~(planned < LEAST_DF)
+
+
+def _clusters_held(pair: ClusteredPair, least: float) -> NDArray[np.bool_]:
+    """Whether both sides have so many effective clusters: 1 / sum of squared shares."""
     largest = np.maximum(pair.powers[2, 0], pair.powers[0, 2])
-    planned = _moments(pair, np.full_like(largest, _PLANNED)).df
-    return (LEAST_CLUSTERS * largest <= 1 + 1e-9) & ~(planned < LEAST_DF)
+    return np.asarray(least * largest <= 1 + 1e-9)
 
 
 class _Effects(NamedTuple):
