@@ -64,12 +64,16 @@ def test_without_a_penalty_flags_stay_inside_the_band():
 @pytest.mark.study
 def test_reweighing_brings_the_ratio_back():
     """Among CVs that say the same it does; over all CVs alone it cannot (odds do not collapse)."""
-    means = {}
-    for remedy in ("reweigh", "reweigh_alike"):
+    means, seen = {}, 0
+    for remedy in ("none", "reweigh", "reweigh_alike"):
         found = [recruit(1.0, seed, n=6_000, remedy=remedy) for seed in range(20)]
         means[remedy] = np.mean([one.selection_ratio.estimate for one in found])
-    print("selection ratio, mean of 20 seeds", means)
+        off = [one.selection_ratio.high < 1 and one.swap_shift.high < 0 for one in found]
+        seen += sum(off) * (remedy == "none")
+        print(remedy, means[remedy], "shift", np.mean([one.swap_shift.estimate for one in found]))
+        print("intervals off 1 and 0", sum(off))
 
+    assert seen == 20
     assert means["reweigh_alike"] >= 0.85
     assert means["reweigh_alike"] > means["reweigh"] + 0.05
 
