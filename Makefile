@@ -37,6 +37,7 @@ setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
 
 $(VENV)/.installed: pyproject.toml
+	@echo "installing into $(VENV): a minute or two, and pip says nothing while it works"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	touch $@

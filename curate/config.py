@@ -179,6 +179,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     ('duplicates.near.jaccard', 0.7)
     >>> parse_assignment("input.path=data/a.jsonl")
     ('input.path', 'data/a.jsonl')
+
+    A name that itself holds a dot may be quoted, as in TOML: `rules.override."c4.words".min=5`.
     """
     key, found, raw = text.partition("=")
     if not found or not key.strip():
@@ -194,7 +196,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no config file {str(path)!r}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except IsADirectoryError:
+        raise ConfigError(f"{str(path)!r} is a folder, not the TOML file of a config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{str(path)!r} is no TOML file: {error}") from None
 
 
@@ -203,7 +207,7 @@ def _deep_copy(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _set_dotted(values: dict[str, Any], key: str, value: object) -> None:
-    *parents, last = key.split(".")
+    *parents, last = _parts(key)
     for i, name in enumerate(parents):
         # A rule is named "set.rule": its dotted name is one key of the override table.
         if parents[:i] == ["rules", "override"] and len(parents) > i + 1:
@@ -215,6 +219,19 @@ def _set_dotted(values: dict[str, Any], key: str, value: object) -> None:
             raise ConfigError(f"cannot set {key!r}: {name!r} is no table")
         values = child
     values[last] = value
+
+
+def _parts(key: str) -> list[str]:
+    """The names of a dotted key as TOML reads it: a quoted one may hold dots."""
+    try:
+        table: Any = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        return key.split(".")
+    parts = []
+    while isinstance(table, dict):
+        name, table = next(iter(table.items()))
+        parts.append(name)
+    return parts
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:  # noqa: ANN401 - the hint decides

@@ -38,7 +38,7 @@ class FileAudit:
     """What is audited in a file.
 
     Attributes:
-        groups: Columns of groups.
+        groups: Columns of groups; `meta.site` is the field `site` of a nested column `meta`.
         rules: Rule sets that judge the texts; where none is given, the file's own verdicts are
             audited, and a file without any is judged by `DEFAULT_RULES`.
         lexicons: Word lists whose groups are audited as well: packaged names or TOML files.
@@ -130,6 +130,7 @@ def audited_file(
     lexicons = [load_lexicon(name) for name in config.lexicons]
     judged = _judged(path, config)
     frame, groups = judged.frame, list(_split(config.groups, judged.columns))
+    frame = _with_fields(frame, groups)
     if frame.is_empty():
         raise InputError(f"{path}: no document in it: there is nothing to audit")
     for name in groups:
@@ -228,6 +229,20 @@ def _split(groups: Iterable[str], known: Sequence[str]) -> dict[str, None]:
     return found
 
 
+def _with_fields(frame: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
+    """`meta.site` as a column: the field `site` of the column `meta`, which is read as JSON."""
+    for name in groups:
+        head, _, field = name.partition(".")
+        if name in frame.columns or not field or frame.schema.get(head) != pl.String:
+            continue
+        found = pl.col(head).str.json_path_match(
+            "$" + "".join(f"['{f}']" for f in field.split("."))
+        )
+        if frame.select(found.is_not_null().any()).item():
+            frame = frame.with_columns(found.alias(name))
+    return frame
+
+
 def _stored_verdicts(path: str | Path | Sequence[str | Path]) -> pl.DataFrame | None:
     """A single file that holds verdicts."""
     if not isinstance(path, str | Path) or not Path(path).is_file():
@@ -306,7 +321,7 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
     try:
         table.write_csv(path) if path.suffix == ".csv" else table.write_parquet(path)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def check_table(path: Path) -> None:
@@ -316,3 +331,5 @@ def check_table(path: Path) -> None:
     """
     if path.suffix not in (".csv", ".parquet"):
         raise ConfigError(f"{path}: a table is written as .csv or .parquet")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path} cannot be written: there is no folder {str(path.parent)!r}")

@@ -7,7 +7,7 @@ one very large cluster have to be compared that never were.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import polars as pl
 from curate.audits import audit_difference, impact
 from curate.config import RunConfig
 from curate.corpus import quarantined_rows
-from curate.errors import InputError
+from curate.errors import ConfigError, InputError
 from curate.judgement import stored_decision, stored_shown_rules
 from curate.rules import Rule
 from curate.run_folder import RunFolder
@@ -158,7 +158,7 @@ class WhatIf:
         ]
         if self.audit_before.height:
             numbers = [t.filter(state="flag").height for t in (self.audit_before, self.audit_after)]
-            lines.append(f"{numbers[0]:,} audit flags → {numbers[1]:,}")
+            lines.append(f"audit flags: {numbers[0]:,} → {numbers[1]:,}")
             lines += [
                 f"  {row['change']}: {row['step']} on {row['group_column']} {row['group']}"
                 for row in self.flags.to_dicts()
@@ -181,6 +181,7 @@ def ask_what_if(
     """
     before = folder.table("verdicts")
     stored = stored_decision(folder, config)
+    _refuse_shown(folder, stored, overrides if isinstance(overrides, Mapping) else ())
     decision = with_bounds(stored, overrides)
     pairs, compare = folder.read("duplicates/pairs.parquet"), comparison_in(folder, config)
     after = decide(before.drop(_VERDICT), pairs, decision, compare=compare)
@@ -216,6 +217,7 @@ def retention(
         ConfigError: The run does not apply such a rule, or there is no such bound.
     """
     verdicts, decision = folder.table("verdicts"), stored_decision(folder, config)
+    _refuse_shown(folder, decision, [rule])
     moving = named_rule(decision.rules, rule, bound)
     native = verdicts.filter(pl.col("control").is_null())
     now = {"min": moving.min, "max": moving.max}.get(bound)
@@ -237,6 +239,18 @@ def retention(
         tokens_kept=pl.col("tokens_kept") + added["t"],
         present=pl.Series([value == now for value in tried], dtype=pl.Boolean),
     )
+
+
+def _refuse_shown(folder: RunFolder, decision: Decision, names: Iterable[str]) -> None:
+    """A rule that the run only shows is known, and has no part in its verdicts: say that."""
+    applied = {rule.name for rule in decision.rules}
+    shown = {rule.name for rule in stored_shown_rules(folder)} - applied
+    for name in names:
+        if name in shown:
+            raise ConfigError(
+                f"rule {name!r} is only shown by this run (rules.shown), its bounds decide nothing;"
+                " put its set into rules.sets and run again, which measures nothing twice"
+            )
 
 
 def _audit(verdicts: pl.DataFrame, config: RunConfig, decision: Decision) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from curate.energy import metered
 from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
-from curate.progress import Say
+from curate.progress import Say, at_work, facts_said
 from curate.run_folder import Manifest, RunFolder
 from curate.scoring import score_quality
 from curate.shards import Context, Facts
@@ -293,8 +293,9 @@ def run_stages(context: Context, *, until: str | None = None, without: str | Non
         if stage.name == without:
             _leave_out(stage, context)
             continue
-        ran = run_stage(stage.name, context)
-        if context.say is not None:
+        with at_work(stage.name, None if stage.name == "measure" else context.say):
+            ran = run_stage(stage.name, context)
+        if context.say is not None and _worth_a_line(stage.name, context):
             context.say(describe(stage.name, context, ran=ran))
         if stage.name == until:
             return
@@ -366,11 +367,14 @@ def code_version(modules: tuple[str, ...]) -> str:
 def describe(name: str, context: Context, *, ran: bool = True) -> str:
     """What a finished stage did, as one line; `ran` is False where its result was there already."""
     record = context.manifest.stages[name]
-    facts = ", ".join(
-        f"{k.replace('_', ' ')} {_short(v)}" for k, v in record.facts.items() if v not in ({}, [])
-    )
     took = f"in {record.seconds:.1f} s" if ran else "was there already"
-    return f"{name} {took}: {facts or 'nothing to do'}"
+    return f"{name} {took}: {facts_said(record.facts) or 'nothing to do'}"
+
+
+def _worth_a_line(name: str, context: Context) -> bool:
+    """A stage that found nothing in no time was not asked for."""
+    record = context.manifest.stages[name]
+    return record.seconds >= 0.5 or any(record.facts.values())
 
 
 def run_config(
@@ -394,7 +398,3 @@ def _section_values(config: RunConfig, sections: tuple[str, ...]) -> dict[str, A
 
 def _version(name: str) -> str:
     return importlib.metadata.version(name)
-
-
-def _short(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)

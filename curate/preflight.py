@@ -143,10 +143,13 @@ def _check(config: InputConfig, asked: list[tuple[str, str]]) -> None:
     for key, name in asked:
         if name in absent:
             known = [*found, *_SIGNALS_FOR.get(key.split(".")[1], ())]
-            said = unknown_name(
-                "column", name, known, listed=f"{', '.join(found)}; docs/signals.md"
-            )
-            raise ConfigError(f"{key}: {said}")
+            if name in (role := {config.id: "id", config.source: "source"}):
+                raise ConfigError(
+                    f"{key}: the column {name!r} is called {role[name]!r} in the documents, "
+                    f"as input.{role[name]} says: write {role[name]!r}"
+                )
+            listed = f"columns of the input ({', '.join(found)}), signals (docs/signals.md)"
+            raise ConfigError(f"{key}: {unknown_name('column', name, known, listed=listed)}")
 
 
 def _rule_columns(config: RunConfig) -> Iterator[tuple[str, str]]:

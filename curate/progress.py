@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -114,6 +115,58 @@ class _Lines:
         if self.until is not None and left > self.until - now:
             return f", stops in {spelled(self.until - now)}"
         return f", about {spelled(left)} left" if self.done >= EARLY * self.total else ""
+
+
+@contextmanager
+def at_work(label: str, say: Say | None) -> Iterator[None]:
+    """Say after 15 s, 30 s, 1 min, … that a call that says nothing itself is still at work.
+
+    Args:
+        label: What is being done.
+        say: Takes the lines; `None` = nobody waits.
+
+    >>> with at_work("quality", print):
+    ...     pass
+    """
+    if say is None:
+        yield
+        return
+    done = threading.Event()
+    thread = threading.Thread(target=_keep_saying, args=(label, say, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _keep_saying(label: str, say: Say, done: threading.Event) -> None:
+    started, wait = time.monotonic(), EVERY
+    while not done.wait(wait):
+        passed = time.monotonic() - started
+        say(f"{label}: at work for {spelled(passed)}")
+        wait = passed
+
+
+def facts_said(facts: Mapping[str, Any]) -> str:
+    """What a stage counted, for people.
+
+    >>> facts_said({"rows_read": 4097, "reasons": {"bad line": 43}, "kept_share": 0.92027})
+    'rows read 4,097, reasons (43 × bad line), kept share 0.92'
+    """
+    shown = {
+        k: v for k, v in facts.items() if v not in ({}, []) and (k, v) != ("shards_resumed", 0)
+    }
+    return ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in shown.items())
+
+
+def _short(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{_short(n)} × {what}" for what, n in value.items()) + ")"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def spelled(seconds: float) -> str:

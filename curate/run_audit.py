@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 
 from curate.audit_stages import audit_of
 from curate.audits import Audit, AuditConfig, load_lexicon
-from curate.errors import ConfigError
+from curate.errors import ConfigError, InputError
 from curate.file_audit import (
     AuditedFile,
     FileAudit,
@@ -97,11 +98,19 @@ def show_audit(
             raise ConfigError(f"{what} is a run, which is judged: --{only[0]} belongs to a file")
         done = audited_run(what, **asked)
     else:
-        done = audited_file(what, FileAudit(**asked, **own))
+        done = _file(what, FileAudit(**asked, **own))
     print_audit(done.found, head=done.head, hint=done.columns)
     if table is not None:
         write_table(done.found.tidy, table)
         print(f"\n{table}: one row a number")  # noqa: T201 - the command's answer
+
+
+def _file(what: Path, config: FileAudit) -> AuditedFile:
+    try:
+        return audited_file(what, config)
+    except InputError as error:  # as the command line writes it
+        said = re.sub(r"\bpath= ", "", str(error)).replace(" text= names", " --text names")
+        raise InputError(said) from None
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

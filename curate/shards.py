@@ -166,7 +166,7 @@ def map_parts(
     todo = [spec for spec in specs if not manifest.has_output(stage, spec[2])]
     megabytes = sum(spec[0].stat().st_size for spec in todo) / 1e6
     totals: dict[str, float] = {}
-    with progress(stage, total=megabytes, unit="MB") as advance:
+    with progress(stage, total=megabytes, unit="MB", say=context.say) as advance:
         for spec, facts in zip(todo, context.executor(work, todo), strict=True):
             manifest.add_output(stage, spec[2])
             advance(spec[0].stat().st_size / 1e6)

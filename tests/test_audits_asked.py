@@ -1,5 +1,7 @@
 """What people ask of an audit: tables of any kind, wrong names, groups that are none, runs."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,6 +12,7 @@ from curate.audits import add_lexicon_groups, audit, hardest_hit, load_lexicon
 from curate.cli import app
 from curate.errors import ConfigError
 from curate.file_audit import FileAudit, audited_file
+from curate.report.audit_terminal import print_audit
 
 N = 600
 
@@ -208,3 +211,63 @@ def test_a_run_is_audited_without_its_planted_documents_and_by_other_columns(tmp
     assert "topic_column = 'x'" in other
     assert "unknown group column 'topic'" in str(asked(tmp_path / "run", "--groups", "topic"))
     assert "--rules belongs to a file" in str(asked(tmp_path / "run", "--rules", "c4"))
+
+
+def test_a_group_may_be_a_field_of_a_nested_column(tmp_path):
+    rows = [
+        {"text": "hello there you", "meta": {"site": "ab"[k % 2]}, "kept": k % 2 == 0}
+        for k in range(200)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+    found = audited_file(path, FileAudit(groups=("meta.site",), rules=("gopher_quality",)))
+
+    assert set(found.found.table["group_column"]) == {"meta.site"}
+    with pytest.raises(ConfigError, match=r"unknown group column 'meta\.sit'"):
+        audited_file(path, FileAudit(groups=("meta.sit",), rules=("gopher_quality",)))
+
+
+def test_rows_that_cannot_be_used_are_told_every_time(tmp_path, caplog, monkeypatch):
+    """The second call reads the cache, and must not look cleaner than the first."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "good words"}\n{oops\n')
+
+    for _ in range(2):
+        curate.scan_corpus(path)
+
+    assert [r.getMessage()[:24] for r in caplog.records] == ["not usable: 1 × bad line"] * 2
+
+
+def test_no_figure_of_a_table_is_cut_off(capsys):
+    """In a pipe or on a narrow terminal the last column was lost."""
+    long = "a_set_with_a_very_long_name_indeed"
+    frame = judged().with_columns(
+        failed=pl.col("failed").list.eval(pl.lit(f"{long}.r")),
+        site=pl.col("site") + " is a name that is rather long",
+        words=pl.arange(0, N) % 7,
+    )
+    found = audit(frame, groups="site", cluster=None, strata=["words"])
+
+    print_audit(found)
+
+    shown = capsys.readouterr().out
+    assert "…" not in shown.split("Flags")[1]
+    line = next(line for line in shown.splitlines() if line.startswith("step"))
+    assert line.split()[-1] == "q"
+    assert any(line.rstrip().endswith("< 0.0001") for line in shown.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("no/such/a.csv", "there is no folder"), ("a.xlsx", ".csv or .parquet")]
+)
+def test_where_a_table_goes_is_checked_before_the_work(tmp_path, name, said):
+    path = tmp_path / "a.parquet"
+    judged().write_parquet(path)
+
+    asked = ["audit", str(path), "--groups", "site", "--table", str(tmp_path / name)]
+    done = CliRunner().invoke(app, asked)
+
+    assert said in str(done.exception)
+    assert done.stdout == ""

@@ -5,11 +5,13 @@ import sys
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 import curate
 from curate import cli
-from curate.errors import InputError
+from curate.errors import ConfigError, InputError
 from curate.pipeline import STAGES
+from curate.report import summary
 
 
 def run_curate(*arguments):
@@ -72,7 +74,7 @@ def test_explain_and_what_if_and_diff(done, tmp_path):
     assert "✗ own.long" in explained.stdout
     assert "documents kept →" in asked.stdout
     assert "tokens kept →" in asked.stdout
-    assert "audit flags →" in asked.stdout
+    assert "audit flags: " in asked.stdout
     assert same.stdout == asked.stdout
     kept = [int(line.split()[1]) for line in swept.stdout.splitlines()[2:]]
     assert kept == sorted(kept, reverse=True)
@@ -145,7 +147,10 @@ def test_each_stage_leaves_a_line_and_says_what_was_there_already(config, done, 
     fresh = run_curate("run", config, "--output", tmp_path / "fresh")
 
     lines = again.stderr.splitlines()
-    assert [line.split()[0] for line in lines] == [stage.name for stage in STAGES]
+    said, names = [line.split()[0] for line in lines], [stage.name for stage in STAGES]
+    assert said == [name for name in names if name in said]
+    assert {"documents", "annotate", "verdicts", "audit", "curated", "report"} <= set(said)
+    assert not {"quality", "measure", "index"} & set(said)  # nobody asked for them
     assert all("was there already" in line for line in lines)
     assert "documents in " in fresh.stderr
     assert "was there already" not in fresh.stderr
@@ -159,3 +164,30 @@ def test_a_full_disk_is_said_in_words(kind, monkeypatch):
     monkeypatch.setattr(cli, "app", full)
     with pytest.raises(SystemExit, match="the disk is full"):  # words: exit code 1
         cli.main()
+
+
+def test_rules_for_another_language_are_said_to_be(tmp_path, capsys):
+    """English stop words take every German text; a first user must not look for the reason."""
+    text = "Über den Feldern lag früh am Morgen dichter Nebel, und niemand sah den Weg zur Stadt "
+    rows = [{"id": f"d{k}", "text": f"{text * 8} {k}"} for k in range(30)]
+    pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
+    values = {
+        "input": {"path": str(tmp_path / "a.parquet")},
+        "rules": {"sets": ["gopher_quality"], "shown": ["fineweb"]},
+        "controls": {"share": 0.0},
+        "output": {"path": str(tmp_path / "run"), "min_yield": 0.0},
+    }
+
+    done = curate.run(values)
+
+    Console(width=1000).print(summary(tmp_path / "run"))
+    shown = capsys.readouterr().out
+    assert "most documents fail gopher_quality.stop_words (100.0 %)" in shown
+    assert "It counts English words" in shown
+    assert f"curate measure {tmp_path / 'run'} --evaluation FILES measures it" in shown
+    for ask in (
+        lambda: done.what_if({"fineweb.terminal_punctuation": {"min": 0.5}}),
+        lambda: done.sweep("fineweb.terminal_punctuation", bound="min"),
+    ):
+        with pytest.raises(ConfigError, match=r"only shown by this run \(rules.shown\)"):
+            ask()

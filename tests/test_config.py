@@ -133,3 +133,19 @@ def test_a_table_that_is_false_does_nothing(table, off):
 def test_input_that_is_false_is_refused():
     with pytest.raises(ConfigError, match="input is False"):
         load_config({"input": False, "output": {"path": "runs/a"}})
+
+
+@pytest.mark.parametrize("name", ["gopher_quality.word_count", '"gopher_quality.word_count"'])
+def test_a_rule_is_overridden_by_its_name_with_and_without_quotes(name):
+    """In a file the name is quoted, so people quote it on the command line too."""
+    key, value = parse_assignment(f"rules.override.{name}.min=30")
+    values = {"input": {"path": "a"}, "output": {"path": "b"}}
+
+    config = load_config(values, overrides={key: value})
+
+    assert config.rules.override == {"gopher_quality.word_count": {"min": 30}}
+
+
+def test_a_folder_is_no_config(tmp_path):
+    with pytest.raises(ConfigError, match="is a folder, not the TOML file"):
+        load_config(tmp_path)

@@ -658,3 +658,40 @@ def test_scan_corpus_speaks_of_its_own_arguments(tmp_path, arguments, message):
     with pytest.raises(CurateError, match=message) as error:
         scan_corpus(path, cache=tmp_path / "cache", **arguments)
     assert "input." not in str(error.value)
+
+
+NESTED = [
+    {"doc": {"body": {"raw": "first"}, "lang": "en"}, "n": 1},
+    {"doc": {"body": {"raw": None}, "lang": "de"}, "n": 2},
+    {"doc": {"lang": "de"}, "n": 3},
+    {"doc": None, "n": 4},
+    {"doc": {"body": {"raw": "five"}, "lang": "ja"}, "n": 5},
+]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_dotted_name_reads_a_field_of_a_nested_column(tmp_path, suffix):
+    """The other fields become columns, and no text is carried twice."""
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "jsonl":
+        path.write_text("\n".join(map(json.dumps, NESTED)))
+    else:
+        pq.write_table(pa.Table.from_pylist(NESTED), path)
+    config = InputConfig(path=str(path), text="doc.body.raw", source="doc.lang")
+
+    result = ingest(config, tmp_path / "run")
+
+    documents = pl.read_parquet(result.parts)
+    assert documents.select("text", "source").rows() == [("first", "en"), ("five", "ja")]
+    assert (result.documents, result.quarantined) == (2, 3)
+    assert "first" not in "".join(map(str, documents.drop("text").row(0)))
+    assert set(documents.columns) == {"id", "text", "source", "control", "n"}
+
+
+def test_a_column_whose_own_name_has_a_dot_comes_first(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"doc.content": "flat", "doc": {"content": "deep"}}))
+
+    result = ingest(InputConfig(path=str(path), text="doc.content"), tmp_path / "run")
+
+    assert pl.read_parquet(result.parts)["text"].to_list() == ["flat"]

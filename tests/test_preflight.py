@@ -117,3 +117,12 @@ def test_what_cannot_be_read_is_left_to_the_reader(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"no parquet")
 
     assert absent_columns(InputConfig(path=str(tmp_path / "a.parquet")), ["n"])[0] == []
+
+
+def test_a_renamed_column_is_named_by_its_new_name(tmp_path, values):
+    """Who names `input.source = "site"` writes `groups = ["site"]` next."""
+    pl.DataFrame({"text": ["a b c"], "site": ["x"]}).write_parquet(tmp_path / "raw.parquet")
+    values["input"]["source"] = "site"
+
+    with pytest.raises(ConfigError, match="'site' is called 'source' in the documents"):
+        curate.run(values | {"audit": {"groups": ["site"]}})

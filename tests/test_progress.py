@@ -1,9 +1,11 @@
 """Progress for people who read lines: how far, how long still, and never past the end unsaid."""
 
+import threading
+
 import pytest
 
 from curate import progress as module
-from curate.progress import progress
+from curate.progress import at_work, progress
 
 
 @pytest.fixture
@@ -31,6 +33,23 @@ def test_a_line_says_how_long_it_still_takes(clock, until, said):
         advance(2)
 
     assert told == [said]
+
+
+def test_a_silent_call_is_said_to_be_at_work(monkeypatch):
+    """Ever more seldom, and no more once it is done."""
+    monkeypatch.setattr(module, "EVERY", 0.01)
+    told, two = [], threading.Event()
+
+    def take(line):
+        told.append(line)
+        if len(told) == 2:
+            two.set()
+
+    with at_work("quality", take):
+        assert two.wait(30)
+
+    assert set(told) == {"quality: at work for 0 s"}
+    assert [t.name for t in threading.enumerate() if "keep_saying" in t.name] == []
 
 
 def test_lines_are_few(clock):

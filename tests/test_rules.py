@@ -2,7 +2,9 @@
 
 import ast
 import math
+import re
 import sysconfig
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -436,3 +438,22 @@ def test_technical_prose_withstands_a_quarter_of_one_kind_of_noise(kind):
 
     assert judge(noise, rules)["kept"].mean() <= 0.05
     assert judge(clean, rules)["kept"].mean() >= 0.98
+
+
+def test_the_page_about_rules_is_true(tmp_path, monkeypatch):
+    """Its config and its set of one's own can be read, and every packaged set is in its table."""
+    page = (Path(__file__).parents[1] / "docs/rules.md").read_text("utf-8")
+    config, own = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "house.toml").write_text(own)
+    monkeypatch.chdir(tmp_path)
+    values = tomllib.loads(config)["rules"]
+
+    frame = pl.DataFrame({"words": range(200)})
+    rules = {rule.name: rule for rule in load_rules(RulesConfig(**values), frame)}
+
+    assert rules["own.shortest"].min == pytest.approx(9.95)
+    assert rules["web_safety.letters"].min == 0.3
+    assert "web_safety.words" not in rules
+    assert "house.sentences" in rules
+    families = {name.split("_")[0] if "fineweb2" in name else name for name in RULE_SETS}
+    assert [name for name in families if f"`{name}" not in page] == []

@@ -7,7 +7,7 @@ row with invalid UTF-8 can be told from a broken file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus.batches import BATCH_BYTES, Batch, Reject, excerpt, one_file
 from curate.corpus.inputs import InputFile
+from curate.corpus.nested import split_table
 from curate.corpus.schema import BROKEN_FILE, INVALID_UTF8, as_json_text
 
 MOST_ROWS = 1 << 16
@@ -32,8 +33,10 @@ BROKEN_TABLE_ERRORS = (
 )
 
 
-def read_parquet(file: InputFile, text: str) -> Iterator[Batch]:
+def read_parquet(file: InputFile, text: str, *, paths: Sequence[str] = ()) -> Iterator[Batch]:
     """Batches of a Parquet file; a broken row group costs what could not be decoded of it.
+
+    Structs that a dotted name of `paths` reaches into are split (`nested.py`).
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -48,9 +51,11 @@ def read_parquet(file: InputFile, text: str) -> Iterator[Batch]:
     try:
         with pq.ParquetFile(file.path) as parquet:
             columns = parquet.schema_arrow.names
+            if paths:
+                columns = split_table(parquet.schema_arrow.empty_table(), paths).column_names
             first = 1
             for group in range(parquet.num_row_groups):
-                yield from _row_group(parquet, group, _Place(file.name, text, first, lost))
+                yield from _row_group(parquet, group, _Place(file.name, text, first, lost, paths))
                 first += parquet.metadata.row_group(group).num_rows
     except BROKEN_TABLE_ERRORS as error:
         lost.append(describe(error))
@@ -61,12 +66,13 @@ def read_parquet(file: InputFile, text: str) -> Iterator[Batch]:
 
 
 class _Place(NamedTuple):
-    """Where a row group stands: file, text column, its first row; and what is lost so far."""
+    """Where a row group stands: file, text column, first row; what is lost; what is split."""
 
     name: str
     text: str
     first: int
     lost: list[str]
+    paths: Sequence[str]
 
 
 def _row_group(parquet: pq.ParquetFile, group: int, place: _Place) -> Iterator[Batch]:
@@ -75,7 +81,8 @@ def _row_group(parquet: pq.ParquetFile, group: int, place: _Place) -> Iterator[B
     row, last = place.first, place.first + facts.num_rows - 1
     try:
         for records in parquet.iter_batches(min(rows, MOST_ROWS), row_groups=[group]):
-            yield arrow_batch(pa.Table.from_batches([records]), place.name, row, place.text)
+            table = split_table(pa.Table.from_batches([records]), place.paths)
+            yield arrow_batch(table, place.name, row, place.text)
             row += records.num_rows
     except BROKEN_TABLE_ERRORS as error:
         where = f"row group {group + 1} of {parquet.num_row_groups}, rows {row} to {last} lost"

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from curate.corpus.inputs import InputConfig, InputFile, find_files
+from curate.corpus.nested import nested_names, reaches
 from curate.corpus.plain import csv_header
 from curate.corpus.schema import CONTROL, ID, RESERVED_COLUMNS, SOURCE, TEXT
 from curate.corpus.streams import BrokenStreamError, byte_chunks, numbered_lines
@@ -48,7 +49,8 @@ def absent_columns(config: InputConfig, wanted: Iterable[str]) -> tuple[list[str
         for file in files:
             found |= {_carried(name) for name in _first_columns(file) if name not in taken}
         rare = [file.path for file in files if file.format == "jsonl"]
-        absent = [name for name in wanted if name not in found]
+        split = nested_names(config)
+        absent = [name for name in wanted if name not in found and not reaches(name, split)]
         return [n for n in absent if not _stands_in(rare, n)], sorted(found)
     except (BrokenStreamError, OSError, ValueError, pl.exceptions.PolarsError):
         return [], sorted(found)  # reading tells what is wrong with the file

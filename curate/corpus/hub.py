@@ -17,6 +17,7 @@ import polars as pl
 from curate.corpus.arrow import BROKEN_TABLE_ERRORS, arrow_batch, describe
 from curate.corpus.batches import Batch, one_file
 from curate.corpus.inputs import InputConfig
+from curate.corpus.nested import nested_names, split_table
 from curate.corpus.schema import BROKEN_FILE
 from curate.errors import InputError
 from curate.progress import is_interactive
@@ -38,12 +39,12 @@ def read_dataset(config: InputConfig) -> Iterator[Batch]:
     Traceback (most recent call last):
     curate.errors.InputError: input.dataset './no/such/folder': no such folder...
     """
-    name = dataset_name(config)
+    name, paths = dataset_name(config), nested_names(config)
     row = 1
     tables = _open(config).with_format("arrow").iter(batch_size=BATCH_ROWS)
     try:
         for table in tables:
-            yield arrow_batch(table, name, row, config.text)
+            yield arrow_batch(split_table(table, paths), name, row, config.text)
             row += table.num_rows
     except BROKEN_TABLE_ERRORS as error:
         detail = f"after row {row - 1}: {describe(error)}"

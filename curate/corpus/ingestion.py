@@ -13,6 +13,7 @@ from curate.corpus.batches import Batch
 from curate.corpus.hub import read_dataset
 from curate.corpus.inputs import InputConfig, InputFile, find_files
 from curate.corpus.jsonl import read_jsonl
+from curate.corpus.nested import nested_names
 from curate.corpus.parts import DocumentParts, QuarantineParts
 from curate.corpus.plain import read_csv, read_text_files
 from curate.corpus.sorting import SeenIds, sort_batch
@@ -166,13 +167,14 @@ def read_batches(config: InputConfig) -> Iterator[Batch]:
 
 
 def _read_tables(files: Iterable[InputFile], config: InputConfig) -> Iterator[Batch]:
+    paths = nested_names(config)
     for file in files:
         if file.format == "parquet":
-            yield from read_parquet(file, config.text)
+            yield from read_parquet(file, config.text, paths=paths)
         elif file.format == "csv":
             yield from read_csv(file)
         else:
-            yield from read_jsonl(file, config.text)
+            yield from read_jsonl(file, config.text, paths=paths)
 
 
 def _check_columns(config: InputConfig, columns: list[str], *, rejected: Mapping[str, int]) -> None:

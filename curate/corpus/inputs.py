@@ -40,7 +40,9 @@ class InputConfig:
         split: Split of the dataset.
         streaming: Read the dataset without storing it first.
         format: `parquet`, `jsonl`, `csv` or `text`; by suffix where not given.
-        text: Column with the text.
+        text: Column with the text. A dotted name, e.g. `doc.content`, is a field of a nested
+            column of Parquet, JSONL or a dataset, as are those of `id` and `source`; the other
+            fields of that column become columns of their own (`doc.lang`).
         id: Column with the id; where not given, `id` if the row has one, else
             `<path relative to the input root>:<row>`. With a named column, a row without an
             id is quarantined.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from curate.corpus.batches import BATCH_BYTES, Batch, Reject, UnusableError, excerpt, one_file
 from curate.corpus.inputs import InputFile, suffix_of
+from curate.corpus.nested import split_record
 from curate.corpus.schema import (
     BAD_LINE,
     BROKEN_FILE,
@@ -29,11 +30,12 @@ from curate.corpus.streams import (
 )
 
 
-def read_jsonl(file: InputFile, text: str) -> Iterator[Batch]:
+def read_jsonl(file: InputFile, text: str, *, paths: Sequence[str] = ()) -> Iterator[Batch]:
     r"""Batches of a file with one JSON object a line; blank lines are no rows.
 
     JSON is taken strictly (RFC 8259: no NaN, no Infinity). Nested values are carried as JSON
-    text. A `.json` file that holds one array gives one row an element.
+    text; those that a dotted name of `paths` reaches into are split (`nested.py`). A `.json` file
+    that holds one array gives one row an element.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -43,7 +45,7 @@ def read_jsonl(file: InputFile, text: str) -> Iterator[Batch]:
     >>> batch.frame.rows(), batch.rejects.select("row", "reason").rows()
     ([('good',)], [(2, 'bad line')])
     """
-    found = _Records(file.name, text)
+    found = _Records(file.name, text, paths)
     row = 0
     try:
         for row, line in _json_lines(file):
@@ -52,7 +54,7 @@ def read_jsonl(file: InputFile, text: str) -> Iterator[Batch]:
             found.add(row, line)
             if found.size >= BATCH_BYTES:
                 yield found.batch()
-                found = _Records(file.name, text)
+                found = _Records(file.name, text, paths)
     except BrokenStreamError as error:
         detail = f"{error}; read up to line {row}"
         found.rejects.append((file.name, None, BROKEN_FILE, detail, None))
@@ -65,6 +67,7 @@ class _Records:
 
     name: str
     text: str
+    paths: Sequence[str] = ()
     records: list[dict[str, Any]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -74,7 +77,7 @@ class _Records:
     def add(self, row: int, line: bytes) -> None:
         self.size += len(line)
         try:
-            record = parse_record(line)
+            record = split_record(parse_record(line), self.paths)
             self.columns.update(dict.fromkeys(record))
             _check_text(record, self.text)
         except UnusableError as error:

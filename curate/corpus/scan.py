@@ -6,9 +6,10 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -57,6 +58,7 @@ def scan_corpus(
         done = folder / "counts.json"
         if not done.exists():
             _fill(config, folder, done)
+        _warn(json.loads(done.read_bytes()), folder)
     return pl.scan_parquet(sorted((folder / "documents").glob("part-*.parquet")))
 
 
@@ -73,12 +75,15 @@ def _key(config: InputConfig) -> str:
 
 def _fill(config: InputConfig, folder: Path, done: Path) -> None:
     result = ingest(config, folder)
-    if result.quarantined or result.broken_files:
-        log.warning(
-            "%d rows and %d broken files are in %s",
-            result.quarantined,
-            len(result.broken_files),
-            folder / "quarantine",
-        )
-    counts = {"documents": result.documents, "reasons": result.reasons}
+    broken = len(result.broken_files)
+    counts = {"documents": result.documents, "reasons": result.reasons, "broken_files": broken}
     write_bytes_atomically(json.dumps(counts).encode(), done)
+
+
+def _warn(counts: Mapping[str, Any], folder: Path) -> None:
+    """Say at every call, not only at the first, what of the input is not in the documents."""
+    broken = counts.get("broken_files", 0)
+    listed = [f"{n:,} × {reason}" for reason, n in sorted(counts["reasons"].items())]
+    listed += [f"{broken} broken files"] if broken else []
+    if listed:
+        log.warning("not usable: %s; see %s", ", ".join(listed), folder / "quarantine")

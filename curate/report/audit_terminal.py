@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import polars as pl
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 
@@ -19,6 +21,8 @@ __all__ = ["print_audit"]
 
 _MOST = 12
 _WIDTH = 110
+_UNBOUND = 1_000
+_GROUP = 18  # columns that a name of a group gets at least
 _SHORT = {
     "touched, others": "rest",
     "adjusted ratio of touched": "adjusted",
@@ -72,16 +76,26 @@ def _print(console: Console, title: str, rows: pl.DataFrame) -> None:
         both = pl.format("{} = {}", "column", "group").alias("group")
         names = [name for name in rows.columns if name != "column"]
         rows = rows.with_columns(both).select(names)
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in rows.columns:
-        figure = name in _FIGURES
-        justify: Literal["left", "right"] = "right" if figure else "left"
-        whole = figure or name in ("step", "adjusted")
-        least = 18 if name == "group" else None
-        table.add_column(name, justify=justify, no_wrap=whole, overflow="fold", min_width=least)
-    for row in rows.head(_MOST).iter_rows():
-        table.add_row(*(str(value) for value in row))
-    console.print(table)
+    table = _table(rows.head(_MOST))
+    # A figure that is cut off says nothing: on a narrow terminal its own line break is better.
+    unbound = console.options.update(max_width=_UNBOUND)
+    needed = Measurement.get(console, unbound, table).minimum
+    Console(width=max(console.width, needed), highlight=False, markup=False).print(table)
     if rows.height > _MOST:
         more = f"… and {rows.height - _MOST:,} more: --table FILE.csv writes all"
         console.print(Padding(more, (0, 0, 0, 2)))
+
+
+def _table(rows: pl.DataFrame) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    cells = [[str(value) for value in row] for row in rows.iter_rows()]
+    for name, column in zip(rows.columns, zip(*cells, strict=True), strict=True):
+        figure = name in _FIGURES
+        justify: Literal["left", "right"] = "right" if figure else "left"
+        # Rich takes the longest word for the least width of a cell, also where none may wrap.
+        whole = figure or name == "step"
+        least = max(map(cell_len, (name, *column))) if whole else _GROUP * (name == "group")
+        table.add_column(name, justify=justify, min_width=least, no_wrap=whole, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    return table

@@ -38,6 +38,8 @@ def removals_said(evidence: Mapping[str, Any]) -> str:
     """
     removed = evidence["removed"]
     kinds = ", ".join(f"{count(n)} {kind}" for kind, n in removed.items()) or "none"
+    if not evidence["clusters"]:
+        return f"Of {count(evidence['documents'])} native documents none has a duplicate."
     return (
         f"Of {count(evidence['documents'])} native documents {count(sum(removed.values()))} went "
         f"as duplicates ({kinds}). Of each cluster {_POLICIES[evidence['survivor']]} member that "

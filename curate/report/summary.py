@@ -28,6 +28,8 @@ from curate.report.tables import RunTables, read_run
 
 __all__ = ["markdown", "summary"]
 
+GREEDY = 0.5  # share of the documents that fail one rule
+FEWEST_FOR_GREEDY = 20  # documents
 CANARIES_LOST = 0.1  # share of known-good documents; what a filter costs on any text stays below
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 _STYLES = {"worth": "bold green", "harms": "bold red"}
@@ -61,7 +63,7 @@ def summary(run_folder: Path | str) -> RenderableType:
         parts.append(_table("The input's declared noise", _control_rows(run.declared), ""))
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
     parts += [Text(f"{said}\n") for said in _duplicates_said(run)]
-    warnings = [*_canaries_said(run), *_idle_said(run)]
+    warnings = [*_greedy_said(run), *_canaries_said(run), *_idle_said(run)]
     parts += [Text(f"Warning: {said}\n", style="yellow") for said in warnings]
     if (contrasts := _contrast_rows(run)) is not None:
         parts.append(_table("What each change is worth by itself", contrasts, ""))
@@ -69,6 +71,9 @@ def summary(run_folder: Path | str) -> RenderableType:
         parts.append(_table("The first verdict on each evaluation set", sets, ""))
     parts += [Text(f"Experiment: {said}\n") for said in run.plan.get("left_out", ())]
     parts += [_verdict(found) for found in sentences(run)]
+    if run.multipliers is None and run.funnel is not None:
+        asked = f"curate measure {folder} --evaluation FILES"
+        parts.append(Text(f"  {asked} measures it, on text that neither side saw", style="dim"))
     parts += [Text(f"\n{said}", style="bold red") for said in _failed_controls(run)]
     page = folder / "report.html"
     parts.append(Text.assemble("\n", ("Report  ", "bold"), str(page)))
@@ -102,7 +107,7 @@ def markdown(run_folder: Path | str) -> str:
         f"## Audit: {flags_said(run.impact)}\n\n" + _pipe_table(_flag_rows(run), _no_flags(run)),
         f"Report: `{folder / 'report.html'}`",
     ]
-    rules_said = [*_canaries_said(run), *_idle_said(run)]
+    rules_said = [*_greedy_said(run), *_canaries_said(run), *_idle_said(run)]
     blocks[2:2] = [f"## Rules\n\n{_escaped(said)}" for said in rules_said]
     blocks[2:2] = [f"## Duplicates\n\n{said}" for said in _duplicates_said(run)]
     if (sets := _set_rows(run)) is not None:
@@ -135,6 +140,27 @@ def _idle_said(run: RunTables) -> list[str]:
         f"no document failed {', '.join(idle)}. A rule that never fires often reads another "
         "column, or another unit, than was meant."
     ]
+
+
+def _greedy_said(run: RunTables) -> list[str]:
+    """Rules that most documents fail: the set was made for another kind of text, or language."""
+    if run.reasons is None or run.rules is None or run.native < FEWEST_FOR_GREEDY:
+        return []
+    most = run.reasons.filter(pl.col("documents") > GREEDY * run.native)
+    rows = most.join(run.rules, left_on="reason", right_on="name", maintain_order="left").to_dicts()
+    if not rows:
+        return []
+    listed = ", ".join(
+        f"{row['reason']} ({percent(row['documents'] / run.native)})" for row in rows[:3]
+    )
+    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    english = any("english" in row["signal"] or "stop_word" in row["signal"] for row in rows)
+    said = (
+        f"most documents fail {listed}{more}: such a bound does not fit this text. `curate sweep` "
+        "shows what it costs, [rules.override] moves it."
+    )
+    words = " It counts English words; for other languages see the sets fineweb2_*, web_safety."
+    return [said + words * english]
 
 
 def _canaries_said(run: RunTables) -> list[str]:
