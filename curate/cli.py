@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+import curate
 from curate.errors import ConfigError, CurateError, GateError, InputError
 
 app = typer.Typer(
@@ -23,6 +24,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Clean a text corpus, and prove what the cleaning was worth.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"curate {curate.__version__}")
+        raise typer.Exit
+
+
+Version = typer.Option("--version", callback=_print_version, is_eager=True, help="Say it, end.")
+
+
+@app.callback()
+def _options(version: Annotated[bool, Version] = False) -> None: ...
+
 
 ConfigPath = Annotated[Path, typer.Argument(help="TOML config of the run.")]
 RunPath = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
@@ -166,16 +181,12 @@ def demo(output: Output = None, set: Assignments = None, workers: Workers = None
 @app.command()
 def explain(folder: RunPath, id: Annotated[str, typer.Argument(help="Document id.")]) -> None:
     """Say why one document left or stays, with the margin to each bound."""
-    from curate.runs import open_run
+    from curate.runs import open_run, quality_words_said
 
     run = open_run(folder)
     print(run.explain(id))
-    try:
-        words = run.quality.explain(id, top=8)
-    except (ConfigError, InputError):
-        return  # a planted control, or no classifier
-    said = [f"{term} {value:+.2f}" for term, value in words["term", "contribution"].rows()]
-    print(f"  words that moved its quality most: {', '.join(said) or 'none'}")
+    if said := quality_words_said(run, id):
+        print(f"  words that moved its quality most: {said}")
 
 
 @app.command("what-if")
@@ -200,13 +211,7 @@ def what_if(
     if not overrides:
         raise ConfigError("nothing is asked: give --rule set.rule.min=value")
     answer = open_run(folder).what_if(overrides)
-    print(answer)
-    changed = answer.changed.sort("kept", maintain_order=True)
-    for row in changed.head(10).to_dicts():
-        fate = "kept" if row["kept"] else f"removed ({', '.join(row['failed'])})"
-        print(f"  {fate}: {row['id']}")
-    if changed.height > 10:
-        print(f"  … and {changed.height - 10:,} more")
+    print("\n".join([str(answer), *answer.fates]))
 
 
 @app.command()

@@ -133,6 +133,16 @@ class WhatIf:
         return both.filter(differ).drop("control", "kept_before")
 
     @property
+    def fates(self) -> list[str]:
+        """The first ten documents whose fate changes, removed ones first, in lines for people."""
+        rows = self.changed.sort("kept", maintain_order=True)
+        lines = [
+            f"  {'kept' if r['kept'] else 'removed (' + ', '.join(r['failed']) + ')'}: {r['id']}"
+            for r in rows.head(10).to_dicts()
+        ]
+        return lines + [f"  … and {rows.height - 10:,} more"] * (rows.height > 10)
+
+    @property
     def counts(self) -> pl.DataFrame:
         """Of native documents: `what` ("documents", "tokens"), kept `before` and `after`."""
         sides = [_kept(self.before), _kept(self.after)]

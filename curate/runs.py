@@ -12,7 +12,7 @@ import polars as pl
 
 from curate.audits import audit_difference
 from curate.config import RunConfig, load_config
-from curate.errors import InputError
+from curate.errors import ConfigError, InputError
 from curate.ledger import Explanation, WhatIf, ask_what_if, explain_document, retention
 from curate.pipeline import run_config
 from curate.run_folder import RunFolder
@@ -132,14 +132,34 @@ class Run:
         )
 
 
+def quality_words_said(run: Run, id: str) -> str:
+    """The words that moved a document's quality score most; empty where no classifier scored it."""
+    try:
+        words = run.quality.explain(id, top=8)
+    except (ConfigError, InputError):
+        return ""  # a planted control, or no classifier
+    moved = words.filter(pl.col("contribution").abs() >= 0.005)  # the rest would read +0.00
+    said = [f"{term} {value:+.2f}" for term, value in moved["term", "contribution"].rows()]
+    return ", ".join(said) or "none"
+
+
 def difference_said(first: Run, second: Run) -> list[str]:
     """Which documents' verdicts and which flags of the audit differ, in lines for a terminal."""
     changes = first.diff(second)
+    alone = [changes.filter(pl.col(name).is_null()).height for name in ("kept_other", "kept")]
+    if sum(alone) == changes.height > 0 and not _shared(first, second):
+        return [
+            "The runs share no id: their documents cannot be compared (input.id names a column)"
+        ]
+    # Of what only one run has there is nothing to compare: counted, and listed last.
+    changes = changes.sort(pl.any_horizontal(pl.col("kept", "kept_other").is_null()), "id")
     fates = [
         f"  {row['id']}: {_fate(row['failed'])} → {_fate(row['failed_other'])}"
         for row in changes.head(_SHOWN).to_dicts()
     ]
-    lines = [f"{changes.height:,} documents differ", *fates, *_more(changes)]
+    only = f", of which {alone[0]:,} are only in the first run, {alone[1]:,} only in the second"
+    head = f"{changes.height:,} documents differ{only * any(alone)}"
+    lines = [head, *fates, *_more(changes)]
     tables = [r.folder.file("audit/impact.parquet") for r in (first, second)]
     if not all(table.exists() for table in tables):
         return lines
@@ -149,6 +169,11 @@ def difference_said(first: Run, second: Run) -> list[str]:
         for row in flags.head(_SHOWN).to_dicts()
     ]
     return [*lines, f"{flags.height:,} audit flags differ", *said, *_more(flags)]
+
+
+def _shared(first: Run, second: Run) -> bool:
+    ids = [run.verdicts.filter(pl.col("control").is_null())["id"] for run in (first, second)]
+    return bool(ids[0].is_in(ids[1].implode()).any())
 
 
 def _more(rows: pl.DataFrame) -> list[str]:

@@ -95,7 +95,18 @@ def curation(config: str, overrides: dict[str, Any] | None = None) -> str:
     return str(folder / "report.html")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the config that the command line names; what is wrong with it is said in one line."""
     if len(sys.argv) < 2:
         sys.exit("usage: python flows/curation.py CONFIG [key=value …]")
-    print(curation(sys.argv[1], dict(parse_assignment(a) for a in sys.argv[2:])))
+    try:
+        overrides = dict(parse_assignment(a) for a in sys.argv[2:])
+        load_config(sys.argv[1], overrides=overrides)  # before Prefect starts, which takes a while
+        print(curation(sys.argv[1], overrides))
+    except CurateError as error:
+        print(f"curate: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

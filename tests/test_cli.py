@@ -1,7 +1,9 @@
 """The command line: exit codes, messages on standard error, the same words as the library."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,6 +14,7 @@ from curate import cli
 from curate.errors import ConfigError, InputError
 from curate.pipeline import STAGES
 from curate.report import summary
+from curate.runs import difference_said
 
 
 def run_curate(*arguments):
@@ -191,3 +194,52 @@ def test_rules_for_another_language_are_said_to_be(tmp_path, capsys):
     ):
         with pytest.raises(ConfigError, match=r"only shown by this run \(rules.shown\)"):
             ask()
+
+
+def test_runs_of_different_corpora_are_not_compared(tmp_path):
+    """Nothing is learnt from a list of documents that only one of the runs has."""
+    done = []
+    for name in ("a", "b", "ab"):
+        rows = [{"id": f"{x}{k}", "text": f"words of document {x} {k}"} for x in name for k in "12"]
+        pl.DataFrame(rows).write_parquet(tmp_path / f"{name}.parquet")
+        config = {
+            "input": {"path": str(tmp_path / f"{name}.parquet")},
+            "controls": {"share": 0.0},
+            "output": {"path": str(tmp_path / name)},
+        }
+        done.append(curate.run(config))
+
+    first, second, both = done
+    assert difference_said(first, second)[0].startswith("The runs share no id")
+    assert difference_said(first, both)[0] == (
+        "2 documents differ, of which 0 are only in the first run, 2 only in the second"
+    )
+
+
+def test_the_version_is_told():
+    assert run_curate("--version").stdout == f"curate {curate.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [
+        ("curation.py", ["nothere.toml"], "no config file 'nothere.toml'"),
+        ("curation.py", ["nothere.toml", "seed"], "'seed' is no assignment"),
+        ("serve.py", ["nothere.toml"], "no config file 'nothere.toml'"),
+        ("serve.py", ["configs/demo.toml", "--cron", "0 99 * * *"], "'0 99 * * *' is no cron"),
+    ],
+)
+def test_a_wrong_flow_is_refused_before_prefect_starts(script, arguments, said, tmp_path):
+    """A served flow that cannot run would fail every night; a traceback tells nobody why."""
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, f"flows/{script}", *arguments],
+        cwd=root,
+        env={**os.environ, "PREFECT_HOME": str(tmp_path), "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert said in done.stderr

@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 import curate.corpus.arrow
 import curate.corpus.ingestion
-from curate.corpus import InputConfig, check_documents, ingest, read_parts, scan_corpus
+from curate.corpus import (
+    InputConfig,
+    absent_columns,
+    check_documents,
+    ingest,
+    read_parts,
+    scan_corpus,
+)
 from curate.corpus.batches import UnusableError
 from curate.corpus.jsonl import parse_record
 from curate.corpus.sorting import SeenIds
@@ -695,3 +702,24 @@ def test_a_column_whose_own_name_has_a_dot_comes_first(tmp_path):
     result = ingest(InputConfig(path=str(path), text="doc.content"), tmp_path / "run")
 
     assert pl.read_parquet(result.parts)["text"].to_list() == ["flat"]
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ('id;text\n1;"Preis: 3,50"\n', ["Preis: 3,50"]),
+        ("id\ttext\n1\tone; two, three\n", ["one; two, three"]),
+        ("\ntext,id\none;two,1\n", ["one;two"]),
+        ("text\none; two\n", ["one; two"]),
+    ],
+    ids=["semicolons", "tabs", "commas", "one column"],
+)
+def test_a_csv_is_split_where_its_header_is(tmp_path, content, texts):
+    """Spreadsheets write semicolons wherever the comma stands in numbers."""
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+
+    result = ingest(InputConfig(path=str(path)), tmp_path / "run")
+
+    assert pl.read_parquet(result.parts)["text"].to_list() == texts
+    assert absent_columns(InputConfig(path=str(path)), ["text", "nope"])[0] == ["nope"]

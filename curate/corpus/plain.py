@@ -93,6 +93,9 @@ def _long_fields() -> Iterator[None]:
 def read_csv(file: InputFile) -> Iterator[Batch]:
     r"""Batches of a CSV file with a header line; `.tsv` is split at tabs.
 
+    A header without a comma is split at semicolons or tabs, where it has them: spreadsheets write
+    such files wherever the comma stands in numbers.
+
     Every column is a String: CSV has no types and no null. Quotes follow RFC 4180; fields may
     hold line breaks. A record with too few or too many fields, or with wrong quotes, is a bad
     line; blank lines are no rows.
@@ -106,11 +109,10 @@ def read_csv(file: InputFile) -> Iterator[Batch]:
     ([('two\nlines', '1')], ['1 fields under a header of 2'])
     """
     lines = _DecodedLines(file)
-    delimiter = "\t" if suffix_of(file.path) == ".tsv" else ","
-    records = csv.reader(lines, delimiter=delimiter, strict=True)
     found = _Records(file.name, ())
     with _long_fields():
         try:
+            records = csv.reader(lines, delimiter=_delimiter(file), strict=True)
             found.header = _header(records)
             yield from _csv_batches(found, records, lines)
         except (BrokenStreamError, csv.Error) as error:
@@ -129,11 +131,19 @@ def csv_header(file: InputFile) -> list[str]:
     >>> csv_header(InputFile(path=path, name="a.csv", format="csv"))
     ['text', 'n']
     """
-    delimiter = "\t" if suffix_of(file.path) == ".tsv" else ","
     try:
-        return _header(csv.reader(_DecodedLines(file), delimiter=delimiter, strict=True))
+        return _header(csv.reader(_DecodedLines(file), delimiter=_delimiter(file), strict=True))
     except csv.Error as error:
         raise ValueError(str(error)) from error
+
+
+def _delimiter(file: InputFile) -> str:
+    """What separates the fields of the first line that is not blank."""
+    if suffix_of(file.path) == ".tsv":
+        return "\t"
+    lines = (line for _, line in numbered_lines(byte_chunks(file.path)))
+    first = next((line for line in lines if line.strip()), b"")
+    return next((mark for mark in ",;\t" if mark.encode() in first), ",")
 
 
 def _header(records: Iterator[list[str]]) -> list[str]:

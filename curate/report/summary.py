@@ -183,7 +183,11 @@ def _no_flags(run: RunTables) -> str:
         hint = " Name columns of fewer, larger groups in audit.groups (a domain, not a URL)."
         lost = tests.filter(pl.col("removed") + pl.col("removed_rest") > 0).height
         return Audit(run.impact).sentence + hint * bool(lost)
-    return "No group was flagged."
+    thin = tests.filter(pl.col("state") == "not enough documents").height
+    if not thin:
+        return "No group was flagged."
+    told = count(tests.height - thin)
+    return f"No group was flagged in {told} tests; {count(thin)} more have not enough documents."
 
 
 def _funnel_rows(run: RunTables) -> Rows | None:
