@@ -6,6 +6,7 @@ were drawn up afterwards, and nothing was changed for them.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -145,27 +146,29 @@ def fault(name, design, p, *, silent=False):
     return "" if said == ("silent" if silent else "") else row
 
 
+# Designs in which strata are told to differ in fewer than a tenth of the corpora.
+quiet = partial(Design, silent="heterogeneity")
 CHOSEN = [
-    Design(15, 3, "even", "whole"),
-    Design(30, 3, "even", "whole", 0.8),
-    Design(30, 3, "uneven", "whole", 0.8),
-    Design(60, 5, "uneven", "whole", 0.8),
-    Design(60, 2, "sources", "whole", 0.8),
-    Design(12, 3, "even", "inside", 0.8),
+    quiet(15, 3, "even", "whole"),
+    quiet(30, 3, "even", "whole", 0.8),
+    quiet(30, 3, "uneven", "whole", 0.8),
+    quiet(60, 5, "uneven", "whole", 0.8),
+    quiet(60, 2, "sources", "whole", 0.8),
+    quiet(12, 3, "even", "inside", 0.8),
     Design(15, 3, "uneven", "inside"),
     Design(30, 5, "uneven", "inside", 0.8),
-    Design(30, 1, "each", "inside", 0.8),
-    Design(12, 3, "even", "varied", 0.8),
-    Design(30, 20, "uneven", "varied", 0.8),
+    quiet(30, 1, "each", "inside", 0.8),
+    quiet(12, 3, "even", "varied", 0.8),
+    quiet(30, 20, "uneven", "varied", 0.8),
 ]
 CONFIRMED = [
-    Design(5, 2, "even", "inside", 0.0, (0.15, 0.4), 120, "heterogeneity"),
+    quiet(5, 2, "even", "inside", 0.0, (0.15, 0.4), 120),
     Design(25, 4, "even", "whole", 0.5, (0.08, 0.2), 80),
-    Design(40, 4, "uneven", "whole", 1.0, (0.2, 0.2), 40, "heterogeneity"),
-    Design(100, 4, "sources", "whole", 0.5, (0.1, 0.4), 30, "heterogeneity"),
-    Design(18, 2, "uneven", "inside", 1.0, (0.08, 0.2), 80, "heterogeneity"),
+    quiet(40, 4, "uneven", "whole", 1.0, (0.2, 0.2), 40),
+    quiet(100, 4, "sources", "whole", 0.5, (0.1, 0.4), 30),
+    quiet(18, 2, "uneven", "inside", 1.0, (0.08, 0.2), 80),
     Design(45, 3, "sources", "inside", 0.5, (0.3, 0.5), 40),
-    Design(22, 1, "each", "varied", 0.5, (0.15, 0.4), 60, "heterogeneity"),
+    quiet(22, 1, "each", "varied", 0.5, (0.15, 0.4), 60),
     Design(25, 4, "even", "varied", 1.0, (0.2, 0.3), 40),
     Design(80, 8, "uneven", "varied", 0.5, (0.1, 0.3), 30),
     Design(70, 4, "even", "whole", 0.3, (0.1, 0.3), 40),
@@ -175,12 +178,11 @@ CONFIRMED = [
 # Also three in ten documents of the group in a stratum that holds seven in ten of the rest's.
 LARGE = [
     Design(60, 2, "confounded", "whole"),
-    Design(60, 20, "even", "inside"),
-    Design(60, 20, "even", "whole"),
+    *(Design(60, n, "even", group) for n in (2, 5, 20) for group in ("inside", "whole")),
 ]
 QUICK = [
-    (Design(45, 3, "sources", "inside", 0.5, (0.3, 0.5), 40), 0.05),
-    (Design(30, 3, "even", "whole", 0.8, silent="heterogeneity"), 0.1),
+    (CONFIRMED[5], 0.05),
+    (CHOSEN[1], 0.1),
 ]
 
 

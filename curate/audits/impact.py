@@ -123,11 +123,11 @@ def impact(  # noqa: PLR0913 - each names columns of one role
         `excess_removal` difference of the rates, a fraction; `four_fifths` = the keep ratio
         lies below 0.8; `p` (two-sided, of any difference), `q` (of losing more), `state` on tested
         rows only. `state` is `"not enough documents"` below 10 expected removals on either
-        side, `curate.statistics.LEAST_DF` degrees of freedom (four whole sources of the
-        group, or five that it is in) or three effective sources, where p is null; `"flag"` if
-        q < .05, the group loses more, the ratio is at least 1.25 and the excess at least .02,
-        otherwise `"no flag"`, which means: no such harm was found, and
-        `smallest_detectable_ratio` says which one would have been (80 % power, level .05).
+        side, or where sources are too few (`curate.statistics.effective_sides`: four whole ones
+        of the group, or five that it is in, are enough), where p is null; `"flag"` if q < .05,
+        the group loses more, the ratio is at least 1.25 and the excess at least .02, otherwise
+        `"no flag"`, which means: no such harm was found, and `smallest_detectable_ratio` says
+        which one would have been (80 % power, level .05).
         `odds_ratio`: crude, with the interval that inverts the same test. With `strata`, marginal
         rows by documents also carry Mantel–Haenszel `adjusted_removal_ratio` and
         `adjusted_odds_ratio` with 95 % intervals, `heterogeneity_p` (Breslow–Day),

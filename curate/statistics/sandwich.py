@@ -27,8 +27,8 @@ _REFUTED = 0.05
 #: Below so many degrees of freedom, at the correlation `_PLANNED`, an audit does not tell,
 LEAST_DF = 3.5
 _PLANNED = 0.1
-#: nor where a side has fewer clusters, counted as so many of equal size.
-LEAST_CLUSTERS = 3.0
+#: nor where fewer clusters make the variance, counted as so many of equal part.
+LEAST_CLUSTERS = 4.0
 
 
 def effective_sides(pair: ClusteredPair, *, withhold: bool = False) -> Sides:
@@ -38,9 +38,10 @@ def effective_sides(pair: ClusteredPair, *, withhold: bool = False) -> Sides:
     correlation that was found give a variance; they are averaged with the weights df and 10,
     unless the clusters' is so much the larger that the model must be wrong.
     Fewer than two effective clusters on a side (1 / sum of squared shares) give df 0: nothing is
-    known. So do, to `withhold` what would not hold, fewer than `LEAST_CLUSTERS` of them and fewer
-    than `LEAST_DF` degrees of freedom at an intraclass correlation of .1, which sizes alone
-    decide, whatever the corpus shows: who withholds by what was found keeps the extreme.
+    known. So do, to `withhold` what would not hold, fewer than `LEAST_DF` degrees of freedom, or
+    a variance that fewer than `LEAST_CLUSTERS` clusters make, at an intraclass correlation of .1.
+    Sizes alone decide, whatever the corpus shows: who withholds by what was found keeps the
+    extreme.
 
     >>> from curate.statistics import clustered_pair
     >>> found = clustered_pair([0, 20, 0, 20], [20] * 4, [10, 10, 11, 9], [20] * 4)
@@ -68,7 +69,8 @@ def _effective_sides(pair: ClusteredPair, *, withhold: bool) -> Sides:
     # No more than the two errors allow.
     most = 0.98 / np.sqrt(size * size_rest)
     parts = np.sqrt(pair.dispersion * floats(pair.dispersion_rest))
-    known = _told(pair) if withhold else _clusters_held(pair, 2.0)
+    largest = np.maximum(pair.powers[2, 0], pair.powers[0, 2])
+    known = np.asarray(2 * largest < 1 + 1e-9) & (_told(pair) if withhold else True)
     return Sides(
         rate=pair.rate,
         rate_rest=pair.rate_rest,
@@ -84,14 +86,17 @@ def _effective_sides(pair: ClusteredPair, *, withhold: bool) -> Sides:
 
 def _told(pair: ClusteredPair) -> NDArray[np.bool_]:
     """Whether sizes are such that an audit may speak."""
-    planned = _moments(pair, np.full_like(pair.rate, _PLANNED)).df
-    return _clusters_held(pair, LEAST_CLUSTERS) & ~(planned < LEAST_DF)
+    planned = np.full_like(pair.rate, _PLANNED)
+    few = _moments(pair, planned).df < LEAST_DF
+    return np.asarray(~few & (_counting(pair, planned) > LEAST_CLUSTERS - 1e-9))
 
 
-def _clusters_held(pair: ClusteredPair, least: float) -> NDArray[np.bool_]:
-    """Whether both sides have so many effective clusters: 1 / sum of squared shares."""
-    largest = np.maximum(pair.powers[2, 0], pair.powers[0, 2])
-    return np.asarray(least * largest <= 1 + 1e-9)
+def _counting(pair: ClusteredPair, alike: Floats) -> Floats:
+    """How many clusters count: (Σ v)² / Σ v² of their parts v of the difference's variance."""
+    alone = [(1 - alike) / size for size in (pair.size, pair.size_rest)]
+    part: Polynomial = {(1, 0): alone[0], (0, 1): alone[1]}
+    part |= {(2, 0): alike, (1, 1): -2 * alike, (0, 2): alike}
+    return np.asarray(summed(part, pair.powers) ** 2 / summed(times(part, part), pair.powers))
 
 
 class _Effects(NamedTuple):
