@@ -12,13 +12,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import polars as pl
 
 from curate.bounds import Bound
 from curate.errors import ConfigError, unknown_name
+from curate.frames import polars_frame
 from curate.rule_tables import (
     DIALECTS,
     RULE_SETS,
@@ -211,7 +212,7 @@ def judge(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
 
     Args:
         frame: The columns that the rules read; rows keep their order. Signals that are not
-            measured by default are measured here where there is a column `text`.
+            there are measured here where there is a column `text`.
         rules: Rules, or names or paths of rule sets.
 
     Returns:
@@ -276,26 +277,28 @@ def _violation(rule: Rule) -> pl.Expr:
 
 
 def _resolved(frame: Frame, rules: Sequence[str | Rule]) -> tuple[Frame, list[Rule]]:
-    """The frame with signals that only these rules read, and the rules."""
+    """The frame with the signals that these rules read, and the rules."""
+    frame = cast("Frame", polars_frame(frame))
     columns = frame.collect_schema().names()
+    given = [rules] if isinstance(rules, str) else list(rules)
+    if "text" in columns:
+        written = [
+            [r] if isinstance(r, Rule) else load_rules(RulesConfig(sets=(r,))) for r in given
+        ]
+        read = required_columns(rule for several in written for rule in several)
+        # Before bounds that the corpus gives are resolved: they look at these columns.
+        missing = [name for name in read if name in SIGNALS and name not in columns]
+        frame = measure_signals(frame, missing) if missing else frame
+        columns += missing
     resolved: list[Rule] = []
-    for rule in [rules] if isinstance(rules, str) else rules:
+    for rule in given:
         resolved += [rule] if isinstance(rule, Rule) else _load_set(frame, rule, columns)
-    extra = [name for name in required_columns(resolved) if _is_extra(name, columns)]
-    if extra and "text" in columns:
-        frame = measure_signals(frame, extra)
-        columns += extra
     for rule in resolved:
         if rule.signal not in columns:
             message = unknown_name("column", rule.signal, columns, listed=SIGNALS_PAGE)
-            hint = "; run measure_signals first" if rule.signal in SIGNALS else ""
+            hint = "; a column 'text' is needed to measure it" if rule.signal in SIGNALS else ""
             raise ConfigError(f"rule {rule.name!r} reads an {message}{hint}")
     return frame, resolved
-
-
-def _is_extra(name: str, columns: Sequence[str]) -> bool:
-    """Whether a column is a signal that is measured on request only, and is not there."""
-    return name in SIGNALS and name not in DEFAULT_SIGNALS and name not in columns
 
 
 def _load_set(frame: pl.DataFrame | pl.LazyFrame, name: str, columns: list[str]) -> list[Rule]:

@@ -90,12 +90,14 @@ class Run:
         """
         return ask_what_if(self.folder, self.config, overrides)
 
-    def sweep(self, rule: str, *, bound: str, values: Sequence[float] = ()) -> pl.DataFrame:
+    def sweep(
+        self, rule: str, *, bound: str | None = None, values: Sequence[float] = ()
+    ) -> pl.DataFrame:
         """How many native documents are kept as one bound of one rule moves.
 
         Args:
-            rule: `"set.rule"`.
-            bound: `"min"` or `"max"`.
+            rule: `"set.rule"`, or with its bound `"set.rule.min"`.
+            bound: `"min"` or `"max"`, where `rule` does not name it.
             values: The values to try; default: quantiles of the column from its smallest value
                 to its largest, and the present bound.
 
@@ -105,13 +107,17 @@ class Run:
         Raises:
             ConfigError: The run does not apply such a rule, or there is no such bound.
         """
+        if bound is None:
+            rule, _, bound = rule.rpartition(".")
         return retention(self.folder, self.config, rule=rule, bound=bound, values=values)
 
-    def diff(self, other: Run) -> pl.DataFrame:
+    def diff(self, other: Run | str | Path) -> pl.DataFrame:
         """Native documents whose verdict differs from another run's: `id, failed, failed_other`.
 
-        A document that only one of the runs has shows null for the other.
+        A document that only one of the runs has shows null for the other. The other run may be
+        named by its folder.
         """
+        other = other if isinstance(other, Run) else open_run(other)
         native = pl.col("control").is_null()
         mine, theirs = (
             r.verdicts.filter(native).select("id", "kept", "failed") for r in (self, other)

@@ -211,6 +211,7 @@ def test_runs_of_different_corpora_are_not_compared(tmp_path):
 
     first, second, both = done
     assert difference_said(first, second)[0].startswith("The runs share no id")
+    assert first.diff(tmp_path / "ab").equals(first.diff(both))
     assert difference_said(first, both)[0] == (
         "2 documents differ, of which 0 are only in the first run, 2 only in the second"
     )

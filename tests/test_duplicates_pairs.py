@@ -359,3 +359,12 @@ def test_buckets_and_tables_meet_the_same_pairs(corpus, tmp_path, memory_bytes):
     shuffled = shuffled_pairs_of_bands(values, sizes, near, **options)
     assert shuffled.tolist() == pairs_of_bands(values, sizes, near).tolist()
     assert len(shuffled) > 200
+
+
+def test_ids_that_are_numbers_are_named():
+    frame = pl.DataFrame({"id": [1, 2], "text": ["a b", "a b"]})
+
+    with pytest.raises(
+        ConfigError, match=r"column 'id' is Int64; it must be text, e\.g\. by pl\.col"
+    ):
+        find_duplicates(frame)

@@ -275,9 +275,9 @@ def test_a_rule_on_a_missing_column_is_an_error():
         judge(pl.DataFrame({"words": [1]}), [Rule(name="own.x", signal="word", min=1)])
 
 
-def test_a_frame_without_signals_is_told_how_to_get_them():
-    with pytest.raises(ConfigError, match="run measure_signals first"):
-        judge(pl.DataFrame({"text": ["some words"]}), ["gopher_quality"])
+def test_a_frame_without_signals_and_texts_is_told_how_to_get_them():
+    with pytest.raises(ConfigError, match="a column 'text' is needed to measure it"):
+        judge(pl.DataFrame({"body": ["some words"]}), ["gopher_quality"])
 
 
 def test_own_rules_come_last_and_may_read_carried_columns():
@@ -457,3 +457,16 @@ def test_the_page_about_rules_is_true(tmp_path, monkeypatch):
     assert "house.sentences" in rules
     families = {name.split("_")[0] if "fineweb2" in name else name for name in RULE_SETS}
     assert [name for name in families if f"`{name}" not in page] == []
+
+
+@pytest.mark.parametrize("convert", [lambda f: f, lambda f: f.lazy(), lambda f: f.to_arrow()])
+def test_texts_are_judged_without_measuring_them_first(convert):
+    """In a notebook a frame of texts is all that there is; bounds from the corpus see it too."""
+    texts = pl.DataFrame({"text": [PROSE * (k % 4) + PROSE[:k] for k in range(150)]})
+    rules = ["gopher_quality", "technical_prose"]
+
+    found = judge(convert(texts), rules).lazy().collect()
+
+    expected = judge(measure_signals(texts), rules)
+    assert found["failed"].to_list() == expected["failed"].to_list()
+    assert expected["failed"].n_unique() > 3

@@ -147,7 +147,7 @@ def audit(  # noqa: PLR0913 - each names columns of one role
     if "failed" not in known and not losses.columns:
         raise ConfigError(
             "no column 'failed' (lists of reasons) or 'kept': judge the documents before the audit"
-            ", e.g. by two rule sets with curate.judge(frame, ['gopher_quality', 'fineweb'])"
+            ", e.g. by two rule sets: curate.judge(frame, ['gopher_quality', 'fineweb'])"
         )
     weight = tokens or losses.weight
     wanted = (*named, weight, cluster, *strata, *scores, *losses.needed, "failed")

@@ -112,12 +112,19 @@ def _against(
 
 
 def _check_columns(documents: pl.LazyFrame, survivor: str) -> None:
-    columns = documents.collect_schema().names()
+    schema = documents.collect_schema()
+    columns = schema.names()
     read = SURVIVOR_POLICIES[survivor]
     needed = ["id", "text", *([read] if read and survivor != "longest" else [])]
     missing = [column for column in needed if column not in columns]
     if missing:
         raise ConfigError(f"column {missing[0]!r} is missing; there are: {', '.join(columns)}")
+    for name in ("id", "text"):
+        if schema[name] not in (pl.String, pl.Null):
+            raise ConfigError(
+                f"column {name!r} is {schema[name]}; it must be text, e.g. by "
+                f"pl.col({name!r}).cast(pl.String)"
+            )
 
 
 def _parts(documents: pl.DataFrame | pl.LazyFrame) -> Iterator[pl.DataFrame]:
