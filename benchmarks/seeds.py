@@ -8,8 +8,8 @@ multipliers, and once with 24 draws. Seeds are 1 to 6, and 7. Two questions:
   error, and how many pairs of seeds agree as two runs should (`benchmarks.agreement`).
 - Do intervals of eight draws cover? The 24 draws and the evaluation documents of one seed stand for
   the population: 1,000 experiments take eight draws and as many documents, with replacement, and
-  their intervals are held against the multiplier of the whole. The same experiments, two by two,
-  say how often seeds that differ by chance alone agree.
+  their intervals are held against the multiplier of the whole, beside Student's. The same
+  experiments, two by two, say how often seeds that differ by chance alone agree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import platform
 import resource
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +30,11 @@ from scipy import stats
 
 from benchmarks.agreement import AGREE, NULL, WITHIN, apart, shared_cells
 from benchmarks.results import write_section
+from curate.experiment.touched import FEWEST
 from curate.remeasure import measure_run
-from curate.scaling import arm_curve, contrast_rows, multiplier_cells
+from curate.scaling import Summary, arm_curve, contrast_rows, multiplier_cells
 from curate.scaling.curves import ArmCurve
-from curate.statistics import binomial_band, t_quantile
+from curate.statistics import binomial_band
 
 SEEDS, MANY_SEED = range(1, 7), 7
 DRAWS, MANY = 8, 24
@@ -42,6 +43,8 @@ ARMS = ("raw", "curated", "leave_one_out", "random", "null")
 BUDGET = 1_214_000
 NOTHING = 2e-3  # contrasts whose ln m never strays further (a step that edits nothing) are left out
 KEYS = ("contrast", "eval_set")
+ENDS = ("low", "high", "student_low", "student_high")
+SOURCES = {"estimate": "log_estimate"}
 Rows = NDArray[np.int64]
 
 
@@ -54,12 +57,14 @@ class World:
         sizes: Bytes of each document, by evaluation set.
         contrasts: Name, arm A, arm B.
         budget: Tokens of the smaller arm.
+        few: Contrasts that sit in too few documents for eight draws: no verdict is told.
     """
 
     curves: dict[str, ArmCurve]
     sizes: tuple[Rows, ...]
     contrasts: tuple[tuple[str, str, str], ...]
     budget: int
+    few: tuple[str, ...]
 
 
 def main() -> None:
@@ -81,7 +86,7 @@ def main() -> None:
         *head(asked.title, asked.budget),
         *between_lines(tables),
         *agreement_lines(tables, taken),
-        *coverage_lines(taken, whole),
+        *coverage_lines(taken, whole, world.few),
     ]
     write_section(f"Seeds and coverage, {asked.title}", "\n".join(lines))
     print(*lines, sep="\n")
@@ -120,8 +125,16 @@ def read_world(folder: Path, budget: int) -> World:
         for arm in sorted({*contrasts["arm_a"], *contrasts["arm_b"]})
     }
     sets = next(iter(curves.values())).eval_sets
+    numbers = table.filter(n_tokens=budget, eval_set="all", quantity="multiplier")
+    few = numbers.filter(pl.col("effective_documents").is_between(0, FEWEST / DRAWS, "none"))
     sizes = tuple(evaluation.filter(eval_set=name)["bytes"].to_numpy() for name in sets)
-    return World(curves=curves, sizes=sizes, contrasts=tuple(contrasts.rows()), budget=budget)
+    return World(
+        curves=curves,
+        sizes=sizes,
+        contrasts=tuple(contrasts.rows()),
+        budget=budget,
+        few=tuple(few["contrast"]),
+    )
 
 
 def everything(world: World) -> tuple[Rows, list[Rows]]:
@@ -144,11 +157,18 @@ def estimates(world: World, draws: Rows, documents: list[Rows]) -> pl.DataFrame:
         cells = multiplier_cells(curves[arm_a], curves[arm_b], [world.budget])
         found = contrast_rows(cells)
         rows += [row | {"contrast": name} for row in found if row["quantity"] == "multiplier"]
-    half = t_quantile(0.95, [row["degrees_of_freedom"] for row in rows])
+    ends = pl.DataFrame([_ends(row) for row in rows], schema=list(ENDS), orient="row")
     table = pl.DataFrame(rows).select(
         *KEYS, "log_estimate", "standard_error", "reached", estimate=pl.col("log_estimate").exp()
     )
-    return table.with_columns(half=pl.Series(half) * pl.col("standard_error"))
+    return table.hstack(ends)
+
+
+def _ends(row: dict[str, object]) -> tuple[float, ...]:
+    """The product's interval, and Student's from the same errors."""
+    named = {field.name: row[SOURCES.get(field.name, field.name)] for field in fields(Summary)}
+    found = Summary(**named)
+    return *found.interval(), *replace(found, skewness=0.0).interval()
 
 
 def _drawn(curve: ArmCurve, world: World, draws: Rows, documents: list[Rows]) -> ArmCurve:
@@ -235,26 +255,46 @@ def _share(both: pl.DataFrame) -> float:
     return float((apart(both)["z"] <= WITHIN).mean())
 
 
-def coverage_lines(taken: list[pl.DataFrame], whole: pl.DataFrame) -> list[str]:
+def coverage_lines(
+    taken: list[pl.DataFrame], whole: pl.DataFrame, few: tuple[str, ...]
+) -> list[str]:
     """How often the 95 % intervals hold the multiplier of the whole."""
     stacked = pl.concat(taken).with_columns(ln="log_estimate")
     true = whole.select(*KEYS, true="log_estimate")
     found = _with_error(stacked).join(true, on=KEYS, maintain_order="left")
-    held = (pl.col("log_estimate") - pl.col("true")).abs() <= pl.col("half")
+    width = pl.col("high") - pl.col("low")
     covered = found.group_by(KEYS, maintain_order=True).agg(
-        covered=held.mean(), true=pl.col("true").first().exp()
+        covered=pl.col("true").is_between("low", "high").mean(),
+        student=pl.col("true").is_between("student_low", "student_high").mean(),
+        wider=(width / (pl.col("student_high") - pl.col("student_low"))).median(),
     )
-    low, high = (n / EXPERIMENTS for n in binomial_band(EXPERIMENTS, 0.95))
-    below = covered.filter(pl.col("covered") < low)
-    above = covered.filter(pl.col("covered") > high)
-    names = [f"{r['contrast']} on {r['eval_set']} {r['covered']:.3f}" for r in below.to_dicts()]
-    return [
-        f"**Coverage** of 95 % intervals from {DRAWS} draws, {EXPERIMENTS:,} experiments each "
-        f"(99.9 % band {low:.3f} to {high:.3f}): mean {covered['covered'].mean():.3f} over "
-        f"the {covered.height} estimates that every experiment reached, {below.height} below the "
-        f"band, {above.height} above.",
-        *([f"Below: {'; '.join(names)}."] if names else []),
+    told = covered.filter(~pl.col("contrast").is_in(few))
+    lines = [
+        f"**Coverage** of 95 % intervals from {DRAWS} draws, {EXPERIMENTS:,} experiments each, "
+        f"over the {covered.height} estimates that every experiment reached: "
+        f"{_held(covered, 'covered')}. Student's intervals from the same errors hold "
+        f"{_held(covered, 'student')}; the former are {covered['wider'].median():.2f} times as "
+        f"wide (median; {covered['wider'].min():.2f} to {covered['wider'].max():.2f}).",
     ]
+    if told.height < covered.height:
+        lines.append(
+            f"Without what sits in too few documents for a verdict ({', '.join(few)}): "
+            f"{_held(told, 'covered')}."
+        )
+    return lines
+
+
+def _held(table: pl.DataFrame, column: str) -> str:
+    """Mean coverage and what lies outside the band."""
+    low, high = (n / EXPERIMENTS for n in binomial_band(EXPERIMENTS, 0.95))
+    below = table.filter(pl.col(column) < low)
+    above = table.filter(pl.col(column) > high)
+    names = [f"{r['contrast']} on {r['eval_set']} {r[column]:.3f}" for r in below.to_dicts()]
+    said = f" ({'; '.join(names)})" if names else ""
+    return (
+        f"{table[column].mean():.3f} on average, {below.height} of {table.height} below the 99.9 % "
+        f"band {low:.3f} to {high:.3f}{said}, {above.height} above"
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 from curate.errors import ConfigError
 from curate.scaling import (
     ArmCurve,
+    Summary,
     calibrator_vote,
     conclude,
     contrast_rows,
@@ -17,7 +18,7 @@ from curate.scaling import (
     sentences,
     token_multiplier,
 )
-from curate.statistics import binomial_band, t_quantile
+from curate.statistics import binomial_band
 
 BUDGETS = np.array([50_000, 100_000, 150_000, 200_000, 300_000, 400_000, 600_000, 900_000])
 
@@ -174,8 +175,8 @@ def test_intervals_cover_at_their_level(sources, document_sd):
             values[:, s] += table.sum(axis=1)
             tables.append(table - table.mean(axis=1, keepdims=True))
         found = crossed_interval(values, tables)
-        half = float(t_quantile(0.95, found.degrees_of_freedom)) * found.standard_error
-        covered += abs(found.estimate) <= half
+        below, above = found.interval()
+        covered += below <= 0 <= above
 
     low, _ = binomial_band(repetitions, 0.95)
     _, high = binomial_band(repetitions, 0.965)  # floors make the interval a little wide
@@ -187,7 +188,7 @@ def test_one_draw_has_no_interval():
     found = crossed_interval(np.array([[0.5, 0.6]]))
 
     assert np.isnan(found.standard_error)
-    assert conclude(found.estimate, found.standard_error, 0).startswith("cannot tell")
+    assert conclude(found).startswith("cannot tell")
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────
@@ -239,8 +240,9 @@ def decided(*rows, gate=True):
 def test_words(log_m, se, word):
     """The four verdicts, and what would have been seen."""
     df = 0 if np.isnan(se) else 7
+    found = Summary(estimate=log_m, standard_error=se, degrees_of_freedom=df)
 
-    assert conclude(log_m, se, df) == word
+    assert conclude(found) == word
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,9 @@ def test_words(log_m, se, word):
 )
 def test_calibrator_votes(m, se, vote):
     """A cell votes only if its interval lies inside [.8, 1.2] as a whole."""
-    assert calibrator_vote(np.log(m), se, 7) == vote
+    found = Summary(estimate=np.log(m), standard_error=se, degrees_of_freedom=7)
+
+    assert calibrator_vote(found) == vote
 
 
 @pytest.mark.parametrize(

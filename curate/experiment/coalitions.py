@@ -12,6 +12,7 @@ Up to four steps every coalition is measured. Beyond that orders are drawn, each
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, permutations
 from typing import Any
 
@@ -20,7 +21,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.scaling import Cells, crossed_interval
-from curate.statistics import t_quantile
 
 COALITION = "steps_"  # prefix of an arm that holds raw text after some of the steps
 JOIN = "+"
@@ -161,21 +161,20 @@ def _value(
     found = crossed_interval(np.asarray(values), tables, shared=max(common, default=0.0))
     drawing = _permutation_error(np.array(gains), exact=len(cells) == 2 ** _count(cells) - 1)
     error = float(np.hypot(found.standard_error, drawing))
-    half = float("inf")
-    if found.degrees_of_freedom > 0 and np.isfinite(error):
-        half = float(t_quantile(0.95, found.degrees_of_freedom)) * error
+    leaning = found.skewness * (found.standard_error / error) ** 3 if error > 0 else 0.0
+    low, high = replace(found, standard_error=error, skewness=leaning).interval()
     whole = max(cells.values(), key=lambda each: each.log_m[:, :, at].mean())
     widest = np.log(100) if whole.ladder is None else float(np.ptp(whole.ladder[at]))
-    known = bool(half < widest)  # beyond it there is no interval worth the name
+    known = bool(high - low < 2 * widest)  # beyond it there is no interval worth the name
     return {
         "value": float(np.exp(found.estimate)),
-        "low": float(np.exp(found.estimate - half)) if known else None,
-        "high": float(np.exp(found.estimate + half)) if known else None,
+        "low": float(np.exp(low)) if known else None,
+        "high": float(np.exp(high)) if known else None,
         "standard_error": error if known else None,
         "permutation_error": drawing,
         "degrees_of_freedom": found.degrees_of_freedom,
         "share_of_total": found.estimate / total if total else None,
-        "resolved": known and 2 * half <= abs(total),
+        "resolved": known and high - low <= abs(total),
     }
 
 

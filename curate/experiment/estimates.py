@@ -15,6 +15,7 @@ from curate.experiment.arms import Draws
 from curate.experiment.coalitions import STEP_SCHEMA, coalition_steps, shapley_rows
 from curate.experiment.contrasts import Contrast
 from curate.experiment.plan import Plan, measured
+from curate.experiment.touched import documents_a_draw, few_documents
 from curate.scaling import Cells, arm_curve, contrast_rows, decide, multiplier_cells
 
 FEW = 0.05  # of the pool: below this repeats hardly meet, and nothing can be said of them
@@ -83,7 +84,31 @@ def _contrast_estimates(
         "kind": contrast.kind,
     }
     rows = [fixed | row for row in contrast_rows(cells, prefixes=prefixes)]
-    return _annotate(data.draws, contrast, rows, replicates)
+    rows = _annotate(data.draws, contrast, rows, replicates)
+    return _counted(data.draws, contrast, cells, rows)
+
+
+def _counted(
+    draws: Draws, contrast: Contrast, cells: Cells, rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows with the number of documents behind them, muted where these are too few."""
+    apart = contrast.arm_a.startswith("calibrator") or not contrast.shares_order
+    if apart or contrast.kind not in ("headline", "secondary"):
+        return rows
+    read = dict(zip(cells.budgets.tolist(), _read(cells).tolist(), strict=True))
+    replicates = len(cells.log_m)
+    found = documents_a_draw(draws, contrast, replicates=replicates, read=read)
+    return [_with_number(row, found.get(row["n_tokens"]), replicates) for row in rows]
+
+
+def _with_number(row: dict[str, Any], number: float | None, replicates: int) -> dict[str, Any]:
+    few = None if number is None else few_documents(number, replicates)
+    return row | {"effective_documents": number, "muted": row["muted"] or few}
+
+
+def _read(cells: Cells) -> Floats:
+    """Tokens of A that do the work of each of B's budgets, on average."""
+    return np.asarray(np.exp(cells.log_m.mean(axis=(0, 1))) * cells.budgets)
 
 
 def _cells(data: _Measured, contrast: Contrast, family: str, size: str) -> tuple[Cells, int] | None:
@@ -118,8 +143,10 @@ def _shared(cells: Cells, contrast: Contrast, draws: Draws) -> Floats | None:
     beyond = 1 - draws.inputs.pool_share
     if beyond <= 0 or contrast.arm_b in ("random", "null_b"):
         return None
-    read = np.exp(cells.log_m.mean(axis=(0, 1))) * cells.budgets
-    sides = np.stack([read, cells.budgets]) / np.maximum(np.array(contrast.available), 1)[:, None]
+    sides = (
+        np.stack([_read(cells), cells.budgets])
+        / np.maximum(np.array(contrast.available), 1)[:, None]
+    )
     covered = np.minimum(sides.max(axis=0), MOST_COVERED)
     return np.asarray(covered / (1 - covered) * beyond)
 

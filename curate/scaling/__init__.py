@@ -17,7 +17,13 @@ from curate.scaling.joint import JointLaw, fit_joint
 from curate.scaling.law import FitOptions, ScalingLaw, fit_scaling_law
 from curate.scaling.law_report import Questions, ScalingReport, run_points, scaling_report
 from curate.scaling.laws import FORMS
-from curate.scaling.multiplier import Cells, contrast_rows, crossed_interval, multiplier_cells
+from curate.scaling.multiplier import (
+    Cells,
+    Summary,
+    contrast_rows,
+    crossed_interval,
+    multiplier_cells,
+)
 from curate.scaling.points import Columns, check_points, read_points
 from curate.scaling.prediction import PredictionCheck, check_prediction
 from curate.scaling.readouts import (
@@ -59,6 +65,7 @@ __all__ = [
     "RepeatLaw",
     "ScalingLaw",
     "ScalingReport",
+    "Summary",
     "TokenMultiplier",
     "agreement",
     "arm_curve",

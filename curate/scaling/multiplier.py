@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.scaling.curves import ArmCurve, Floats, Reading, read_curve
-from curate.statistics import satterthwaite
+from curate.statistics import Interval, satterthwaite, skewed_quantiles
 
 MIN_SOURCES = 8  # from here on the sources themselves count as a sample
 # Below so many draws their spread is too uncertain for Satterthwaite: with 3 draws the interval
@@ -76,11 +76,29 @@ class Cells:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """A mean over replicates and sources with its standard error and degrees of freedom."""
+    """A mean over replicates and sources with its standard error and degrees of freedom.
+
+    `skewness` is that of the mean: where few texts make it, noise leans to one side.
+    """
 
     estimate: float
     standard_error: float
     degrees_of_freedom: float
+    skewness: float = 0.0
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """Both ends; infinite where there is no standard error.
+
+        >>> found = Summary(estimate=1.0, standard_error=0.1, degrees_of_freedom=7, skewness=0.5)
+        >>> [round(end, 2) for end in found.interval()]
+        [0.76, 1.34]
+        """
+        if np.isnan(self.standard_error) or self.degrees_of_freedom <= 0:
+            return Interval(-np.inf, np.inf)
+        freedom = self.degrees_of_freedom
+        below, above = skewed_quantiles(confidence, freedom, self.skewness)
+        error = self.standard_error
+        return Interval(self.estimate - below * error, self.estimate + above * error)
 
 
 def multiplier_cells(curve: ArmCurve, against: ArmCurve, budgets: Sequence[int]) -> Cells:
@@ -149,6 +167,7 @@ def crossed_interval(
     documents within each source less the documents x draws part that the draws' means already
     hold. From 8 sources on, the variance between sources takes the place of the documents'.
     Degrees of freedom by Satterthwaite; with fewer than 5 draws, at most those of the draws.
+    Third cumulants add up as variances do; those of fewer than 5 draws are not believed.
 
     Args:
         values: R x S, for example ln m.
@@ -166,8 +185,10 @@ def crossed_interval(
         return Summary(
             estimate=float(values.mean()), standard_error=float("nan"), degrees_of_freedom=0.0
         )
-    components = [float(values.mean(axis=1).var(ddof=1)) * (1 / replicates + shared)]
+    drawn = values.mean(axis=1)
+    components = [float(drawn.var(ddof=1)) * (1 / replicates + shared)]
     freedoms = [float(replicates - 1)]
+    third = _third_cumulant(drawn) if replicates >= MIN_REPLICATES else 0.0
     if sources >= MIN_SOURCES:
         extra, freedom = _source_variance(values)
     else:
@@ -175,6 +196,7 @@ def crossed_interval(
     if extra > 0:
         components.append(extra)
         freedoms.append(freedom)
+        third += _other_cumulant(values, influence)
     variance, df = satterthwaite(components, freedoms)
     if replicates < MIN_REPLICATES:
         df = min(df, freedoms[0])
@@ -182,7 +204,24 @@ def crossed_interval(
         estimate=float(values.mean()),
         standard_error=float(np.sqrt(variance)),
         degrees_of_freedom=df,
+        skewness=third / variance**1.5 if variance > 0 else 0.0,
     )
+
+
+def _third_cumulant(values: Floats) -> float:
+    """Of the mean of independent values, unbiased (Fisher's third k-statistic over n squared)."""
+    n = len(values)
+    return float(((values - values.mean()) ** 3).sum() / ((n - 1) * (n - 2) * n))
+
+
+def _other_cumulant(values: Floats, influence: Sequence[Floats]) -> float:
+    """What the sources, where they are a sample, or else their documents add to it."""
+    sources = values.shape[1]
+    if sources >= MIN_SOURCES:
+        return _third_cumulant(values.mean(axis=0))
+    means = [table.mean(axis=0) for table in influence]
+    cubes = [float(((each - each.mean()) ** 3).sum()) for each in means]
+    return sum(cubes) / float(sources**3)
 
 
 def _source_variance(values: Floats) -> tuple[float, float]:
@@ -226,9 +265,9 @@ def contrast_rows(
 
     Returns:
         Rows with `n_tokens` (null = slope), `eval_set`, `quantity`, `log_estimate`,
-        `standard_error` (of ln), `degrees_of_freedom`, `n_replicates`, `reached`, `bound`
-        ("≥", "≤" or null), `ladder`: the least and the largest logarithm that A's ladder could
-        have shown, or null where nothing bounds it.
+        `standard_error` (of ln), `degrees_of_freedom`, `skewness`, `n_replicates`, `reached`,
+        `bound` ("≥", "≤" or null), `ladder`: the least and the largest logarithm that A's ladder
+        could have shown, or null where nothing bounds it.
 
     >>> cells = Cells(budgets=np.array([8]), eval_sets=("e",), log_m=np.zeros((2, 1, 1)),
     ...               side=np.zeros((2, 1, 1), np.int8), influence=())
@@ -284,6 +323,7 @@ def _row(cells: Cells, quantity: str, values: Floats, place: _Place) -> dict[str
         "log_estimate": found.estimate,
         "standard_error": found.standard_error,
         "degrees_of_freedom": found.degrees_of_freedom,
+        "skewness": found.skewness,
         "n_replicates": values.shape[0],
         "reached": bool((side == 0).all()),
         "bound": _bound(side),
@@ -332,6 +372,7 @@ def _slope_rows(cells: Cells, chosen: list[int]) -> list[dict[str, object]]:
             "log_estimate": found.estimate,
             "standard_error": found.standard_error,
             "degrees_of_freedom": found.degrees_of_freedom,
+            "skewness": found.skewness,
             "n_replicates": values.shape[0],
             "reached": True,
             "bound": None,

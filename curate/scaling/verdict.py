@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import special
 
-from curate.scaling.multiplier import MIN_REPLICATES, MIN_SOURCES
-from curate.statistics import holm_levels, t_quantile
+from curate.scaling.multiplier import MIN_REPLICATES, MIN_SOURCES, Summary
+from curate.statistics import holm_levels, skewed_p, skewed_quantiles, t_quantile
 
 Row = Mapping[str, Any]
 Cell = tuple[str, str, int]
@@ -32,6 +31,7 @@ LARGEST_DETECTABLE = 1.5  # a design that would miss a multiplier of 1.5 cannot 
 # none.
 WIDEST = 100.0
 UNSEEN = "cannot tell: the draws differ too much for anything that the ladder can show"
+UNKNOWN: Row = {"skewness": 0.0, "effective_documents": None}  # of rows that say nothing of it
 LEVELS = {"headline": 0.95, "secondary": 0.95, "control": 0.95, "calibrator": 0.90}
 
 MULTIPLIER_SCHEMA: Mapping[str, Any] = {
@@ -50,6 +50,8 @@ MULTIPLIER_SCHEMA: Mapping[str, Any] = {
     "beyond": pl.String,
     "standard_error": pl.Float64,
     "degrees_of_freedom": pl.Float64,
+    "skewness": pl.Float64,
+    "effective_documents": pl.Float64,
     "confidence": pl.Float64,
     "n_replicates": pl.Int64,
     "n_sources": pl.Int64,
@@ -72,70 +74,66 @@ __all__ = [
 ]
 
 
-def calibrator_vote(estimate: float, standard_error: float, df: float) -> str:
+def calibrator_vote(found: Summary) -> str:
     """What a calibrator cell says: `"admitted"`, `"refused"` or `"inconclusive"`.
 
     Args:
-        estimate: Mean of ln m, text against the same text diluted to one half.
-        standard_error: Of that mean.
-        df: Its degrees of freedom.
+        found: Mean of ln m, text against the same text diluted to one half.
 
-    >>> [calibrator_vote(np.log(m), se, 7) for m, se in ((2, 0.01), (1.1, 0.01), (2, 0.3))]
-    ['admitted', 'refused', 'inconclusive']
+    >>> for log_m, se in ((0.69, 0.01), (0.1, 0.01), (0.69, 0.3)):
+    ...     calibrator_vote(Summary(estimate=log_m, standard_error=se, degrees_of_freedom=7))
+    'admitted'
+    'refused'
+    'inconclusive'
     """
-    half = _half_width(standard_error, df, confidence=LEVELS["calibrator"])
-    low, high = (estimate - half) / np.log(2), (estimate + half) / np.log(2)
+    low, high = (end / np.log(2) for end in found.interval(LEVELS["calibrator"]))
     if low >= BAND[0] and high <= BAND[1]:
         return "admitted"
     return "refused" if high < BAND[0] or low > BAND[1] else "inconclusive"
 
 
-def detectable(standard_error: float, df: float, confidence: float = 0.95) -> float:
-    """Multiplier that a test with this standard error of ln m sees with 80 % power.
+def detectable(found: Summary, confidence: float = 0.95) -> float:
+    """Multiplier above 1 that a test with these errors of ln m sees with 80 % power.
 
-    >>> round(detectable(0.03, 7), 3)
+    >>> round(detectable(Summary(estimate=0.0, standard_error=0.03, degrees_of_freedom=7)), 3)
     1.103
     """
-    quantile = float(t_quantile(confidence, df)) + float(t_quantile(0.6, df))
-    log = quantile * standard_error
+    df = found.degrees_of_freedom
+    below, _ = skewed_quantiles(confidence, df, found.skewness)
+    log = (below + float(t_quantile(0.6, df))) * found.standard_error
     return float(np.exp(log)) if log < np.log(WIDEST) else float("inf")
 
 
-def conclude(
-    estimate: float,
-    standard_error: float,
-    df: float,
-    confidence: float = 0.95,
-    largest: float = WIDEST,
-) -> str:
+def conclude(found: Summary, confidence: float = 0.95, largest: float = WIDEST) -> str:
     """The word for one reached cell.
 
     Args:
-        estimate: Mean of ln m.
-        standard_error: Of that mean; NaN where one replicate gives none.
-        df: Degrees of freedom.
+        found: Mean of ln m, its standard error NaN where one replicate gives none.
         confidence: Of the interval.
         largest: Multiplier that the ladder can show; what is larger would not have been seen.
 
-    >>> conclude(0.4, 0.05, 7), conclude(-0.4, 0.05, 7)
+    >>> def said(log_m, error, largest=100.0):
+    ...     cell = Summary(estimate=log_m, standard_error=error, degrees_of_freedom=7)
+    ...     return conclude(cell, largest=largest)
+    >>> said(0.4, 0.05), said(-0.4, 0.05)
     ('worth', 'harms')
-    >>> conclude(0.01, 0.02, 7)
+    >>> said(0.01, 0.02)
     'no detectable effect (≥ 1.07 would have been seen)'
-    >>> conclude(0.1, 0.4, 7)
+    >>> said(0.1, 0.4)
     'cannot tell: only a multiplier of ≥ 3.68 would have been seen'
-    >>> conclude(0.1, 0.4, 7, largest=2.5)
+    >>> said(0.1, 0.4, largest=2.5)
     'cannot tell: the draws differ too much for anything that the ladder can show'
     """
-    half = _half_width(standard_error, df, confidence=confidence)
-    if standard_error == 0 == estimate:
+    low, high = found.interval(confidence)
+    if found.standard_error == 0 == found.estimate:
         return "no detectable effect (both arms hold the same text)"
-    if not np.isfinite(half):
+    if not np.isfinite(high):
         return "cannot tell: one paired draw gives no interval"
-    if estimate - half > 0:
+    if low > 0:
         return "worth"
-    if estimate + half < 0:
+    if high < 0:
         return "harms"
-    seen = detectable(standard_error, df, confidence)
+    seen = detectable(found, confidence)
     if seen <= LARGEST_DETECTABLE:
         return f"no detectable effect (≥ {_rounded(seen)} would have been seen)"
     if seen < largest:
@@ -155,10 +153,13 @@ def _rounded(multiplier: float) -> str:
     return f"{multiplier:.{decimals}f}"
 
 
-def _half_width(standard_error: float, df: float, *, confidence: float) -> float:
-    if np.isnan(standard_error) or df <= 0:
-        return float("inf")
-    return float(t_quantile(confidence, df)) * standard_error
+def _summary(row: Row) -> Summary:
+    return Summary(
+        estimate=row["log_estimate"],
+        standard_error=row["standard_error"],
+        degrees_of_freedom=row["degrees_of_freedom"],
+        skewness=row["skewness"],
+    )
 
 
 def decide(
@@ -174,7 +175,7 @@ def decide(
     Args:
         rows: By `contrast_rows`, with `contrast, arm_a, arm_b, family, size`, `kind`
             ("headline", "secondary", "control", "calibrator"), `note`, and `muted`: why this
-            contrast may say nothing, or null.
+            contrast may say nothing, or null; `effective_documents`, where known.
         headline: Name of the headline contrast.
         primary: Family and size in which contrasts are tested; the others are descriptive.
         sources: Number of neutral evaluation sources.
@@ -189,7 +190,7 @@ def decide(
         reach on all neutral sets; `headline` is the decisive cell of the headline contrast in the
         primary family and size.
     """
-    listed = [dict(row) for row in rows]
+    listed = [{**UNKNOWN, **row} for row in rows]
     votes = _votes(listed)
     decisive = _decisive(listed, votes if gate else None)
     levels = _levels(listed, decisive, primary)
@@ -220,8 +221,8 @@ def _votes(rows: Sequence[Row]) -> dict[Cell, str]:
     votes = {}
     for row in rows:
         if row["kind"] == "calibrator" and _is_test(row):
-            numbers = row["log_estimate"], row["standard_error"], row["degrees_of_freedom"]
-            votes[_cell(row)] = calibrator_vote(*numbers) if row["reached"] else "inconclusive"
+            vote = calibrator_vote(_summary(row)) if row["reached"] else "inconclusive"
+            votes[_cell(row)] = vote
     return votes
 
 
@@ -260,7 +261,7 @@ def _p_value(row: Row) -> float:
         return 1.0
     if error == 0:
         return 0.0
-    return float(2 * special.stdtr(min(df, 1e12), -abs(row["log_estimate"]) / error))
+    return skewed_p(row["log_estimate"] / error, df, row["skewness"])
 
 
 def _finish(
@@ -290,11 +291,11 @@ def _finish(
 
 def _interval(row: Row, confidence: float) -> tuple[float | None, float | None, str | None]:
     """Both ends, not beyond the ladder's, and which of them are beyond it."""
-    half = _half_width(row["standard_error"], row["degrees_of_freedom"], confidence=confidence)
+    low, high = _summary(row).interval(confidence)
     ladder = row.get("ladder")
-    if not row["reached"] or not np.isfinite(half) or (ladder is None and half > np.log(WIDEST)):
+    wide = not np.isfinite(high) or (ladder is None and high - low > 2 * np.log(WIDEST))
+    if not row["reached"] or wide:
         return None, None, None
-    low, high = row["log_estimate"] - half, row["log_estimate"] + half
     least, most = ladder or (low, high)
     beyond = {(True, True): "both", (True, False): "low", (False, True): "high"}
     ends = float(np.exp(max(low, least))), float(np.exp(min(high, most)))
@@ -314,10 +315,9 @@ def _word(row: Row, confidence: float, vote: str | None) -> str:
 
 
 def _multiplier_word(row: Row, confidence: float) -> str:
-    numbers = row["log_estimate"], row["standard_error"], row["degrees_of_freedom"]
     ladder = row.get("ladder")
     largest = WIDEST if ladder is None else float(np.exp(ladder[1]))
-    word = conclude(*numbers, confidence, largest)
+    word = conclude(_summary(row), confidence, largest)
     few = 1 < row["n_replicates"] < MIN_REPLICATES
     return (
         f"cannot tell: {row['n_replicates']} draws are too few" if few and word == UNSEEN else word
@@ -342,10 +342,10 @@ def _side_word(row: Row, confidence: float) -> str:
             "no detectable trend",
         ),
     }[row["quantity"]]
-    half = _half_width(row["standard_error"], row["degrees_of_freedom"], confidence=confidence)
-    if row["log_estimate"] - half > 0:
+    low, high = _summary(row).interval(confidence)
+    if low > 0:
         return above
-    return below if row["log_estimate"] + half < 0 else neither
+    return below if high < 0 else neither
 
 
 def _mark_disagreement(rows: Sequence[dict[str, Any]]) -> None:

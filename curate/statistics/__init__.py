@@ -68,6 +68,7 @@ from curate.statistics.share import (
     clustered_shares,
     shares_of,
 )
+from curate.statistics.skewed import leaning, skewed_p, skewed_quantiles, skewness_error
 from curate.statistics.stratified import (
     CommonOdds,
     Heterogeneity,
@@ -130,6 +131,7 @@ __all__ = [
     "jackknife_interval",
     "lean_p",
     "lean_quantile",
+    "leaning",
     "log_odds_ratio",
     "mantel_haenszel",
     "mean_shift",
@@ -142,6 +144,9 @@ __all__ = [
     "score_ratio_bounds",
     "shares_of",
     "sign_test",
+    "skewed_p",
+    "skewed_quantiles",
+    "skewness_error",
     "smallest_detectable_ratio",
     "strata_of",
     "stratified_odds_ratio",
