@@ -102,7 +102,7 @@ def test_an_effect_in_few_documents_is_told_truly_or_not_at_all(documents, draws
 
     assert wrong <= most
     if documents < 1:
-        assert told < repetitions / 20
+        assert told == 0
         assert student < binomial_band(repetitions, 0.95)[0]
     if documents * draws > 100:
         assert told > 0.9 * repetitions

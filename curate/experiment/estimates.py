@@ -93,7 +93,8 @@ def _counted(
 ) -> list[dict[str, Any]]:
     """Rows with the number of documents behind them, muted where these are too few."""
     apart = contrast.arm_a.startswith("calibrator") or not contrast.shares_order
-    if apart or contrast.kind not in ("headline", "secondary"):
+    spoken = contrast.kind in ("headline", "secondary")
+    if apart or not spoken or draws.same(contrast.arm_a, contrast.arm_b):
         return rows
     read = dict(zip(cells.budgets.tolist(), _read(cells).tolist(), strict=True))
     replicates = len(cells.log_m)

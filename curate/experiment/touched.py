@@ -92,11 +92,15 @@ def few_documents(number: float, replicates: int) -> str | None:
 
     >>> few_documents(1.1, 8)
     'cannot tell: the effect sits in about 1.1 documents a draw; 23 draws are needed'
-    >>> few_documents(4.0, 8), few_documents(0.0, 8)
-    (None, None)
+    >>> few_documents(0.0, 8)
+    'cannot tell: no draw holds a document in which the arms differ'
+    >>> few_documents(4.0, 8) is None
+    True
     """
-    if number == 0 or number * replicates >= FEWEST:
-        return None
+    if number * replicates >= FEWEST or replicates < 2:
+        return None  # a single draw has no interval anyway, and that is said
+    if number == 0:
+        return "cannot tell: no draw holds a document in which the arms differ"
     return (
         f"cannot tell: the effect sits in about {number:.1f} documents a draw; "
         f"{math.ceil(FEWEST / number)} draws are needed"

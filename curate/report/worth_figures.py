@@ -276,5 +276,6 @@ def _slope(multipliers: pl.DataFrame, name: str, cell: Cell) -> str:
 
 def _plain(rows: pl.DataFrame) -> pl.DataFrame:
     """The columns of the multiplier table that people read."""
-    hidden = ("headline", "decisive", "quantity", "kind", "arm_a", "arm_b", "standard_error")
+    named = ("headline", "decisive", "quantity", "kind", "arm_a", "arm_b")
+    hidden = (*named, "standard_error", "skewness")
     return rows.drop([name for name in hidden if name in rows.columns])
