@@ -12,12 +12,14 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor as Pool
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from curate.errors import ConfigError
+
+POLL = 0.2  # seconds
 
 Spec = TypeVar("Spec")
 Result = TypeVar("Result")
@@ -111,7 +113,7 @@ def _all(
 ) -> list[Result]:
     try:
         futures = [pool.submit(function, spec) for spec in specs]
-        return [future.result() for future in futures]
+        return [_result(future) for future in futures]
     except BaseException:
         if at_stop is not None:
             at_stop()
@@ -119,6 +121,13 @@ def _all(
     finally:
         # After an error or an interrupt, what has not begun is not begun.
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(future: Future[Result]) -> Result:
+    """What a future comes to; a wait without end is not woken by Ctrl-C on every system."""
+    while not future.done():
+        wait([future], timeout=POLL)
+    return future.result()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ Advance = Callable[[float], None]
 Say = Callable[[str], None]
 
 EVERY = 15.0  # seconds between two lines where somebody reads lines
-EARLY = 0.02  # of the work: what takes longer at the start would make a wild guess
+EARLY = 0.05  # of the work: what takes longer at the start would make a wild guess
 
 
 class _Throughput(TextColumn):

@@ -62,6 +62,25 @@ def test_after_an_error_what_has_not_begun_is_not_begun():
     assert len(begun) < 100
 
 
+def test_what_is_under_way_can_be_told_to_end():
+    """Before it is waited for: a job that would take a minute ends with the error of another."""
+    begun, stopped = threading.Event(), threading.Event()
+
+    def work(job):
+        if job == 0:
+            begun.wait(60)
+            raise KeyboardInterrupt
+        begun.set()
+        assert stopped.wait(60)
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        threads(2, at_stop=stopped.set)(work, [0, 1])
+
+    assert stopped.is_set()
+    assert time.monotonic() - started < 30
+
+
 def test_processes_give_the_same_results_and_their_share_of_cores(monkeypatch):
     monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
     run = processes(2)

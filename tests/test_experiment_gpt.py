@@ -1,10 +1,13 @@
 """Transformers in the experiment: rates chosen on their own draws, what is killed goes on."""
 
+import os
+import signal
+import time
 from dataclasses import replace
 
 import pytest
 
-from curate.executors import serial
+from curate.executors import serial, threads
 from curate.experiment import Course, MeasureConfig, make_plan, run_experiment
 from curate.experiment.example import example_inputs
 from curate.experiment.tuning import TUNING_DRAW, Trial, choose_rate, tune_rates
@@ -134,6 +137,27 @@ def test_an_experiment_that_was_interrupted_goes_on_with_the_same_numbers(
     assert resumed.losses.equals(whole.losses)
     assert resumed.multipliers.equals(whole.multipliers)
     assert resumed.plan == whole.plan
+
+
+def test_an_interrupt_ends_the_other_ladders_at_their_next_step(inputs, monkeypatch):
+    """Ctrl-C must not wait for minutes of training that nobody will read."""
+    from curate.proxies import transformer
+
+    step, steps = transformer.train_step, []
+
+    def counted(*arguments, **options):
+        steps.append(1)
+        if len(steps) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)  # as a larger model would
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(transformer, "train_step", counted)
+    config = replace(CONFIG, budgets=(1_024, 4_096))
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(inputs, config, seed=1, executor=threads(2))
+
+    assert 6 <= len(steps) < 32  # one pair of ladders takes 48 and more
 
 
 def test_the_precision_is_written_down(inputs):

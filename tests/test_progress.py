@@ -52,6 +52,18 @@ def test_a_silent_call_is_said_to_be_at_work(monkeypatch):
     assert [t.name for t in threading.enumerate() if "keep_saying" in t.name] == []
 
 
+def test_nobody_guesses_from_a_hundredth(clock):
+    """What is prepared before the first unit would make a guess of hours."""
+    told = []
+    with progress("measure", total=100, unit="step", say=told.append) as advance:
+        clock[0] = 60.0
+        advance(1)
+        clock[0] = 80.0
+        advance(9)
+
+    assert told == ["measure: 1 % done", "measure: 10 % done, about 12 min 0 s left"]
+
+
 def test_lines_are_few(clock):
     """At most one in fifteen seconds, and none when all is done."""
     told = []

@@ -162,7 +162,7 @@ def run_experiment(
         evaluation=table,
         multipliers=multipliers,
         plan=promised | _settled(trained),
-        verdicts=sentences(multipliers, repeats=unread(config, plan, inputs)),
+        verdicts=sentences(multipliers, repeats=unread(config, done, inputs)),
         matrix=loss_matrix(trained.losses, neutral=list(inputs.evaluation)),
         shapley=step_values(draws, done, losses, table),
     )

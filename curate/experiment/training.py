@@ -112,9 +112,11 @@ def train(
     asked = {name: sequences_of(draws, plan, name) for name in plan.families}
     clock = Clock(course.deadline, now=course.now)
     run = _Run(draws=draws, executor=executor, course=course, clock=clock, paces=paces)
+    trained = {name: _planned_tokens(plan.families[name], each) for name, each in asked.items()}
+    tuned = {name: trained[name] * _tuning_share(plan.families[name]) for name in trained}
     with progress(
         "measure",
-        total=sum(_planned_tokens(plan.families[name], each) for name, each in asked.items()),
+        total=sum(trained.values()) + sum(tuned.values()),
         unit="Mtokens",
         say=course.say,
         until=course.deadline,
@@ -122,6 +124,7 @@ def train(
         # One family after the other: trials of a slow one must not take the time of the first.
         for name, planned in plan.families.items():
             jobs = run.settled(planned, name, asked[name])
+            advance(tuned[name])
             run.work_off(jobs, advance)
     jobs, results = run.jobs, run.results
     finished = whole_draws(jobs, [points is not None for points in results])
@@ -144,6 +147,12 @@ def _planned_tokens(planned: FamilyPlan, asked: Sequence[Sequences]) -> float:
     """Millions that a family reads in all."""
     times = [planned.draws.get(each.part, planned.replicates) for each in asked]
     return sum(n * each.rungs[-1] for n, each in zip(times, asked, strict=True)) / 1e6
+
+
+def _tuning_share(planned: FamilyPlan) -> float:
+    """What choosing rates takes, as a share of what training takes afterwards."""
+    training = planned.seconds - planned.tuning_seconds
+    return planned.tuning_seconds / training if training > 0 else 0.0
 
 
 def _prepared(draws: Draws, planned: FamilyPlan, name: str) -> ProxyFamily:
