@@ -63,6 +63,21 @@ def test_exit_codes_and_messages(config, tmp_path, assignment, code, message):
     assert "Traceback" not in finished.stderr
 
 
+def test_an_interrupt_says_what_stays_and_ends_with_130(config, tmp_path, monkeypatch, capsys):
+    """One line, no traceback."""
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("curate.pipeline.run_stage", interrupt)
+    monkeypatch.setattr(sys, "argv", ["curate", "run", str(config), "--output", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert ended.value.code == 130
+    assert "interrupted: what is finished stays; the same command" in capsys.readouterr().err
+
+
 def test_explain_and_what_if_and_diff(done, tmp_path):
     removed = done.verdicts.filter(pl.col("failed").list.contains("own.long"))["id"][0]
     folder = done.folder.root
