@@ -154,6 +154,8 @@ def facts_said(facts: Mapping[str, Any]) -> str:
 
     >>> facts_said({"rows_read": 4097, "reasons": {"bad line": 43}, "kept_share": 0.92027})
     'rows read 4,097, reasons (43 × bad line), kept share 0.92'
+    >>> facts_said({"broken_files": [["a.gz", "cut off"], ["b.gz", "no gzip"]]})
+    'broken files (a.gz: cut off; b.gz: no gzip)'
     """
     shown = {
         k: v for k, v in facts.items() if v not in ({}, []) and (k, v) != ("shards_resumed", 0)
@@ -164,6 +166,9 @@ def facts_said(facts: Mapping[str, Any]) -> str:
 def _short(value: object) -> str:
     if isinstance(value, Mapping):
         return "(" + ", ".join(f"{_short(n)} × {what}" for what, n in value.items()) + ")"
+    if isinstance(value, list | tuple):
+        parts = [": ".join(map(str, v)) if isinstance(v, list | tuple) else v for v in value]
+        return "(" + "; ".join(map(str, parts)) + ")"
     if isinstance(value, float):
         return f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,5 +1,6 @@
 """The command line: exit codes, messages on standard error, the same words as the library."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -259,3 +260,22 @@ def test_a_wrong_flow_is_refused_before_prefect_starts(script, arguments, said, 
 
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert said in done.stderr
+
+
+def test_a_broken_file_is_said_at_the_end(tmp_path, capsys):
+    """What it held is in no count, so the counts alone would look whole."""
+    (tmp_path / "data").mkdir()
+    lines = "".join(f'{{"text": "the words of document {k}"}}\n' for k in range(2000)).encode()
+    (tmp_path / "data" / "a.jsonl.gz").write_bytes(gzip.compress(lines)[:-400])
+    (tmp_path / "data" / "b.jsonl").write_text('{"text": "whole"}')
+    values = {
+        "input": {"path": str(tmp_path / "data")},
+        "controls": {"share": 0.0},
+        "output": {"path": str(tmp_path / "run")},
+    }
+
+    curate.run(values)
+
+    Console(width=1000).print(summary(tmp_path / "run"))
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said.endswith("broken, read in part or not at all: a.jsonl.gz.")

@@ -256,7 +256,15 @@ def kept_said(run: RunTables) -> str:
         said += f"; most removed by {reason} ({count(documents)})"
     if run.quarantine is not None and run.quarantine.height:
         said += f"; not usable: {_reasons_said(run.quarantine)}"
-    return said + "."
+    return said + _broken_said(run.manifest) + "."
+
+
+def _broken_said(manifest: Mapping[str, Any]) -> str:
+    """Files that were read in part or not at all: what they held beyond that is in no count."""
+    facts = manifest.get("stages", {}).get("documents", {}).get("facts", {})
+    names = [str(name) for name, _ in facts.get("broken_files", ())]
+    more = f" and {count(len(names) - 3)} more" if len(names) > 3 else ""
+    return f"; broken, read in part or not at all: {', '.join(names[:3])}{more}" if names else ""
 
 
 def _reasons_said(quarantine: pl.DataFrame) -> str:
