@@ -24,7 +24,7 @@ from curate.energy import metered
 from curate.errors import ConfigError, unknown_name
 from curate.executors import threads
 from curate.measure import measure_arms
-from curate.progress import Say, at_work, facts_said
+from curate.progress import Say, at_work, facts_said, worth_a_line
 from curate.run_folder import Manifest, RunFolder
 from curate.scoring import score_quality
 from curate.shards import Context, Facts
@@ -273,7 +273,8 @@ def open_context(
     preflight.check(config, finished=finished)
     folder = RunFolder(Path(config.output.path))
     folder.make()
-    write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))
+    with folder.alone():
+        write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))
     manifest = Manifest(folder)
     lists = manifest.header.get("flagged_words") if finished else asked.word_list_digests(config)
     manifest.header = {"versions": {name: _version(name) for name in (*LIBRARIES, "datasets")}}
@@ -289,16 +290,18 @@ def run_stages(context: Context, *, until: str | None = None, without: str | Non
     """
     if until is not None and until not in BY_NAME:
         raise ConfigError(unknown_name("stage", until, BY_NAME))
-    for stage in STAGES:
-        if stage.name == without:
-            _leave_out(stage, context)
-            continue
-        with at_work(stage.name, None if stage.name == "measure" else context.say):
-            ran = run_stage(stage.name, context)
-        if context.say is not None and _worth_a_line(stage.name, context):
-            context.say(describe(stage.name, context, ran=ran))
-        if stage.name == until:
-            return
+    with context.folder.alone():
+        for stage in STAGES:
+            if stage.name == without:
+                _leave_out(stage, context)
+                continue
+            with at_work(stage.name, None if stage.name == "measure" else context.say):
+                ran = run_stage(stage.name, context)
+            record = context.manifest.stages[stage.name]
+            if context.say is not None and worth_a_line(record.seconds, record.facts):
+                context.say(describe(stage.name, context, ran=ran))
+            if stage.name == until:
+                return
 
 
 def _leave_out(stage: Stage, context: Context) -> None:
@@ -322,7 +325,11 @@ def run_stage(name: str, context: Context, *, keep: bool = False) -> bool:
     if context.manifest.is_done(name, key):
         return False
     room = context.manifest.room(name, key=key, homes=stage.homes, keep=keep)
-    with room as make_room, metered(energy=context.config.output.energy) as cost:
+    with (
+        context.folder.alone(),
+        room as make_room,
+        metered(energy=context.config.output.energy) as cost,
+    ):
         facts = stage.work(replace(context, make_room=make_room))
     seconds = round(time.perf_counter() - started, 3)
     context.manifest.finish(name, stage.homes, seconds=seconds, facts=facts, cost=cost)
@@ -369,12 +376,6 @@ def describe(name: str, context: Context, *, ran: bool = True) -> str:
     record = context.manifest.stages[name]
     took = f"in {record.seconds:.1f} s" if ran else "was there already"
     return f"{name} {took}: {facts_said(record.facts) or 'nothing to do'}"
-
-
-def _worth_a_line(name: str, context: Context) -> bool:
-    """A stage that found nothing in no time was not asked for."""
-    record = context.manifest.stages[name]
-    return record.seconds >= 0.5 or any(record.facts.values())
 
 
 def run_config(

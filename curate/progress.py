@@ -163,6 +163,15 @@ def facts_said(facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in shown.items())
 
 
+def worth_a_line(seconds: float, facts: Mapping[str, Any]) -> bool:
+    """Whether a stage did anything: one that found nothing in no time was not asked for.
+
+    >>> worth_a_line(0.01, {"spans": 0}), worth_a_line(0.01, {"spans": 1})
+    (False, True)
+    """
+    return seconds >= 0.5 or any(facts.values())
+
+
 def _short(value: object) -> str:
     if isinstance(value, Mapping):
         return "(" + ", ".join(f"{_short(n)} × {what}" for what, n in value.items()) + ")"

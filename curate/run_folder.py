@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,27 @@ from curate.corpus import file_digest, write_bytes_atomically
 from curate.energy import Cost
 from curate.errors import ConfigError, InputError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+_HELD: set[Path] = set()  # folders that this process writes into
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    assert fcntl is not None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(
+            f"another process is writing into {str(folder)!r}: wait for it, or give another "
+            "output.path"
+        ) from None
+    except OSError:
+        return  # a file system without locks
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -33,6 +55,26 @@ class RunFolder:
     """
 
     root: Path
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from writing here; where a system has no such locks, nothing.
+
+        Raises:
+            ConfigError: Another process writes into this folder now.
+        """
+        place = self.root.resolve()
+        if fcntl is None or place in _HELD:
+            yield  # this process writes here already
+            return
+        held = os.open(place, os.O_RDONLY)
+        try:
+            _lock(held, self.root)
+            _HELD.add(place)
+            yield
+        finally:
+            _HELD.discard(place)
+            os.close(held)  # which gives the lock back, as the end of a killed process does
 
     def make(self) -> None:
         """Make the folder where it is not there.

@@ -1,10 +1,13 @@
 """The manifest: what counts as finished, and what an interrupted run may keep."""
 
+import subprocess
+import sys
+
 import polars as pl
 import pytest
 
 from curate.corpus import write_atomically
-from curate.errors import InputError
+from curate.errors import ConfigError, InputError
 from curate.run_folder import Manifest, RunFolder
 
 
@@ -70,3 +73,28 @@ def test_other_key_drops_everything_of_the_stage(folder):
 def test_missing_table_is_named(folder):
     with pytest.raises(InputError, match="no table 'verdicts'"):
         folder.table("verdicts")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from curate.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).alone():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_processes_do_not_write_into_one_folder(tmp_path):
+    """A nightly run and one by hand mixed their tables, or ended in a traceback."""
+    folder = RunFolder(tmp_path)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], **pipes) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigError, match="another process is writing into"), folder.alone():
+            pass
+        other.kill()
+    with folder.alone(), folder.alone():  # a killed one holds nothing, and we are one process
+        pass
+    with folder.alone():
+        pass
