@@ -83,23 +83,13 @@ def measure_run(
     """
     began = time.monotonic()
     root = Path(folder)
+    before, config, measure = _configs(root, overrides or {}, predict=predict)
     stored = root / "config.toml"
-    record = Manifest(RunFolder(root)).stages.get("verdicts") if stored.is_file() else None
-    if record is None or not record.done:
-        raise InputError(f"no run with verdicts in {str(folder)!r}; make one with `curate run`")
-    before = load_config(stored)
-    larger = _larger(before) if predict else {}
-    changes = {**larger, **(overrides or {}), "output.path": str(root)}
-    config = load_config(stored, overrides=changes)
-    if not (config.measure and config.measure.evaluation):
-        raise ConfigError(
-            "this run names no evaluation files; give text that neither side saw with --evaluation"
-        )
     resolved = stored.read_bytes()
     try:
         context = open_context(config, workers=workers, say=say, finished=True)
-        if config.measure.stop:
-            context = replace(context, deadline=began + 60 * config.measure.minutes)
+        if measure.stop:
+            context = replace(context, deadline=began + 60 * measure.minutes)
             _compile(say)
         _complete(context, anew=_evaluation(before) != _evaluation(config))
         ran = _measure(context, say, predict=predict)
@@ -120,6 +110,24 @@ def measure_run(
         raise
     _tell(context, say, seconds=time.monotonic() - began if ran else None)
     return context
+
+
+def _configs(
+    root: Path, overrides: Mapping[str, Any], *, predict: bool
+) -> tuple[RunConfig, RunConfig, MeasureConfig]:
+    """The config of the run, the one that is asked for, and its table of the experiment."""
+    stored = root / "config.toml"
+    record = Manifest(RunFolder(root)).stages.get("verdicts") if stored.is_file() else None
+    if record is None or not record.done:
+        raise InputError(f"no run with verdicts in {str(root)!r}; make one with `curate run`")
+    before = load_config(stored)
+    larger = _larger(before) if predict else {}
+    config = load_config(stored, overrides={**larger, **overrides, "output.path": str(root)})
+    if config.measure is None or not config.measure.evaluation:
+        raise ConfigError(
+            "this run names no evaluation files; give text that neither side saw with --evaluation"
+        )
+    return before, config, config.measure
 
 
 def _compile(say: Say) -> None:
