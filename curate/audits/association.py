@@ -226,10 +226,6 @@ def judged(pairs: Sequence[Counted]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
-def _pair(group: Bools, attribute: Bools, cluster: NDArray[np.int64]) -> dict[str, Any]:
-    return judged([counted(group, attribute, cluster)])[0]
-
-
 def _sides(group: Bools, attribute: Bools, cluster: NDArray[np.int64], clusters: int) -> Sides:
     """Shares of documents with the attribute, in the group and in the rest."""
     if clusters == group.size and min(group.sum(), (~group).sum()) > 1:
