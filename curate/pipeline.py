@@ -338,9 +338,10 @@ def run_stage(name: str, context: Context, *, keep: bool = False) -> bool:
 
 def stage_key(stage: Stage, context: Context) -> str:
     """Digest of all that a stage's result depends on."""
+    values = config_values(context.config)
     depends: dict[str, Any] = {
         "name": stage.name,
-        "sections": _section_values(context.config, stage.sections),
+        "sections": {name: values.get(name) for name in stage.sections},
         "after": {name: context.manifest.digest(name) for name in stage.after},
         "code": code_version(stage.modules),
         "inputs": [_digest(*named) for named in stage.inputs(context.config).items()],
@@ -390,11 +391,6 @@ def run_config(
     context = open_context(loaded, workers=workers)
     run_stages(context, until=until)
     return context
-
-
-def _section_values(config: RunConfig, sections: tuple[str, ...]) -> dict[str, Any]:
-    values = config_values(config)
-    return {name: values.get(name) for name in sections}
 
 
 def _version(name: str) -> str:
