@@ -270,7 +270,7 @@ def _crossover(rows: list[dict[str, Any]]) -> str:
             )
     if not cells:
         return "no budget is reached"
-    side = "ahead" if cells[-1][1] > 0 else "not ahead"
+    side = "ahead" if cells[-1][1] > 0 else "behind" if cells[-1][1] < 0 else "level"
     return f"no crossover up to {cells[-1][0]:,} tokens, where curated text is {side}"
 
 

@@ -104,6 +104,12 @@ def _meaning(conclusion: str, advice: Mapping[str, str]) -> str:
     return conclusion
 
 
+def _measured(row: Row) -> str:
+    """Interval and conclusion; a conclusion that names the bound says it once."""
+    shown = interval_words(row)
+    return str(row["conclusion"]) if shown in row["conclusion"] else f"{shown}, {row['conclusion']}"
+
+
 def _again(table: pl.DataFrame, repeats: str) -> str:
     name = "Fixed pool read again and again"
     pools = [
@@ -118,6 +124,6 @@ def _again(table: pl.DataFrame, repeats: str) -> str:
     draws = f"{row['n_replicates']} paired draw{'s' * (row['n_replicates'] != 1)}"
     said = (
         f"{name}, by {model_words(row['family'], row['size'])} and {draws}: at "
-        f"{count_words(row['n_tokens'])} tokens {interval_words(row)}, {row['conclusion']}"
+        f"{count_words(row['n_tokens'])} tokens {_measured(row)}"
     )
     return f"{said}; {row['note']}" if row["note"] else said
