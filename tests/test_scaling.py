@@ -321,6 +321,27 @@ def test_holm_gives_the_rest_their_levels_and_leaves_headline_and_controls_alone
     assert levels == {"a → b": 0.95, "w": 0.9833, "v": 0.975, "u": 0.95, "n": 0.95, "d → c": 0.9}
 
 
+def test_holm_holds_over_the_arms_whose_answer_is_one():
+    """Two of them, each at 5 %, would call one demonstration in ten a failure."""
+    nulls = [
+        estimate(log_m, contrast=arm, arm_b=arm, kind="control")
+        for arm, log_m in (("random", 0.05), ("null_b", 0.0))
+    ]
+    table = decided(estimate(0.3), *nulls, calibrator())
+
+    levels = dict(zip(table["arm_b"], table["confidence"].round(4), strict=True))
+    assert (levels["random"], levels["null_b"]) == (0.975, 0.975)
+
+
+def test_only_arms_whose_answer_is_one_can_fail_as_controls():
+    """The worst text is worth less than the rest, and is measured to see that it is."""
+    worst = estimate(-0.5, contrast="w", arm_b="inverse_quality", kind="control")
+    said = sentences(decided(estimate(0.3), worst, calibrator()))
+
+    assert [v["conclusion"] for v in said if v["kind"] == "control"] == ["harms"]
+    assert not any("Control failed" in v["sentence"] + v["detail"] for v in said)
+
+
 def test_a_muted_contrast_says_why_and_is_no_test():
     """Duplicates under Kneser–Ney: estimates are shown, a verdict is not."""
     muted = estimate(0.3, contrast="w", kind="secondary", muted="cannot tell at this budget")

@@ -10,6 +10,7 @@ import polars as pl
 from curate.scaling.designs import design_sentences
 from curate.scaling.disagreement import disagreements
 from curate.scaling.multiplier import MIN_SOURCES
+from curate.scaling.verdict import is_null
 from curate.scaling.words import arm_words, count_words, interval_words, model_words
 
 KINDS = ("headline", "secondary", "control", "calibrator")
@@ -35,7 +36,7 @@ def sentences(table: pl.DataFrame, *, repeats: str = "") -> list[dict[str, Any]]
         binds and where data binds, by `design_sentences`.
     """
     tests = table.filter((pl.col("quantity") == "multiplier") & (pl.col("eval_set") == "all"))
-    found = []
+    found, failed = [], []
     for _, rows in tests.group_by("contrast", "family", "size", maintain_order=True):
         gated = _speaking(rows, "decisive")
         ungated = _speaking(rows, "reached")
@@ -59,7 +60,8 @@ def sentences(table: pl.DataFrame, *, repeats: str = "") -> list[dict[str, Any]]
         verdict["sentence_without_gate"] = _sentence(ungated, ungated["conclusion_without_gate"])
         verdict["detail"] = _detail(table, gated)
         found.append(verdict)
-    failed = [v["sentence"] for v in found if _failed(v["kind"], v["conclusion"])]
+        if _failed(gated, gated["conclusion"]):
+            failed.append(verdict["sentence"])
     for verdict in found:
         if verdict["headline"]:
             others = disagreement_sentences(table, contrast=verdict["contrast"])
@@ -113,13 +115,15 @@ def _split(name: str) -> tuple[str, str]:
     return family, size
 
 
-def _failed(kind: str, conclusion: str) -> bool:
-    """Whether a control whose answer is 1 shows an effect.
+def _failed(row: Mapping[str, Any], conclusion: str) -> bool:
+    """Whether arms that are worth the same show an effect.
 
-    >>> _failed("control", "worth"), _failed("headline", "worth")
-    (True, False)
+    >>> _failed({"kind": "control", "arm_b": "random"}, "worth")
+    True
+    >>> _failed({"kind": "control", "arm_b": "inverse_quality"}, "harms")
+    False
     """
-    return kind == "control" and conclusion in ("worth", "harms")
+    return is_null(row) and conclusion in ("worth", "harms")
 
 
 def _speaking(rows: pl.DataFrame, flag: str) -> dict[str, Any]:
@@ -132,7 +136,7 @@ def _sentence(row: Mapping[str, Any], conclusion: str) -> str:
     seen = f"{interval_words(row)} {a}"
     if row["kind"] == "calibrator":
         text = f"Calibrator {conclusion}: half filler, true value 2, measures {interval_words(row)}"
-    elif _failed(row["kind"], conclusion):
+    elif _failed(row, conclusion):
         text = (
             f"Control failed: {row['contrast']} must be 1 and measures {interval_words(row)}; "
             "effects of that size are not to be believed from these draws"

@@ -32,6 +32,8 @@ LARGEST_DETECTABLE = 1.5  # a design that would miss a multiplier of 1.5 cannot 
 WIDEST = 100.0
 UNSEEN = "cannot tell: the draws differ too much for anything that the ladder can show"
 UNKNOWN: Row = {"skewness": 0.0, "effective_documents": None}  # of rows that say nothing of it
+ALPHA = 0.05  # of a family of tests together
+NULLS = ("random", "null_b")  # arms that are worth what they are compared with
 LEVELS = {"headline": 0.95, "secondary": 0.95, "control": 0.95, "calibrator": 0.90}
 
 MULTIPLIER_SCHEMA: Mapping[str, Any] = {
@@ -217,6 +219,17 @@ def _is_test(row: Row) -> bool:
     return bool(row["quantity"] == "multiplier" and row["eval_set"] == "all")
 
 
+def is_null(row: Row) -> bool:
+    """Whether two arms are compared whose multiplier is known to be 1.
+
+    >>> is_null({"kind": "control", "arm_b": "random"})
+    True
+    >>> is_null({"kind": "control", "arm_b": "inverse_quality"})
+    False
+    """
+    return row["kind"] == "control" and row["arm_b"] in NULLS
+
+
 def _votes(rows: Sequence[Row]) -> dict[Cell, str]:
     votes = {}
     for row in rows:
@@ -241,18 +254,23 @@ def _decisive(rows: Sequence[Row], votes: Mapping[Cell, str] | None) -> dict[tup
 
 def _levels(
     rows: Sequence[Row], decisive: Mapping[tuple[str, ...], int], primary: tuple[str, str]
-) -> dict[str, float]:
-    """Confidence of each secondary contrast by Holm over their decisive cells."""
-    tested = {}
+) -> dict[str, dict[str, float]]:
+    """Confidence of each contrast by Holm over the decisive cells of those it is tested with."""
+    tested: dict[str, dict[str, float]] = {"secondary": {}, "null": {}}
     for row in rows:
         key = (row["contrast"], row["family"], row["size"])
         speaks = _is_test(row) and decisive.get(key) == row["n_tokens"] and key[1:] == primary
-        if speaks and row["kind"] == "secondary":
-            tested[row["contrast"]] = _p_value(row)
-    if not tested:
-        return {}
-    levels = holm_levels(list(tested.values()), 1 - LEVELS["secondary"])
-    return dict(zip(tested, map(float, levels), strict=True))
+        if speaks and _tested_with(row) in tested:
+            tested[_tested_with(row)][row["contrast"]] = _p_value(row)
+    return {
+        kind: dict(zip(p, map(float, holm_levels(list(p.values()), ALPHA)), strict=True))
+        for kind, p in tested.items()
+        if p
+    }
+
+
+def _tested_with(row: Row) -> str:
+    return "null" if is_null(row) else str(row["kind"])
 
 
 def _p_value(row: Row) -> float:
@@ -268,11 +286,12 @@ def _finish(
     row: dict[str, Any],
     votes: Mapping[Cell, str],
     decisive: Mapping[tuple[str, ...], int],
-    levels: Mapping[str, float],
+    levels: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
-    confidence = levels.get(row["contrast"], LEVELS[row["kind"]])
-    if row["kind"] == "secondary" and levels and row["contrast"] not in levels:
-        confidence = max(levels.values())  # not reached anywhere: the strictest level
+    mates = levels.get(_tested_with(row), {})
+    # Reached nowhere: the strictest level of those that were.
+    strictest = max(mates.values(), default=LEVELS[row["kind"]])
+    confidence = mates.get(row["contrast"], strictest)
     low, high, beyond = _interval(row, confidence)
     key = (row["contrast"], row["family"], row["size"])
     vote = votes.get(_cell(row))
