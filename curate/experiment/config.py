@@ -50,8 +50,8 @@ class MeasureConfig:
         sizes: Their sizes; empty = all that the families have.
         primary_size: Size of the headline; `None` = "order3" where measured, else the first.
         budgets: Tokens of the smaller arm, rising; `None` = four doublings planned from the pool.
-        replicates: Paired draws; `None` = as many as `detect` asks for (3 to 24). Where `minutes`
-            are set, a transformer's are five at most.
+        replicates: Paired draws; `None` = as many as `detect` asks for (3 to 24). A transformer's
+            are five at most, unless `budgets` are given.
         detect: Multiplier that is to be seen with 80 % power; the plan states what will be.
         reach: How far beyond D / (1 − r) the ladders of raw and of other noisy arms go, where r is
             the share of tokens that is left out. Text that hurts a great deal needs more than the

@@ -345,14 +345,14 @@ def _tuning_seconds(family: str, size: str, budgets: Sequence[int], draft: Plan)
 def _draws(draft: Plan, config: MeasureConfig, family: str) -> int:
     """As many as are asked for, or as the wanted multiplier needs at the strictest level.
 
-    Against the clock a transformer's are few: time is better spent on a second size.
+    A transformer's are few where minutes choose its budgets: a second size is worth more.
     """
     wanted = config.replicates
     if wanted is None:
         tests = max(1, sum(c.kind == "secondary" for c in draft.contrasts))
         spread = SPREADS.get(family, OTHER_SPREAD)
         wanted = draws_needed(draft.detect, spread=spread, level=0.05 / tests)
-    plenty = family in LIGHT or config.minutes is None
+    plenty = family in LIGHT or config.budgets is not None
     return wanted if plenty else min(wanted, HEAVY_REPLICATES)
 
 
