@@ -277,6 +277,18 @@ def test_more_draws_see_more_and_stricter_levels_less():
     assert power(smallest_detectable(design) ** -1, design) == pytest.approx(0.8, abs=1e-6)
 
 
+@pytest.mark.parametrize(("budgets", "draws"), [((4_000, 8_000), 8), (None, 5)])
+def test_a_transformer_takes_the_draws_asked_for_where_budgets_are_given(
+    monkeypatch, budgets, draws
+):
+    """Where minutes choose its budgets, a second size is worth more than three further draws."""
+    monkeypatch.setattr(Gpt, "available", lambda _: True)
+    plan = make_plan(example_inputs(20_000), both(60, budgets=budgets, replicates=8), seed=1)
+
+    assert plan.families["kneser_ney"].replicates == 8
+    assert plan.families["gpt"].replicates == draws
+
+
 def test_draws_follow_the_wanted_multiplier(inputs):
     """`replicates = None`: as many as the strictest contrast needs."""
     config = replace(SMALL, replicates=None, detect=1.10)
