@@ -41,8 +41,7 @@ def repeat_lines(inputs: MeasureInputs, *, draws: int) -> list[str]:
     rows = []
     for k, share in enumerate(SHARES):
         values = np.array([log_m[k] for log_m, _, _ in found])
-        shown = f"≥ {1 / share:.2f}" if np.isnan(values).any() else _m(values)
-        rows.append(f"| {100 * share:.2f} % | {shown} |")
+        rows.append(f"| {100 * share:.2f} % | {_m(values, most=1 / share)} |")
     uneven, even = (np.array([each[k] for each in found]) for k in (1, 2))
     return [
         f"**Duplicates.** Every third document stands {COPIES} times: half of raw's tokens are "
@@ -60,7 +59,12 @@ def repeat_lines(inputs: MeasureInputs, *, draws: int) -> list[str]:
     ]
 
 
-def _m(values: NDArray[np.float64]) -> str:
+def _m(values: NDArray[np.float64], *, most: float) -> str:
+    """The mean; draws whose loss the whole pool does not reach count as the ladder's end."""
+    missed = np.isnan(values)
+    if missed.any():
+        least = np.exp(np.where(missed, np.log(most), values).mean())
+        return f"≥ {least:.2f}, {missed.sum()} of {values.size} draws beyond the pool"
     found = t_interval(values)
     return f"{np.exp(values.mean()):.2f} [{np.exp(found.low):.2f}, {np.exp(found.high):.2f}]"
 
