@@ -10,8 +10,7 @@ import polars as pl
 from curate.scaling.designs import design_sentences
 from curate.scaling.disagreement import disagreements
 from curate.scaling.multiplier import MIN_SOURCES
-from curate.scaling.verdict import is_null
-from curate.scaling.words import arm_words, count_words, interval_words, model_words
+from curate.scaling.words import arm_words, count_words, interval_words, is_null, model_words
 
 KINDS = ("headline", "secondary", "control", "calibrator")
 WHAT = {"harm": "what was removed costs", "multiplier": "the multiplier is"}

@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from curate.scaling.multiplier import MIN_REPLICATES, MIN_SOURCES, Summary
+from curate.scaling.words import is_null
 from curate.statistics import holm_levels, skewed_p, skewed_quantiles, t_quantile
 
 Row = Mapping[str, Any]
@@ -33,7 +34,6 @@ WIDEST = 100.0
 UNSEEN = "cannot tell: the draws differ too much for anything that the ladder can show"
 UNKNOWN: Row = {"skewness": 0.0, "effective_documents": None}  # of rows that say nothing of it
 ALPHA = 0.05  # of a family of tests together
-NULLS = ("random", "null_b")  # arms that are worth what they are compared with
 LEVELS = {"headline": 0.95, "secondary": 0.95, "control": 0.95, "calibrator": 0.90}
 
 MULTIPLIER_SCHEMA: Mapping[str, Any] = {
@@ -217,17 +217,6 @@ def _cell(row: Row) -> Cell:
 def _is_test(row: Row) -> bool:
     """Whether the row is a multiplier over all neutral sets: what a contrast is judged by."""
     return bool(row["quantity"] == "multiplier" and row["eval_set"] == "all")
-
-
-def is_null(row: Row) -> bool:
-    """Whether two arms are compared whose multiplier is known to be 1.
-
-    >>> is_null({"kind": "control", "arm_b": "random"})
-    True
-    >>> is_null({"kind": "control", "arm_b": "inverse_quality"})
-    False
-    """
-    return row["kind"] == "control" and row["arm_b"] in NULLS
 
 
 def _votes(rows: Sequence[Row]) -> dict[Cell, str]:

@@ -13,9 +13,29 @@ WORDS = {
     "null_a": "first-sample",
     "null_b": "second-sample",
 }
+NULLS = ("random", "null_b")  # arms that are worth what they are compared with
 POOL = "_pool"  # how the names of arms end that read one pool again and again
 
-__all__ = ["FAMILIES", "POOL", "arm_words", "count_words", "interval_words", "model_words"]
+__all__ = [
+    "FAMILIES",
+    "POOL",
+    "arm_words",
+    "count_words",
+    "interval_words",
+    "is_null",
+    "model_words",
+]
+
+
+def is_null(row: Mapping[str, Any]) -> bool:
+    """Whether two arms are compared whose multiplier is known to be 1.
+
+    >>> is_null({"kind": "control", "arm_b": "random"})
+    True
+    >>> is_null({"kind": "control", "arm_b": "inverse_quality"})
+    False
+    """
+    return row["kind"] == "control" and row["arm_b"] in NULLS
 
 
 def interval_words(row: Mapping[str, Any]) -> str:
