@@ -17,12 +17,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
+
 BOUNDARY = 0
 
 Tokens = NDArray[np.uint16]
 Table = NDArray[np.uint32]  # open addressing, one row a slot; a zero key is an empty slot
 Keys = NDArray[np.uint64]
-Floats = NDArray[np.float64]
 
 # Columns of a table's row. Rows of the highest order stop after the count.
 _LOW, _HIGH, _COUNT, _TOTAL, _ONES, _TWOS, _MORE = range(7)

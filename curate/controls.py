@@ -40,6 +40,7 @@ CANARY_WORDS = 100
 _CANARY_WEIGHT = 4  # a false-removal rate of 2 % needs more documents than a recall near 1
 _FULL_FLOOR = 20
 _FULL_CORPUS = 2_000
+_NEAR = 0.8  # the usual threshold of near-duplicates
 
 TRUTH_SCHEMA = pl.Schema(
     {"id": pl.String, "kind": pl.String, "origin": pl.String, "expected": pl.String}
@@ -119,7 +120,7 @@ def plant(
         made = pl.concat([made, _canaries(canaries, n_canaries, seed=seed)])
     made = made.with_columns(
         pl.format("control:{}:{}", "kind", pl.int_range(pl.len()).over("kind")).alias("id"),
-        _expected(0.8).alias("expected"),
+        _expected().alias("expected"),
     )
     controls = made.select(
         "id", "text", pl.lit("control").alias("source"), pl.col("kind").alias("control")
@@ -158,16 +159,15 @@ def plant_defects(
     return made.with_columns(_similarity(made)).drop("origin_text")
 
 
-def scoreboard(
-    truth: pl.DataFrame, verdicts: pl.DataFrame, edits: pl.DataFrame, *, jaccard: float = 0.8
-) -> pl.DataFrame:
+def scoreboard(truth: pl.DataFrame, verdicts: pl.DataFrame, edits: pl.DataFrame) -> pl.DataFrame:
     """What a run did to documents whose right treatment is known.
 
     Caught means: not kept. Personal data that `mask_pii` edited and mojibake that
     `repair_encoding` or `repair_mojibake` edited are caught too; and a copy is caught when it and
     its origin are not both kept, since of two equal documents it does not matter which one stays.
     (Boilerplate whose whole text was dropped is an empty document, which the length rules remove.)
-    Of near copies that must stay, only those count as lost that went as duplicates: what other
+    Near copies are scored in two rows, from a similarity of 0.8 on and below it; only the first
+    must be caught. Of the others, only those count as lost that went as duplicates: what other
     rules do to a copy they do to the text of its origin as well.
 
     Args:
@@ -175,8 +175,6 @@ def scoreboard(
         verdicts: `id`, `kept`, optionally `failed` (without it every removal of a near copy counts
             as one for its likeness).
         edits: `id`, `step`, one row an edit.
-        jaccard: Near copies are scored in two rows, from this similarity on and below it; only
-            the first must be caught.
 
     Returns:
         One row a kind, what must be caught first: `kind`, `planted`, `caught` Int64, `recall`,
@@ -194,11 +192,10 @@ def scoreboard(
     """
     scored = truth.filter(pl.col("kind").is_not_null())
     joined = _with_verdicts(scored, verdicts, edits)
-    spared = _expected(jaccard) == "kept"
+    spared = _expected() == "kept"
     joined = joined.with_columns(caught=pl.when(spared).then("lost").otherwise("caught"))
-    label = _row_label(jaccard)
     counted = (
-        joined.group_by(label.alias("kind"), _expected(jaccard).alias("expected"))
+        joined.group_by(_row_label().alias("kind"), _expected().alias("expected"))
         .agg(pl.len().cast(pl.Int64).alias("planted"), pl.col("caught").sum().cast(pl.Int64))
         .sort(pl.col("expected") == "kept", "kind")
     )
@@ -328,20 +325,20 @@ def _with_verdicts(
     )
 
 
-def _row_label(jaccard: float) -> pl.Expr:
+def _row_label() -> pl.Expr:
     near = pl.col("kind").str.starts_with("near_copy")
     return (
-        pl.when(near & (pl.col("similarity") >= jaccard))
-        .then(pl.lit(f"near_copy, jaccard >= {jaccard:g}"))
+        pl.when(near & (pl.col("similarity") >= _NEAR))
+        .then(pl.lit(f"near_copy, jaccard >= {_NEAR}"))
         .when(near)
-        .then(pl.lit(f"near_copy, jaccard < {jaccard:g}"))
+        .then(pl.lit(f"near_copy, jaccard < {_NEAR}"))
         .otherwise("kind")
     )
 
 
-def _expected(jaccard: float) -> pl.Expr:
+def _expected() -> pl.Expr:
     kind = pl.col("kind")
-    distant = kind.str.starts_with("near_copy") & (pl.col("similarity") < jaccard)
+    distant = kind.str.starts_with("near_copy") & (pl.col("similarity") < _NEAR)
     return (
         pl.when((kind == "canary") | distant)
         .then(pl.lit("kept"))

@@ -92,7 +92,9 @@ class AuditedFile:
     columns: tuple[str, ...]
 
 
-def audit_file(path: str | Path | Sequence[str | Path], config: FileAudit | None = None) -> Audit:
+def audited_file(
+    path: str | Path | Sequence[str | Path], config: FileAudit | None = None
+) -> AuditedFile:
     """Audit documents of a file, a folder or a glob.
 
     A file with a column `failed` (lists of reasons as `set.rule`) is audited as it is; with only
@@ -105,20 +107,6 @@ def audit_file(path: str | Path | Sequence[str | Path], config: FileAudit | None
     Raises:
         ConfigError: A group is no column of the file, or nothing was removed.
         InputError: The file cannot be read.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "verdicts.parquet"
-    >>> pl.DataFrame({"source": ["a", "b"] * 100, "kept": [True, False] * 100}).write_parquet(path)
-    >>> audit_file(path).flagged.select("step", "group").rows()
-    [('verdict', 'b')]
-    """
-    return audited_file(path, config).found
-
-
-def audited_file(
-    path: str | Path | Sequence[str | Path], config: FileAudit | None = None
-) -> AuditedFile:
-    """`audit_file` with what a reader must know beside the numbers.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "verdicts.csv"

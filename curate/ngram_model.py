@@ -28,7 +28,6 @@ from curate._ngram_kernel import (
     LOWER_COLUMNS,
     START_SLOTS,
     TOP_COLUMNS,
-    Floats,
     Table,
     Tables,
     Tokens,
@@ -37,6 +36,7 @@ from curate._ngram_kernel import (
     rehash,
     token_bits,
 )
+from curate.arrays import Floats
 from curate.errors import ConfigError
 
 # KenLM's fallback where the counts of counts do not yield discounts.

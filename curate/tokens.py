@@ -185,30 +185,6 @@ def encode(tokenizer: Tokenizer, texts: pl.Series) -> tuple[NDArray[np.uint16], 
     return ids[: offsets[-1]].copy(), offsets
 
 
-def decode(tokenizer: Tokenizer, ids: NDArray[np.uint16]) -> bytes:
-    """The bytes that ids stand for; boundaries stand for none.
-
-    >>> tokenizer = train_tokenizer(["low lower lowest"] * 3, vocabulary=260)
-    >>> decode(tokenizer, encode(tokenizer, pl.Series(["slow"]))[0])
-    b'slow'
-    """
-    pieces = [b""] * tokenizer.vocabulary
-    for byte, number in enumerate(tokenizer.byte_ids):
-        pieces[number] = bytes([byte])
-    for left, right, merged in tokenizer.merges:
-        pieces[merged] = pieces[left] + pieces[right]
-    return b"".join(pieces[number] for number in ids)
-
-
-def bytes_per_token(texts: pl.Series, offsets: NDArray[np.int64]) -> float:
-    """UTF-8 bytes of the texts over their tokens, boundaries included; 0 where there is none.
-
-    >>> bytes_per_token(pl.Series(["low", ""]), np.array([0, 2, 3]))
-    1.0
-    """
-    return float(texts.str.len_bytes().sum() / max(int(offsets[-1]), 1))
-
-
 def _utf8(texts: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The texts' bytes in one buffer, and where each begins and the last ends."""
     array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())

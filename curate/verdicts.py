@@ -22,8 +22,6 @@ Bounds = Mapping[str, Any]
 Changes = Mapping[str, Bounds]
 """Rule name → bounds."""
 
-DUPLICATE_KINDS = ("exact", "near", "index")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:

@@ -27,7 +27,7 @@ from curate.audits import (
     zhao_amplification,
 )
 from curate.errors import ConfigError, GateError, InputError
-from curate.file_audit import FileAudit, audit_file
+from curate.file_audit import FileAudit, audited_file
 from curate.statistics import binomial_band
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -252,13 +252,13 @@ def test_flags_that_appeared_and_went():
 
 def test_verdict_files_are_audited_as_they_are(tmp_path):
     judged(200).write_parquet(tmp_path / "v.parquet")
-    found = audit_file(tmp_path / "v.parquet")
+    found = audited_file(tmp_path / "v.parquet").found
 
     assert found.table.equals(audit(judged(200)).table)
     with pytest.raises(ConfigError, match="unknown group column 'language'"):
-        audit_file(tmp_path / "v.parquet", FileAudit(groups=("language",)))
+        audited_file(tmp_path / "v.parquet", FileAudit(groups=("language",)))
     with pytest.raises(ConfigError, match="need the texts"):
-        audit_file(tmp_path / "v.parquet", FileAudit(lexicons=("identity",)))
+        audited_file(tmp_path / "v.parquet", FileAudit(lexicons=("identity",)))
 
 
 def test_text_files_are_judged_first(tmp_path, monkeypatch):
@@ -267,14 +267,14 @@ def test_text_files_are_judged_first(tmp_path, monkeypatch):
     rows = {"text": ["too short"] * 60 + [long] * 140, "source": ["forum"] * 100 + ["news"] * 100}
     pl.DataFrame(rows).write_ndjson(tmp_path / "a.jsonl")
     config = FileAudit(lexicons=("identity",), rules=("gopher_quality",), cluster=None)
-    found = audit_file(tmp_path / "a.jsonl", config)
+    found = audited_file(tmp_path / "a.jsonl", config).found
 
     assert set(found.flagged.select("group_column", "group").rows()) >= {
         ("source", "forum"),
         ("gender: women", "not named"),
     }
     with pytest.raises(InputError):
-        audit_file(tmp_path / "none.jsonl")
+        audited_file(tmp_path / "none.jsonl")
 
 
 def test_tidy_rows_and_card_fields():

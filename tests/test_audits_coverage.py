@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from scipy import special
 
-from curate.audits._adjusted import Step, adjusted_rows, documents_of
+from curate.audits._adjusted import Step, adjusted_table, documents_of, step_rows
 from curate.audits._clusters import Cells, OneGroup, expected_heterogeneity
 from curate.audits._edited import Weighed
 from curate.audits._edited import _part as part_of
@@ -238,7 +238,7 @@ def test_counts_are_judged_as_the_documents_of_a_corpus_are(design):
         frame = pl.DataFrame({"kind": rows[:, 1].astype(str)})
         cluster = np.unique(rows[:, 0], return_inverse=True)[1]
         documents = documents_of(frame, rows[:, 2], ["kind"], cluster)
-        row = adjusted_rows(documents, [rows[:, 3] == 1]).row(1, named=True)
+        row = adjusted_table(step_rows(Step(documents, rows[:, 3] == 1))).row(1, named=True)
         wanted = [ends.low[i], ends.high[i], ends.odds_low[i], ends.odds_high[i], p[i]]
         names = ("adjusted_removal_ratio_low", "adjusted_removal_ratio_high")
         names += ("adjusted_odds_ratio_low", "adjusted_odds_ratio_high", "heterogeneity_p")

@@ -11,7 +11,7 @@ from curate.audits._edited import Weighed, edited_rows
 from curate.clean import apply_edits, clean
 from curate.cli import app
 from curate.errors import ConfigError, InputError
-from curate.file_audit import FileAudit, audit_file
+from curate.file_audit import FileAudit, audited_file
 from curate.statistics import (
     ClusteredPair,
     compare_rates,
@@ -303,7 +303,7 @@ def test_a_file_is_judged_by_what_cleaning_leaves(tmp_path):
         {"id": ["a", "b"], "text": [menu + text, text + "one"], "source": ["m", "n"]}
     ).write_parquet(tmp_path / "a.parquet")
     config = FileAudit(clean=("drop_boilerplate_lines",), rules=("gopher_quality",), cluster=None)
-    found = audit_file(tmp_path / "a.parquet", config)
+    found = audited_file(tmp_path / "a.parquet", config).found
 
     assert found.edits.filter(group="m")["taken"].item() > 0.5
 
@@ -320,11 +320,11 @@ def test_files_without_documents_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
 
     with pytest.raises(InputError, match=f"{name}: {message}"):
-        audit_file(tmp_path / name)
+        audited_file(tmp_path / name)
 
 
 def test_verdicts_without_texts_cannot_be_cleaned(tmp_path):
     pl.DataFrame({"source": ["a"], "kept": [True]}).write_parquet(tmp_path / "v.parquet")
 
     with pytest.raises(ConfigError, match="cleaning needs a column 'id'"):
-        audit_file(tmp_path / "v.parquet", FileAudit(clean=("mask_pii",)))
+        audited_file(tmp_path / "v.parquet", FileAudit(clean=("mask_pii",)))

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from curate.audits._adjusted import adjusted_rows, documents_of
+from curate.audits._adjusted import Step, adjusted_table, documents_of, step_rows
 from curate.statistics import (
     breslow_day,
     common_odds,
@@ -18,7 +18,7 @@ def p_of(own, hit, kind, cluster):
     """p of heterogeneity of the second group, as the impact table carries it."""
     frame = pl.DataFrame({"kind": kind.astype(str)})
     documents = documents_of(frame, own.astype(int), ["kind"], cluster)
-    return adjusted_rows(documents, [hit])["heterogeneity_p"][1]
+    return adjusted_table(step_rows(Step(documents, hit)))["heterogeneity_p"][1]
 
 
 def slow_p(own, hit, kind, cluster):

@@ -26,7 +26,6 @@ from curate.audits import (
     npmi,
     resampled_weat,
     swap,
-    swap_table,
     swap_test,
     weat,
 )
@@ -241,7 +240,7 @@ def test_a_blind_scorer_is_equivalent():
     assert found.swaps.startswith("curate-gender-swaps-en-1 ")
 
 
-def test_scorers_stand_side_by_side_with_their_equivalence():
+def test_equivalence_tells_a_blind_scorer_from_a_biased_one():
     texts = ["She wrote it.", "He wrote it."] * 30
     rng = np.random.default_rng(13)
     noise = dict(zip(texts * 2, rng.normal(scale=0.01, size=120), strict=True))
@@ -250,12 +249,11 @@ def test_scorers_stand_side_by_side_with_their_equivalence():
         "biased": lambda found: [0.4 if t.startswith("She") else 0.6 for t in found],
     }
     design = SwapDesign(threshold=0.5, margin=0.05)
-    table = swap_table({n: swap_test(score, texts, design) for n, score in scorers.items()})
-    blind, biased = table.rows(named=True)
+    blind, biased = (swap_test(score, texts, design) for score in scorers.values())
 
-    assert blind["equivalent_p"] < 0.05
-    assert biased["equivalent_p"] > 0.5
-    assert (biased["shift"], biased["flips"]) == (pytest.approx(-0.2), 1.0)
+    assert blind.equivalent_p < 0.05
+    assert biased.equivalent_p > 0.5
+    assert (biased.shift.estimate, biased.flips) == (pytest.approx(-0.2), 1.0)
 
 
 def test_texts_without_the_groups_are_no_evidence():

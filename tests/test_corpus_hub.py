@@ -6,7 +6,7 @@ import time
 import polars as pl
 import pytest
 
-from curate.corpus import InputConfig, fingerprint, ingest, read_parts
+from curate.corpus import InputConfig, fingerprint, ingest
 from curate.errors import InputError
 
 ROWS = {"id": [f"d{i}" for i in range(700)], "text": [f"text {i}" for i in range(699)] + [None]}
@@ -49,7 +49,7 @@ def test_local_datasets(tmp_path, capfd, make, streaming):
     config = InputConfig(dataset=str(tmp_path / "set"), streaming=streaming)
     result = ingest(config, tmp_path / "out")
 
-    documents = read_parts(result.parts)
+    documents = pl.read_parquet(list(result.parts))
     assert (
         documents.select("id", "text").rows()[:699]
         == list(zip(ROWS["id"], ROWS["text"], strict=True))[:699]

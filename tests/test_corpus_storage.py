@@ -9,14 +9,12 @@ import pytest
 
 from curate.corpus import (
     InputConfig,
-    check_documents,
     file_digest,
     folder_digest,
     ingest,
     write_atomically,
     write_bytes_atomically,
 )
-from curate.errors import IntegrityError
 
 
 def table(n=1000):
@@ -135,19 +133,3 @@ def test_a_folder_digest_knows_names_and_contents_and_no_unfinished_files(tmp_pa
     different = {digest(a=b"1"), digest(a=b"2"), digest(b=b"1"), digest(a__a=b"1"), digest()}
     assert len(different) == 5
     assert digest(a=b"1", **{".a.7.tmp": b"x"}) == digest(a=b"1")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"id": ["a", "a"]}, "1 ids are repeated"),
-        ({"text": ["x", None]}, "column 'text' holds 1 nulls"),
-        ({"source": [1, 2]}, "starts with the String columns id, text, source, control"),
-    ],
-)
-def test_a_table_that_is_no_documents_table_is_refused(change, message):
-    good = {"id": ["a", "b"], "text": ["x", "y"], "source": ["s", "s"]}
-    frame = pl.DataFrame({**good, **change}).with_columns(control=pl.lit(None, pl.String))
-
-    with pytest.raises(IntegrityError, match=message):
-        check_documents(frame)

@@ -22,7 +22,7 @@ from curate.duplicates.near import pairs_of_bands
 from curate.duplicates.shuffle import shuffled_pairs_of_bands
 from curate.errors import ConfigError, InputError, IntegrityError
 from curate.statistics import binomial_band
-from curate.text import signatures, text_similarity
+from curate.text import sketch, text_similarity
 
 HIGH_RECALL = DuplicatesConfig(near=NearDuplicates(preset="high_recall"))
 
@@ -354,7 +354,8 @@ def test_what_earlier_documents_find_does_not_depend_on_later_ones(corpus):
 def test_buckets_and_tables_meet_the_same_pairs(corpus, tmp_path, memory_bytes):
     """Thousands of buckets with pairs let go in between, and two buckets."""
     near = NearDuplicates(preset="balanced")
-    values, sizes = signatures(corpus[0]["text"], permutations=near.permutations)
+    made = sketch(corpus[0]["text"], permutations=near.permutations)
+    values, sizes = made.signature, made.n_shingles
     options = {"folder": tmp_path, "memory_bytes": memory_bytes}
     shuffled = shuffled_pairs_of_bands(values, sizes, near, **options)
     assert shuffled.tolist() == pairs_of_bands(values, sizes, near).tolist()

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 # Lowest first; rooms that share a line never import each other.
 LAYERS = [
-    ("errors",),
+    ("errors", "arrays"),
     (
         "statistics",
         "executors",

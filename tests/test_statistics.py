@@ -12,13 +12,11 @@ from curate.statistics import (
     benjamini_hochberg,
     binomial_band,
     clustered_pair,
-    clustered_ratio,
     compare_rates,
     effective_sides,
     holm,
     holm_levels,
     independent,
-    removal_ratio,
     satterthwaite,
     score_ratio_bounds,
     skewed_p,
@@ -136,18 +134,23 @@ def test_binomial_band_is_exact():
         assert stats.binom.sf(high, n, p) <= tail < stats.binom.sf(high - 1, n, p)
 
 
+def removal_ratio(removed, n, removed_rest, n_rest):
+    """The comparison of one group with the rest, documents by themselves."""
+    return compare_rates(independent(([removed / n], [removed_rest / n_rest]), ([n], [n_rest])))
+
+
 def test_removal_ratio_is_koopmans():
     """Koopman (1984): 36 of 40 against 16 of 80 has the interval (2.94, 7.15)."""
     found = removal_ratio(36, 40, 16, 80)
 
-    assert (found.low, found.high) == pytest.approx((2.939, 7.152), abs=1e-3)
+    assert (found.low[0], found.high[0]) == pytest.approx((2.939, 7.152), abs=1e-3)
 
 
 @pytest.mark.parametrize("counts", [(5, 10, 0, 10), (36, 40, 16, 80), (99, 100, 390, 400)])
 def test_removal_ratio_ends_where_the_constrained_score_is_the_quantile(counts):
     """The constrained rate is found here by numerical maximum likelihood."""
     x, n, y, m = counts
-    ratio = removal_ratio(*counts).low
+    ratio = removal_ratio(*counts).low[0]
 
     def unlikely(p):
         return -(x * np.log(ratio * p) + (n - x) * np.log1p(-ratio * p)
@@ -166,7 +169,7 @@ def test_removal_ratio_of_the_rest_is_the_inverse():
 
     assert (there.low, back.high) == (0.0, math.inf)
     assert there.high == pytest.approx(1 / back.low)
-    assert there.estimate == pytest.approx(1 / back.estimate)
+    assert there.ratio == pytest.approx(1 / back.ratio)
 
 
 def test_removal_ratio_is_near_katz_where_katz_holds():
@@ -175,14 +178,14 @@ def test_removal_ratio_is_near_katz_where_katz_holds():
     found = removal_ratio(80, 200, 150, 200)
 
     assert (katz.low, katz.high) == pytest.approx((0.44208, 0.64342), abs=1e-5)
-    assert (found.low, found.high) == pytest.approx((katz.low, katz.high), abs=5e-3)
+    assert (found.low[0], found.high[0]) == pytest.approx((katz.low, katz.high), abs=5e-3)
 
 
 def test_removal_ratio_without_removals_knows_nothing():
     found = removal_ratio(0, 10, 0, 10)
 
-    assert math.isnan(found.estimate)
-    assert (found.low, found.high) == (0.0, math.inf)
+    assert math.isnan(found.ratio[0])
+    assert (found.low[0], found.high[0]) == (0.0, math.inf)
 
 
 def test_score_interval_leaves_one_out_exactly_where_p_is_small():
@@ -202,23 +205,6 @@ def test_smallest_detectable_ratio_has_the_power_it_states():
     found = compare_rates(independent((x[0] / 400, x[1] / 4000), (400, 4000)))
 
     assert (found.p < 0.05).mean() == pytest.approx(0.8, abs=0.02)
-
-
-def test_clustered_ratio_of_equal_clusters_is_a_t_interval_of_their_means():
-    values = np.array([1.0, 2.0, 4.0, 9.0])
-    found = clustered_ratio(np.repeat(values, 3), np.ones(12), np.repeat(list("abcd"), 3))
-    expected = t_interval(values)
-
-    assert (found.estimate, found.low, found.high) == pytest.approx(
-        (expected.estimate, expected.low, expected.high)
-    )
-
-
-@pytest.mark.parametrize(("numerator", "cluster"), [([], []), ([1.0, 0.0], ["a", "a"])])
-def test_clustered_ratio_of_one_cluster_or_none_knows_nothing(numerator, cluster):
-    found = clustered_ratio(numerator, np.ones(len(numerator)), cluster)
-
-    assert not math.isfinite(found.high - found.low)
 
 
 # ── AUC ──────────────────────────────────────────────────────────────────────────────────────
@@ -385,21 +371,6 @@ def test_removal_test_holds_its_level_for_clustered_documents(
     assert rejected >= binomial_band(REPETITIONS, 0.04)[0]
     if correlation:
         assert (naive.p < 0.05).mean() > 0.09
-
-
-@pytest.mark.parametrize("correlation", [0.05, 0.1])
-@pytest.mark.parametrize("unequal", [0.4, 0.8])
-def test_clustered_ratio_covers(correlation, unequal):
-    """Token-weighted shares over 40 clusters of unequal size."""
-    rng = np.random.default_rng(12)
-    x, n = null_counts(rng, 40, rate=0.3, correlation=correlation, unequal=unequal)
-    covered, repetitions = 0, 2_000
-    for hits, size in zip(x[:repetitions], n[:repetitions], strict=True):
-        found = clustered_ratio(hits, size, np.arange(40))
-        covered += found.low <= 0.3 <= found.high
-
-    low, high = binomial_band(repetitions, 0.95)
-    assert low <= covered <= high
 
 
 def test_one_cluster_is_no_evidence():

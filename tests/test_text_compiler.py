@@ -65,13 +65,13 @@ def test_what_kernels_allocate_is_freed() -> None:
     from numba.core.runtime import _nrt_python as runtime  # what counts allocations
 
     from curate.signals import measure_signals
-    from curate.text.minhash import signatures
+    from curate.text.minhash import sketch
     from curate.text.words import word_ngrams
 
     def work() -> None:
         texts = pl.Series("text", ["To be, or not to be.\n\nTo be.", "", "x" * 9_000] * 20)
         measure_signals(texts.to_frame())
-        signatures(texts, permutations=16)
+        sketch(texts, permutations=16)
         word_ngrams(texts, n=2)
 
     work()

@@ -10,11 +10,10 @@ from numba import njit
 
 from curate.errors import ConfigError
 from curate.text import (
-    normalised_hashes,
     permutations_of,
     shingle_sets,
-    signatures,
     similarities,
+    sketch,
     text_similarity,
     to_datasketch,
     word_ngrams,
@@ -37,20 +36,14 @@ def mixed_pair(rng, length, changed):
 @pytest.mark.parametrize("seed", [1, 7, 4_000_000_000])
 @pytest.mark.parametrize("permutations", [1, 16, 112])
 def test_signatures_are_those_of_datasketch(permutations, seed):
-    found, n_shingles = signatures(pl.Series(TEXTS), permutations=permutations, seed=seed)
+    found = sketch(pl.Series(TEXTS), permutations=permutations, seed=seed)
     flat, offsets = word_ngrams(pl.Series(TEXTS), n=5)
     for d in range(len(TEXTS)):
         shingles = flat[offsets[d] : offsets[d + 1]]
         theirs = MinHash(num_perm=permutations, seed=seed, hashfunc=int, scheme="affine32")
         theirs.update_batch([int(h) & 0xFFFFFFFF for h in shingles])
-        assert np.array_equal(theirs.hashvalues, found[d])
-        assert n_shingles[d] == len(shingles)
-
-
-def test_datasketch_accepts_our_signatures():
-    found, _ = signatures(pl.Series(TEXTS[1:3]), permutations=64, seed=3)
-    ours = [MinHash(hashvalues=row, scheme="affine32", seed=3) for row in found]
-    assert ours[0].jaccard(ours[1]) == np.mean(found[0] == found[1])
+        assert np.array_equal(theirs.hashvalues, found.signature[d])
+        assert found.n_shingles[d] == len(shingles)
 
 
 def test_seeds_choose_other_permutations():
@@ -62,8 +55,8 @@ def test_seeds_choose_other_permutations():
     assert len(least) > 40
     assert not (a == c).any()
     assert not (b == d).any()
-    one, _ = signatures(pl.Series(TEXTS), permutations=64, seed=1)
-    two, _ = signatures(pl.Series(TEXTS), permutations=64, seed=2)
+    one = sketch(pl.Series(TEXTS), permutations=64, seed=1).signature
+    two = sketch(pl.Series(TEXTS), permutations=64, seed=2).signature
     assert not (one == two).any()
 
 
@@ -72,7 +65,7 @@ def test_the_estimate_is_unbiased_within_its_standard_error():
     rng = np.random.default_rng(5)
     pairs = [mixed_pair(rng, 300, int(rng.integers(1, 40))) for _ in range(200)]
     both = pl.Series([a for a, _ in pairs] + [b for _, b in pairs])
-    found, _ = signatures(both, permutations=128)
+    found = sketch(both, permutations=128).signature
     exact = text_similarity(both[:200], both[200:])["jaccard"].to_numpy()
     errors = (found[:200] == found[200:]).mean(axis=1) - exact
     standard = np.sqrt((exact * (1 - exact) / 128).sum()) / 200
@@ -81,9 +74,9 @@ def test_the_estimate_is_unbiased_within_its_standard_error():
 
 
 def test_documents_without_words():
-    found, n_shingles = signatures(pl.Series(["", "…", "\x00"]), permutations=8)
-    assert (found == 0xFFFFFFFF).all()
-    assert n_shingles.tolist() == [0, 0, 0]
+    found = sketch(pl.Series(["", "…", "\x00"]), permutations=8)
+    assert (found.signature == 0xFFFFFFFF).all()
+    assert found.n_shingles.tolist() == [0, 0, 0]
 
 
 def test_the_minima_loop_multiplies_in_32_bits():
@@ -112,14 +105,14 @@ def test_the_minima_loop_multiplies_in_32_bits():
     ],
 )
 def test_word_sequence_hashes(left, right, equal):
-    a, b = normalised_hashes(pl.Series([left, right]))
+    a, b = sketch(pl.Series([left, right]), permutations=0).words_hash
     assert (a == b).all() == equal
     assert (a == b).any() == equal
 
 
 def test_word_sequence_hashes_of_close_texts_all_differ():
     texts = [f"the {i % 300} of {i // 300}" for i in range(60_000)]
-    hashes = normalised_hashes(pl.Series(texts))
+    hashes = sketch(pl.Series(texts), permutations=0).words_hash
     assert len(np.unique(hashes[:, 0])) == len(np.unique(hashes[:, 1])) == 60_000
 
 
@@ -167,7 +160,7 @@ def test_misuse_is_named():
 
 
 def test_handed_to_datasketch_a_signature_gives_the_same_estimate():
-    found, _ = signatures(pl.Series(TEXTS[1:3]), permutations=64, seed=3)
+    found = sketch(pl.Series(TEXTS[1:3]), permutations=64, seed=3).signature
     one, two = (to_datasketch(row, seed=3) for row in found)
     index = MinHashLSH(num_perm=64, params=(16, 4))
     index.insert("one", one)
@@ -180,13 +173,13 @@ def test_one_permutation_signatures_estimate_without_bias():
     rng = np.random.default_rng(6)
     pairs = [mixed_pair(rng, 300, int(rng.integers(1, 40))) for _ in range(200)]
     both = pl.Series([a for a, _ in pairs] + [b for _, b in pairs])
-    found, _ = signatures(both, permutations=128, scheme="one_permutation")
+    found = sketch(both, permutations=128, scheme="one_permutation").signature
     exact = text_similarity(both[:200], both[200:])["jaccard"].to_numpy()
     errors = (found[:200] == found[200:]).mean(axis=1) - exact
     assert abs(errors.mean()) < 5 * np.sqrt((exact * (1 - exact) / 128).sum()) / 200
-    short, _ = signatures(pl.Series(["a b c d e f"]), permutations=112, scheme="one_permutation")
+    short = sketch(pl.Series(["a b c d e f"]), permutations=112, scheme="one_permutation").signature
     assert set(short[0].tolist()) <= set(short[0][short[0] < 0xFFFFFFFF].tolist())
-    other, _ = signatures(both[:1], permutations=128, scheme="one_permutation", seed=2)
+    other = sketch(both[:1], permutations=128, scheme="one_permutation", seed=2).signature
     assert not (other[0] == found[0]).any()
     with pytest.raises(ConfigError, match="unknown scheme 'affine64'; did you mean 'affine32'"):
-        signatures(both, permutations=8, scheme="affine64")
+        sketch(both, permutations=8, scheme="affine64")

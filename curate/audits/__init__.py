@@ -12,7 +12,7 @@ from curate.audits.amplification import (
     audit_classifier,
 )
 from curate.audits.association import association, npmi
-from curate.audits.counterfactual import SwapDesign, SwapTest, swap_table, swap_test
+from curate.audits.counterfactual import SwapDesign, SwapTest, swap_test
 from curate.audits.difference import audit_difference
 from curate.audits.edits import add_losses, losses_of
 from curate.audits.gate import STRATA, AuditConfig, Gate, check_gate, forbidden_rows
@@ -89,7 +89,6 @@ __all__ = [
     "reweigh_alike",
     "strongest_first",
     "swap",
-    "swap_table",
     "swap_test",
     "tidy",
     "weat",

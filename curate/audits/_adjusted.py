@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from curate.arrays import Bools, Codes, Floats
 from curate.audits._clusters import (
     Cells,
     OneGroup,
@@ -43,10 +43,6 @@ from curate.statistics import (
     stratified_rate_ratio,
     t_quantile,
 )
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 STILL = 0.02
 MIN_INFORMATIVE = 1000
@@ -155,16 +151,6 @@ def documents_of(
         frame, group = frame[order], group[order]
     ways = tuple(levels_of(frame, group, variables))
     return Documents(order=order, group=group, groups=int(group.max()) + 1, first=first, ways=ways)
-
-
-def adjusted_rows(documents: Documents, failed: Sequence[Bools]) -> pl.DataFrame:
-    """The columns `ADJUSTED`, one row a (step, group), steps first; null where undefined.
-
-    Args:
-        documents: As `documents_of` lays them out.
-        failed: Whether each document failed, one array a step, in the order of the corpus.
-    """
-    return adjusted_table([row for hit in failed for row in step_rows(Step(documents, hit))])
 
 
 def step_rows(step: Step, asked: Bools | None = None) -> list[tuple[object, ...]]:

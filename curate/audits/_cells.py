@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.arrays import Codes, Floats
 from curate.audits._kernels import cluster_influences, cluster_powers
 from curate.statistics import DEGREE, ClusteredPair, Powers, exponents
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

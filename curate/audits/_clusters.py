@@ -10,15 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from curate.arrays import Bools, Codes, Floats
 from curate.audits._kernels import clustered_scores
 from curate.audits._strata import Level
 from curate.statistics import Strata, common_odds
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 # Strata that are spread over fewer clusters, on average and were documents alike by `PLANNED`, do
 # not tell whether they differ.

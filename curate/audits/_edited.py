@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.audits._adjusted import MIN_INFORMATIVE, NOTHING, STILL, Documents, Step, widest_way
 from curate.audits._clusters import Cells
 from curate.audits._standard import (
@@ -26,8 +27,6 @@ from curate.audits._standard import (
 )
 from curate.audits._strata import Level
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 Place = tuple[int, int]
 Binned = tuple[Floats, Floats]
 

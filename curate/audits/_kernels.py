@@ -6,8 +6,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+from curate.arrays import Codes, Floats
 
 
 @numba.njit(cache=True, nogil=True)

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.audits._codes import cluster_codes
 from curate.statistics import (
     DEGREE,
@@ -31,7 +32,6 @@ from curate.statistics import (
     shares_of,
 )
 
-Floats = NDArray[np.float64]
 DRAWS = 1999
 _MANY = 300
 # Documents that must be expected to stay, and to go, before a group is tested.

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.arrays import Codes, Floats
 from curate.audits._clusters import Cells
 from curate.audits._kernels import standard_influences, standard_powers
 from curate.statistics import (
@@ -28,9 +29,6 @@ from curate.statistics import (
     exponents,
     odds_interval,
 )
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 #: Where rates of strata take more of the clusters' variance than this, nothing is told,
 MOST_TAKEN = 0.05

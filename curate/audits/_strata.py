@@ -9,10 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Codes
 from curate.statistics import Strata
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 #: Quantile bins of a numeric stratum column, one refinement after the other.
 BINS = (5, 20, 80, 320, 1280)

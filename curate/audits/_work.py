@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from curate.arrays import Bools, Floats
+
 Steps = Mapping[str, Sequence[str]]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Bools, Floats
 from curate.audits._codes import cluster_codes
 from curate.audits.metrics import (
     Reference,
@@ -28,8 +29,6 @@ from curate.audits.swaps import Swaps, leaning, load_swaps, swap_all
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import Estimate, auc_interval, blocks, holm, t_interval
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 _TOKEN = r"[^\W\d_][\w'’+]*"
 _TRAINED = 0.6
 

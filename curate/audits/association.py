@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Bools, Floats
 from curate.audits._codes import cluster_codes
 from curate.audits.lexicons import Entry, holds
 from curate.errors import ConfigError, unknown_name
@@ -28,8 +29,6 @@ from curate.statistics import (
     t_quantile,
 )
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 _FEWEST = 5.0
 
 

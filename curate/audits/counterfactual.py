@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,36 +133,6 @@ def swap_test(
         table=_table(rows, scores, lean, difference),
         swaps=f"{swaps.id} {swaps.sha256}",
     )
-
-
-def swap_table(tests: Mapping[str, SwapTest]) -> pl.DataFrame:
-    """Several swap tests side by side, one row a scorer.
-
-    Returns:
-        `scorer`, `documents`; `shift`, `low`, `high` (mean change in favour of the first group);
-        `p` of the sign test; `equivalent_p` (small = the mean shift lies inside the margin);
-        `flips`, `flips_low`, `flips_high` (share of verdicts that change). Null = not asked for.
-
-    >>> blind = swap_test(lambda texts: [0.5 for _ in texts], ["she", "his"])
-    >>> swap_table({"blind": blind}).select("scorer", "documents", "shift", "p", "flips").row(0)
-    ('blind', 2, 0.0, 1.0, None)
-    """
-    rows = [
-        {
-            "scorer": name,
-            "documents": found.documents,
-            "shift": found.shift.estimate,
-            "low": found.shift.low,
-            "high": found.shift.high,
-            "p": found.signs.p,
-            "equivalent_p": found.equivalent_p,
-            "flips": found.flips,
-            "flips_low": found.flips_range.low,
-            "flips_high": found.flips_range.high,
-        }
-        for name, found in tests.items()
-    ]
-    return pl.DataFrame(rows).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 def _scores(

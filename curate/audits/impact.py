@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.audits._adjusted import SCHEMA, Step, adjusted_table, documents_of, step_rows
 from curate.audits._cells import Layout, Population, Sums, lay_out, population, rates_by_group
 from curate.audits._edited import Weighed, edited_rows
@@ -38,7 +39,6 @@ from curate.statistics import (
     smallest_detectable_ratio,
 )
 
-Floats = NDArray[np.float64]
 Weights = Mapping[str, tuple[Floats, Floats]]
 Arrays = TypeVar("Arrays", Sums, Sides)
 

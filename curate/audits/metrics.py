@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from curate.arrays import Bools
 from curate.statistics import Estimate, auc_interval, clustered_shares
 
-Bools = NDArray[np.bool_]
 Reference = tuple[ArrayLike, ArrayLike]
 INTERVALS = ("label_rate", "selection_rate", "precision", "recall", "f1", "auc")
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from curate.arrays import Bools, Floats
 from curate.errors import ConfigError, unknown_name
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Remedy = Literal["none", "reweigh", "reweigh_alike"]
 REMEDIES: tuple[Remedy, ...] = ("none", "reweigh", "reweigh_alike")
 # The group's column is this large, so that the penalty on coefficients hardly shrinks it.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from curate.arrays import Floats
 from curate.audits._moved import (
     Sums,
     distance_row,
@@ -30,7 +31,6 @@ _ROWS = (
     | dict.fromkeys(_NUMBERS, pl.Float64)
     | {"worst_group": pl.String}
 )
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,9 +123,7 @@ def representation(  # noqa: PLR0913 - each names columns of one role
     )
 
 
-def representation_rows(
-    verdicts: pl.DataFrame, groups: Sequence[str], *, kept: str = "kept"
-) -> pl.DataFrame:
+def representation_rows(verdicts: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
     """`representation` of several columns of groups, one row each, by documents.
 
     Columns of word lists are left out: those who name no group are none.
@@ -142,7 +140,7 @@ def representation_rows(
     for name in groups:
         if ": " in name and set(verdicts[name].unique()) <= {NAMED, NOT_NAMED}:
             continue
-        found = representation(verdicts, group=name, kept=kept)
+        found = representation(verdicts, group=name)
         numbers = {field: getattr(found, field) for field in _NUMBERS}
         rows.append({"group_column": name, "groups": found.table.height, **numbers})
     return pl.DataFrame(rows, schema=_ROWS).with_columns(pl.col(pl.Float64).fill_nan(None))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from curate.arrays import Bools, Codes, Floats
 from curate.audits.impact import MISSING_GROUP
 from curate.errors import ConfigError, unknown_name
 from curate.statistics import (
@@ -23,9 +23,6 @@ from curate.statistics import (
     t_quantile,
 )
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 SCHEMA = {
     **dict.fromkeys(("score", "group_column", "group", "corpus"), pl.String),
     **dict.fromkeys(("n", "n_rest"), pl.Int64),
@@ -38,7 +35,6 @@ def group_scores(
     scores: Sequence[str],
     *,
     groups: str | Sequence[str],
-    kept: str = "kept",
     cluster: str | None = None,
 ) -> pl.DataFrame:
     """Mean of each score in each group and in the rest, before and after curation.
@@ -49,7 +45,6 @@ def group_scores(
             present, takes planted documents out.
         scores: Columns to compare.
         groups: Column or columns of groups; null becomes the group `(missing)`.
-        kept: Column that says which documents stay.
         cluster: Column within which documents are alike; a group column is never its own
             cluster. `None` = every document by itself.
 
@@ -70,7 +65,7 @@ def group_scores(
     rows: list[tuple[object, ...]] = []
     for score in scores:
         known = frame.filter(pl.col(score).cast(pl.Float64).is_finite())
-        stays = known[kept].to_numpy() if kept in known.columns else np.ones(known.height, bool)
+        stays = known["kept"].to_numpy() if "kept" in known.columns else np.ones(known.height, bool)
         values = known[score].cast(pl.Float64).to_numpy()
         for column in columns:
             within = _codes(known, None if cluster == column else cluster)

@@ -15,10 +15,8 @@ _WORD = r"(?u)\b[^\W\d_]{3,}\b"
 _NAMING_SAMPLE = 4000
 
 
-def add_topics(
-    documents: pl.DataFrame, *, topics: int = 8, seed: int = 1, column: str = "topic"
-) -> pl.DataFrame:
-    """Add a column of topics found by mini-batch k-means on hashed, weighted words.
+def add_topics(documents: pl.DataFrame, *, topics: int = 8, seed: int = 1) -> pl.DataFrame:
+    """Add a String column `topic`: topics found by mini-batch k-means on hashed, weighted words.
 
     Words (three letters or more) are hashed to 4,096 features, damped by log counts, weighted
     by inverse document frequency and scaled to length 1. Each topic is named by the three
@@ -28,7 +26,6 @@ def add_topics(
         documents: Frame with `text` String; further columns are kept.
         topics: How many to look for; documents of no word form the topic `no words`.
         seed: Of the centres' start.
-        column: Name of the new column, String.
 
     Raises:
         ConfigError: Fewer than two topics, or more than documents.
@@ -53,7 +50,7 @@ def add_topics(
     label = model.fit_predict(features)
     names = _names(documents["text"], label, topics)
     values = np.where(empty, "no words", np.array(names)[label])
-    return documents.with_columns(pl.Series(column, values.astype(object), dtype=pl.String))
+    return documents.with_columns(pl.Series("topic", values.astype(object), dtype=pl.String))
 
 
 def _hashed(text: pl.Series) -> Any:  # noqa: ANN401 - scipy's sparse matrices have no types

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
 
-Floats = NDArray[np.float64]
 _MOST_EXACT = 500_000
 
 

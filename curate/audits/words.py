@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from curate.arrays import Bools, Floats
 from curate.audits._codes import cluster_codes
 from curate.statistics import (
     ClusteredPair,
@@ -17,8 +18,6 @@ from curate.statistics import (
     rates_p,
 )
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 _WORD = r"(?u)\b[^\W\d_][\w'’]+\b"
 # Documents that must be expected on each side before a word is tested.
 _FEWEST = 10.0

@@ -13,14 +13,12 @@ from curate.corpus.ingestion import (
     ingest_beside,
 )
 from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files, keys_named
-from curate.corpus.parts import quarantined_rows, read_parts
+from curate.corpus.parts import quarantined_rows
 from curate.corpus.scan import scan_corpus
 from curate.corpus.schema import (
     DOCUMENT_SCHEMA,
     QUARANTINE_SCHEMA,
-    REASONS,
     RESERVED_COLUMNS,
-    check_documents,
     conform,
 )
 from curate.corpus.storage import (
@@ -35,7 +33,6 @@ __all__ = [
     "DOCUMENT_SCHEMA",
     "FORMATS",
     "QUARANTINE_SCHEMA",
-    "REASONS",
     "RESERVED_COLUMNS",
     "BrokenFile",
     "CuratedResult",
@@ -45,7 +42,6 @@ __all__ = [
     "InputFile",
     "absent_columns",
     "check_counts",
-    "check_documents",
     "clear_parts",
     "conform",
     "decontaminate",
@@ -57,7 +53,6 @@ __all__ = [
     "ingest_beside",
     "keys_named",
     "quarantined_rows",
-    "read_parts",
     "scan_corpus",
     "write_atomically",
     "write_bytes_atomically",

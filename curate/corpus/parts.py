@@ -148,16 +148,3 @@ def quarantined_rows(parts: Sequence[Path], id: str, *, most: int = 5) -> list[d
     scans = [pl.scan_parquet(part, schema=schema, missing_columns="insert") for part in parts]
     found = [scan.filter(wanted).head(most).collect() for scan in scans]
     return pl.concat(found).head(most).to_dicts() if found else []
-
-
-def read_parts(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """All parts of a table in one frame, in the order of `paths`.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "part-00000.parquet"
-    >>> write_atomically(pl.DataFrame({"id": ["a"], "n": [1]}), path)
-    >>> read_parts([path], columns=["id"]).to_dicts()
-    [{'id': 'a'}]
-    """
-    names = None if columns is None else list(columns)
-    return pl.concat([pl.read_parquet(path, columns=names) for path in paths])

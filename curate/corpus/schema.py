@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
-from curate.errors import ConfigError, IntegrityError
+from curate.errors import ConfigError
 
 ID, TEXT, SOURCE, CONTROL = "id", "text", "source", "control"
 UNKNOWN_SOURCE = "unknown"
@@ -53,20 +53,6 @@ NOT_AN_OBJECT = "not an object"
 NULL_ID = "null id"
 REPEATED_ID = "repeated id"
 BROKEN_FILE = "broken file"
-
-#: Every reason a quarantine row may carry; all but the last are about one row of the input.
-REASONS = (
-    NULL_TEXT,
-    MISSING_TEXT,
-    TEXT_NOT_STRING,
-    EMPTY_TEXT,
-    INVALID_UTF8,
-    BAD_LINE,
-    NOT_AN_OBJECT,
-    NULL_ID,
-    REPEATED_ID,
-    BROKEN_FILE,
-)
 
 QUARANTINE_SCHEMA: Mapping[str, DataTypeClass] = {
     "path": pl.String,
@@ -171,28 +157,6 @@ def conform(frame: pl.DataFrame, schema: Mapping[str, DataType]) -> pl.DataFrame
         for name, kind in schema.items()
     ]
     return pl.DataFrame(columns)
-
-
-def check_documents(frame: pl.DataFrame) -> None:
-    """Raise `IntegrityError` unless `frame` is a documents table.
-
-    Checked: the four columns `id, text, source, control` with dtype String in that order first,
-    no null in the first three, no id twice.
-
-    >>> check_documents(pl.DataFrame({"id": ["a"], "text": ["x"], "source": ["s"],
-    ...     "control": [None]}, schema_overrides={"control": pl.String}))
-    """
-    first = {name: str(kind) for name, kind in list(frame.schema.items())[:4]}
-    if list(first) != list(DOCUMENT_SCHEMA) or set(first.values()) != {"String"}:
-        raise IntegrityError(
-            f"a documents table starts with the String columns {', '.join(DOCUMENT_SCHEMA)};"
-            f" found {first}"
-        )
-    for name in (ID, TEXT, SOURCE):
-        if frame[name].null_count():
-            raise IntegrityError(f"column {name!r} holds {frame[name].null_count()} nulls")
-    if frame[ID].n_unique() != frame.height:
-        raise IntegrityError(f"{frame.height - frame[ID].n_unique()} ids are repeated")
 
 
 def _nulls(name: str, height: int, kind: DataType) -> pl.Series:

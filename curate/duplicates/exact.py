@@ -16,7 +16,7 @@ def first_of_class(words_hash: NDArray[np.uint64]) -> NDArray[np.int64]:
     """The first document with the same 128-bit word-sequence hash, for each document.
 
     Args:
-        words_hash: (documents, 2), as `curate.text.normalised_hashes` gives it.
+        words_hash: (documents, 2), as `curate.text.sketch` gives it.
 
     >>> first_of_class(np.array([[1, 2], [3, 4], [1, 2], [1, 4]], np.uint64)).tolist()
     [0, 1, 0, 3]

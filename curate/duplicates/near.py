@@ -55,11 +55,12 @@ def candidate_pairs(
     Returns:
         Earlier and later document of each pair, each pair once, in ascending order.
 
-    >>> from curate.text import signatures
+    >>> from curate.text import sketch
     >>> import polars as pl
     >>> near = NearDuplicates()
     >>> text = pl.Series(["one two three four five six"] * 2 + ["something else altogether"])
-    >>> left, right = candidate_pairs(*signatures(text, permutations=112), near)
+    >>> made = sketch(text, permutations=112)
+    >>> left, right = candidate_pairs(made.signature, made.n_shingles, near)
     >>> left.tolist(), right.tolist()
     ([0], [1])
     """

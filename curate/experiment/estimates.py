@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.experiment.arms import Draws
 from curate.experiment.coalitions import STEP_SCHEMA, coalition_steps, shapley_rows
 from curate.experiment.contrasts import Contrast
@@ -21,7 +21,6 @@ from curate.scaling import Cells, arm_curve, contrast_rows, decide, multiplier_c
 FEW = 0.05  # of the pool: below this repeats hardly meet, and nothing can be said of them
 MOST_COVERED = 0.9  # of the pool by one draw: beyond it draws are too alike to tell its variance
 
-Floats = NDArray[np.float64]
 
 __all__ = ["estimate", "step_values"]
 

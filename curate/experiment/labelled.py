@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Bools, Floats
 from curate.errors import ConfigError
 from curate.quality import evaluate_scores
 from curate.subsets import draw_order
@@ -35,8 +36,6 @@ RUNGS = 4
 LEAST = 40  # documents of each label in an arm; below it nothing is learned
 BUCKETS = 1 << 16
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 __all__ = ["TASK_SCHEMA", "labelled_task"]
 

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.ngram_model import NgramCounts, fit_discounts
 from curate.proxies import Gpt
 
 Tokens = NDArray[np.uint16]
-Floats = NDArray[np.float64]
 
 __all__ = ["Learned", "Learner", "NgramLearner", "TransformerLearner"]
 

@@ -8,10 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Bools, Floats
 from curate.statistics import Estimate, t_quantile
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 CALIBRATION_BINS = 15
 _DRAWS = 2_000

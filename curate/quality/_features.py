@@ -16,11 +16,11 @@ import polars as pl
 from numba import njit
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
 from curate.frames import polars_frame
 from curate.text import word_ngrams
 
-Floats = NDArray[np.float64]
 Hashes = NDArray[np.uint64]
 Counts = NDArray[np.int64]
 Texts = pl.DataFrame | pl.LazyFrame | pl.Series | Sequence[str]

@@ -9,10 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Bools, Floats
 from curate.statistics import Estimate, blocks, jackknife, jackknife_interval
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 def average_precision(label: Bools, score: Floats, weight: Floats) -> float:

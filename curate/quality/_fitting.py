@@ -9,14 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Bools, Floats
 from curate.quality._calibration import fit_calibration
 from curate.quality._features import hashed
 from curate.quality._folds import Folds, make_folds
 from curate.quality.evaluation import plain
 from curate.statistics import auc_interval
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _REGULARISATION = 10.0  # C; best Brier among 1, 10, 100 on documentation against mixed text
 _CURVE_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)

@@ -8,11 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from curate.arrays import Bools, Floats
 from curate.quality._figures import sided_blocks
 from curate.statistics import Estimate, satterthwaite, t_quantile
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 LENGTH_WARNING = 0.2
 _MOST_SOURCES = 30

@@ -15,26 +15,25 @@ _FEWEST_DOCUMENTS = 5  # that hold a word which is shown
 _QUANTILES = {"p10": 0.1, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9}
 
 
-def source_scores(scored: pl.DataFrame, *, group: str = "source") -> pl.DataFrame:
-    """Spread of the score in each group.
+def source_scores(scored: pl.DataFrame) -> pl.DataFrame:
+    """Spread of the score in each source.
 
     Args:
-        scored: `quality` (number) and the column `group`; null scores are left out.
-        group: Column that names the group.
+        scored: `quality` (number) and `source`; null scores are left out.
 
     Returns:
-        `group`, `documents`, `mean`, `p10`, `p25`, `median`, `p75`, `p90` (Float64); best median
-        first, ties by name.
+        `group` (the source), `documents`, `mean`, `p10`, `p25`, `median`, `p75`, `p90`
+        (Float64); best median first, ties by name.
 
     >>> scored = pl.DataFrame({"source": ["a", "a", "b"], "quality": [0.2, 0.4, 0.9]})
     >>> source_scores(scored).select("group", "documents", "median").rows()
     [('b', 1, 0.9), ('a', 2, 0.3)]
     """
-    checked_frame(scored, "scores", columns=[group], numbers=["quality"])
+    checked_frame(scored, "scores", columns=["source"], numbers=["quality"])
     score = pl.col("quality").cast(pl.Float64)
     return (
         scored.filter(pl.col("quality").is_not_null())
-        .group_by(group=pl.col(group))
+        .group_by(group="source")
         .agg(
             documents=pl.len().cast(pl.Int64),
             mean=score.mean().round(12),

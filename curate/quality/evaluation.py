@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Bools, Floats
 from curate.errors import ConfigError
 from curate.quality._arguments import checked_frame
 from curate.quality._calibration_error import calibration_bins, calibration_error
@@ -25,9 +26,6 @@ from curate.quality._figures import (
 )
 from curate.quality.confounds import length_warnings, partial_correlation, source_correlations
 from curate.statistics import Estimate, auc_interval
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 def evaluate_scores(

@@ -13,12 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
 from curate.quality._arguments import checked_frame
 from curate.quality._features import SHARE_SCALE, as_texts, buckets, counted
 from curate.text import split_words, word_ngrams
-
-Floats = NDArray[np.float64]
 
 _SAMPLE_CHARS = 10_000
 _MIN_DOCUMENTS = 5

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.corpus import file_digest, write_bytes_atomically
 from curate.errors import ConfigError, IntegrityError
 from curate.quality._arguments import read_card
@@ -28,8 +28,6 @@ from curate.quality._features import (
     weighed_terms,
 )
 from curate.quality.selection import gumbel
-
-Floats = NDArray[np.float64]
 
 BITS = 14  # 16,384 buckets; the paper has 10,000
 _SMOOTHING = 1.0

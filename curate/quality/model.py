@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.corpus import file_digest, write_atomically, write_bytes_atomically
 from curate.errors import ConfigError, IntegrityError
 from curate.frames import polars_frame
@@ -34,8 +34,6 @@ from curate.quality._folds import make_folds
 from curate.quality.config import MIN_DOCUMENTS, QualityConfig
 from curate.quality.evaluation import evaluate_scores
 from curate.quality.explanation import contributions, top_terms
-
-Floats = NDArray[np.float64]
 
 _FEATURES = 2  # of the hashed terms; a model of another number must be fitted again
 _FILES = ("weights.npz", "fitted.parquet")

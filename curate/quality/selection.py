@@ -13,11 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.errors import ConfigError, unknown_name
 from curate.quality._arguments import check_numbers, checked_frame
 from curate.quality._features import uniforms
-
-Floats = NDArray[np.float64]
 
 MODES = ("top", "softmax", "pareto")
 FALLING = ("bits_per_byte",)  # columns where lower is better

@@ -9,10 +9,9 @@ import polars as pl
 from curate.audits import NAMED, NOT_NAMED
 from curate.report.charts import forest
 from curate.report.figure import Figure, drawn_twice
+from curate.report.group_figures import audited, group_figures, removal_axis
 from curate.report.numerals import count, interval, ratio
-from curate.report.removal_figures import audited, group_figures
-from curate.report.scales import spread
-from curate.report.shapes import About, Axis, ForestRow, Reference
+from curate.report.shapes import About, ForestRow
 
 __all__ = ["Forests", "adjusted_figure"]
 
@@ -50,15 +49,7 @@ def adjusted_figure(impact: pl.DataFrame) -> Figure | None:
     title = f"Of {rows.height} flagged {pairs}, {falls} below a ratio of 1.25 once adjusted"
     shown = rows.sort(["removal_ratio", "step", "group"], descending=[True, False, False])
     marks = [mark for row in shown.head(_MOST_PAIRS).to_dicts() for mark in _pair(row)]
-    values = [v for m in marks for v in (m.estimate, m.low, m.high) if v]
-    low, high = spread([*values, 0.8, 1.5], log=True)
-    axis = Axis(
-        label="share removed: group / all others (log scale)",
-        low=max(low, 0.02),
-        high=min(high, 50.0),
-        log=True,
-        references=(Reference(value=1, label="equal"), Reference(value=1.25, label="")),
-    )
+    axis = removal_axis([v for m in marks for v in (m.estimate, m.low, m.high) if v])
     about = About(title=title, description="Two rows a flag: crude and adjusted removal ratio.")
     caption = (
         "Coloured: all documents. Grey: Mantel–Haenszel ratio within strata of the variables "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import polars as pl
 from markupsafe import Markup
@@ -11,14 +10,15 @@ from markupsafe import Markup
 from curate.audits import POPULATION, Audit
 from curate.report.audit_figures import adjusted_figure
 from curate.report.audit_rows import left_rows, quiet_rows, score_rows
-from curate.report.figure import Figure
-from curate.report.findings import edited_groups, flagged
+from curate.report.findings import MISSING, edited_groups, flagged
+from curate.report.group_figures import group_figures
 from curate.report.html import table_html
-from curate.report.removal_figures import group_figures
+from curate.report.section import Section
 from curate.report.tables import RunTables
 
-__all__ = ["AuditFindings", "audit_findings"]
+__all__ = ["audit_section"]
 
+_TITLE = "Whom the removals hit"
 _FLAG_SAID = (
     "A flag needs q < .05 (Benjamini–Hochberg over one document-weighted test per step and"
     " group), more removed than elsewhere, and the minimum effect: a ratio of 1.25 and two points."
@@ -33,18 +33,8 @@ _QUIET_CAPTION = "No flag: of each step and column of groups the one that loses 
 _EDITS_SAID = " Steps that edit are judged by the share of each text that they take."
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AuditFindings:
-    """Lead, tables, figures and folded tables of the section on groups."""
-
-    lead: str
-    tables: tuple[Markup, ...]
-    figures: tuple[Figure, ...]
-    folded: tuple[tuple[str, Markup], ...]
-
-
-def audit_findings(run: RunTables) -> AuditFindings:
-    """What stands in the section on groups of a run that was audited.
+def audit_section(run: RunTables) -> Section:
+    """Whom steps hit, who is left, scores and word lists of a run that was audited.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -53,10 +43,11 @@ def audit_findings(run: RunTables) -> AuditFindings:
     >>> folder = Path(tempfile.mkdtemp())
     >>> (folder / "audit").mkdir()
     >>> example_impact().write_parquet(folder / "audit" / "impact.parquet")
-    >>> audit_findings(read_run(folder)).lead.split(" tested")[0]
+    >>> audit_section(read_run(folder)).lead.split(" tested")[0]
     '1 of 2'
     """
-    assert run.impact is not None
+    if run.impact is None:
+        return Section(key="groups", title=_TITLE, missing=MISSING["groups"])
     found = Audit(run.impact)
     flags, edits = flagged(run.impact), edited_groups(run.impact)
     columns = ("removed", "others", "removal_ratio", "q", "largest_group_in_others")
@@ -74,7 +65,9 @@ def audit_findings(run: RunTables) -> AuditFindings:
     ]
     lead = found.sentence + _EDITS_SAID * bool(edits.height)
     adjusted = adjusted_figure(run.impact)
-    return AuditFindings(
+    return Section(
+        key="groups",
+        title=_TITLE,
         lead=lead,
         tables=tuple(tables),
         figures=(*([adjusted] if adjusted else []), *group_figures(run.impact)),

@@ -10,7 +10,9 @@ from markupsafe import Markup
 
 from curate.report.shapes import NARROW, WIDE, Layout
 
-__all__ = ["Drawings", "Figure", "drawn_twice", "total"]
+__all__ = ["MOST_ROWS", "Drawings", "Figure", "drawn_twice", "left_out", "total"]
+
+MOST_ROWS = 18  # that a figure of one row a thing draws; its table holds all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,3 +60,13 @@ def total(column: pl.Series) -> int:
     5
     """
     return int(column.sum())
+
+
+def left_out(rows: int) -> str:
+    """The sentence of a caption on rows beyond the `MOST_ROWS` that a figure draws.
+
+    >>> left_out(20), left_out(3)
+    (' 2 further rows stand in the table only.', '')
+    """
+    more = rows - MOST_ROWS
+    return f" {more} further rows stand in the table only." if more > 0 else ""

@@ -11,8 +11,8 @@ import polars as pl
 from curate.audits import NOT_NAMED, edit_rows
 from curate.report.cells import Cell
 from curate.report.figure import total
+from curate.report.group_figures import audited
 from curate.report.numerals import chance, count, interval, level, percent, ratio, short
-from curate.report.removal_figures import audited
 from curate.report.tables import RunTables
 
 __all__ = [

@@ -13,7 +13,7 @@ from curate.report.findings import Sentence
 from curate.report.html import table_html
 from curate.report.law_figures import law_figures
 from curate.report.page import render
-from curate.report.sections import Section
+from curate.report.section import Section
 from curate.scaling import ScalingReport
 
 __all__ = ["write_scaling_page"]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import polars as pl
 from markupsafe import Markup
 
 from curate.errors import CurateError
 from curate.report.cells import Cell, headline_cell
-from curate.report.figure import Figure
 from curate.report.html import table_html
 from curate.report.law_figures import law_figures
+from curate.report.section import Section
 from curate.report.tables import RunTables
 from curate.scaling import (
     FitOptions,
@@ -25,20 +25,12 @@ from curate.scaling import (
 
 DRAWS = 199  # of the bootstrap; the intervals' ends move by a few per cent of their width
 
-__all__ = ["LawFindings", "law_findings"]
+__all__ = ["law_section"]
+
+_EMPTY = Section(key="laws", title="The curves as scaling laws")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LawFindings:
-    """What the fitted laws say; `missing` says why there are none."""
-
-    lead: str = ""
-    missing: str = ""
-    tables: tuple[Markup, ...] = ()
-    figures: tuple[Figure, ...] = ()
-
-
-def law_findings(run: RunTables) -> LawFindings:
+def law_section(run: RunTables) -> Section:
     """Fit L = E + B / D^β to the headline's arms at its family and size, and read it.
 
     Beside it stand the best size at each budget, and compute-optimal sizes where a family has
@@ -48,17 +40,16 @@ def law_findings(run: RunTables) -> LawFindings:
     >>> import tempfile
     >>> from pathlib import Path
     >>> from curate.report.tables import read_run
-    >>> law_findings(read_run(Path(tempfile.mkdtemp()))).missing
+    >>> law_section(read_run(Path(tempfile.mkdtemp()))).missing
     'No proxy models were trained, so there are no curves to fit a law to.'
     """
     cell = headline_cell(run.multipliers, run.runs)
     if run.runs is None or run.multipliers is None or cell is None:
-        return LawFindings(
-            missing="No proxy models were trained, so there are no curves to fit a law to."
-        )
+        why = "No proxy models were trained, so there are no curves to fit a law to."
+        return replace(_EMPTY, missing=why)
     headlines = run.multipliers.filter("headline").select("arm_a", "arm_b").rows()
     if not headlines:
-        return LawFindings(missing="Cannot tell: the headline's contrast was not measured.")
+        return replace(_EMPTY, missing="Cannot tell: the headline's contrast was not measured.")
     arms = headlines[0]
     both = run.runs.filter(pl.col("arm").is_in(arms))
     optimum, said = _optimum(both, arms)
@@ -69,8 +60,9 @@ def law_findings(run: RunTables) -> LawFindings:
         figures = law_figures(found.laws, reference=arms[0])
     except CurateError as error:
         why = f"Cannot tell: no law could be fitted ({error})."
-        return LawFindings(missing=why, tables=(*sizes, *optimum))
-    return LawFindings(
+        return replace(_EMPTY, missing=why, tables=(*sizes, *optimum))
+    return replace(
+        _EMPTY,
         lead=f"{_lead(found)} {said}",
         tables=(*_tables(found, f"{cell.model()}: read from the laws"), *sizes, *optimum),
         figures=tuple(figures),

@@ -18,7 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from curate.corpus.storage import write_bytes_atomically
 from curate.report.findings import Sentence, Tile, flagged, flags_said, sentences, tiles
 from curate.report.html import table_html
-from curate.report.sections import Section, sections
+from curate.report.section import Section
+from curate.report.sections import sections
 from curate.report.tables import RunTables, read_run
 
 _ABOUT_DUPLICATES = ("losses", "stability", "passages", "contamination")

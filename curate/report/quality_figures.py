@@ -1,4 +1,4 @@
-"""Figures of the quality score: who scores what, ranking, keep-rates, labels, terms, examples."""
+"""Figures of the quality score: its spread, calibration, ranking, keep-rates, labels, terms."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from curate.report.charts import forest, legend, lines
+from curate.report.charts import forest, histogram, legend, lines
 from curate.report.figure import Drawings, Figure, drawn_twice, total
 from curate.report.numerals import count, interval, precise
-from curate.report.removal_figures import QUALITY_LABEL
 from curate.report.scales import spread
-from curate.report.shapes import About, Axis, ForestRow, Line, Point, Reference
+from curate.report.shapes import About, Axis, Bin, ForestRow, Line, Point, Reference
 
 __all__ = [
+    "calibration_figure",
     "keep_rate_figure",
     "learning_figure",
+    "quality_figure",
     "quality_figures",
     "roc_figure",
     "source_score_figure",
     "terms_figure",
 ]
 
+QUALITY_LABEL = "quality score (calibrated probability)"
 _MOST_SOURCES = 30
 _SHOWN_RATES = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
@@ -51,6 +53,64 @@ def quality_figures(
     if "terms" in tables and tables["terms"].height:
         figures.append(terms_figure(tables["terms"]))
     return figures
+
+
+def quality_figure(bins: pl.DataFrame, label: str = QUALITY_LABEL) -> Figure:
+    """Histogram of a score of native documents, kept and removed; `label` names its axis.
+
+    >>> bins = pl.DataFrame({"low": [0.0], "high": [1.0], "kept": [3], "removed": [1]})
+    >>> quality_figure(bins).title
+    'Quality scores of 4 documents'
+    """
+    n = count(total(bins["kept"]) + total(bins["removed"]))
+    title = f"Quality scores of {n} documents"
+    low, high = (float(bins[name].to_numpy()[place]) for name, place in (("low", 0), ("high", -1)))
+    across = Axis(label=label, low=low, high=high if high > low else low + 1)
+    about = About(title=title, description="Documents per score, kept and removed, stacked.")
+    marks = [Bin(**row) for row in bins.iter_rows(named=True)]
+
+    def draw(width: int) -> tuple[Markup, ...]:
+        return (histogram(marks, across=across, about=about, size=(width, 260)),)
+
+    caption = (
+        f"n = {n} native documents with a score. Solid: kept; pale: removed, by whatever "
+        "rule. Documents used in fitting carry scores of a model that had not seen them. Counts, "
+        "no interval."
+    )
+    drawings = Drawings(wide=draw(912), narrow=draw(340))
+    return Figure(title=title, caption=caption, table=bins, drawings=drawings)
+
+
+def calibration_figure(bins: pl.DataFrame) -> Figure:
+    """Share of reference documents against the mean score, bin by bin.
+
+    Reads `mean_score`, `reference_share`, `n`.
+
+    >>> calibration_figure(pl.DataFrame({"mean_score": [0.2], "reference_share": [0.3],
+    ...                                  "n": [10]})).title
+    'What a quality score of p means: the share of reference documents at p'
+    """
+    title = "What a quality score of p means: the share of reference documents at p"
+    about = About(title=title, description="Share of reference documents per mean score.")
+    across = Axis(label="mean quality score of the bin", low=0, high=1)
+    up = Axis(label="share of reference", low=0, high=1)
+    names = ("mean_score", "reference_share")
+    found = tuple(Point(x=x, y=y) for x, y in bins.select(names).iter_rows())
+    ideal = Line(label="perfect", style=0, points=(Point(x=0, y=0), Point(x=1, y=1)))
+    curves = [ideal, Line(label="measured", style=1, points=found)]
+
+    caption = (
+        f"n = {count(total(bins['n']))} documents in {bins.height} bins, out of fold; reference "
+        "and background weigh one half each. On the diagonal the score is a probability. "
+        "Points without intervals: read the shape, not single bins."
+    )
+    return Figure(
+        title=title,
+        caption=caption,
+        table=bins,
+        legend=legend([("perfect", 0), ("measured", 1)]),
+        drawings=_two_widths(curves, across, up, about),
+    )
 
 
 def source_score_figure(sources: pl.DataFrame, label: str = QUALITY_LABEL) -> Figure:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
-from curate.report.figure import Figure
 from curate.report.findings import MISSING
 from curate.report.html import table_html
 from curate.report.numerals import count, percent, precise
-from curate.report.quality_figures import quality_figures
-from curate.report.removal_figures import QUALITY_LABEL, calibration_figure, quality_figure
+from curate.report.quality_figures import (
+    QUALITY_LABEL,
+    calibration_figure,
+    quality_figure,
+    quality_figures,
+)
+from curate.report.section import Section
 from curate.report.tables import RunTables
 
-__all__ = ["QualityFindings", "quality_findings"]
+__all__ = ["quality_section"]
 
 _LABELS = {
     "quality": "score of your own",
@@ -25,40 +28,31 @@ _LABELS = {
     "importance": "importance: mean log ratio of term shares, in nats",
     "mean_rank": "mean of ranks (1 = best)",
 }
+_TITLE = "The quality score"
 _WORDS = 6
 _MOST_GROUPS = 8
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QualityFindings:
-    """What the section shows; `missing` says why something is not there."""
-
-    lead: str = ""
-    missing: str = ""
-    tables: tuple[Markup, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    below: tuple[Markup, ...] = ()
-    folded: tuple[tuple[str, Markup], ...] = ()
-
-
-def quality_findings(run: RunTables) -> QualityFindings:
+def quality_section(run: RunTables) -> Section:
     """Figures and tables of the scores of a run.
 
     >>> import tempfile
     >>> from pathlib import Path
     >>> from curate.report.tables import read_run
-    >>> quality_findings(read_run(Path(tempfile.mkdtemp()))).missing[:29]
+    >>> quality_section(read_run(Path(tempfile.mkdtemp()))).missing[:29]
     'No quality score was made: [q'
     """
     if run.quality is None and run.quality_bins is None:
-        return QualityFindings(missing=MISSING["quality"])
+        return Section(key="quality", title=_TITLE, missing=MISSING["quality"])
     facts, label = run.quality or {}, axis_label(run)
     figures = [] if run.quality_bins is None else [quality_figure(run.quality_bins, label)]
     if facts.get("calibration"):
         figures.append(calibration_figure(pl.DataFrame(facts["calibration"])))
     figures += quality_figures(facts, run.quality_tables, label=label)
     unread = "The verdicts carry no score, so there is no histogram."
-    return QualityFindings(
+    return Section(
+        key="quality",
+        title=_TITLE,
         lead=" ".join(_sentence(words) for words in facts.get("warnings", [])),
         missing="" if run.quality_bins is not None else unread,
         figures=tuple(figures),

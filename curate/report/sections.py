@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 from markupsafe import Markup
 
-from curate.report.audit_section import audit_findings
+from curate.report.audit_section import audit_section
 from curate.report.cells import headline_cell
 from curate.report.duplicate_section import (
     contamination_table,
@@ -21,15 +19,16 @@ from curate.report.facts import facts_table
 from curate.report.figure import Figure
 from curate.report.findings import MISSING, verdict_rows
 from curate.report.html import table_html
-from curate.report.law_section import law_findings
+from curate.report.law_section import law_section
 from curate.report.loss_figures import loss_figure
 from curate.report.numerals import percent
-from curate.report.quality_section import quality_findings
+from curate.report.quality_section import quality_section
 from curate.report.removal_figures import (
     controls_figure,
     funnel_figure,
     reasons_figure,
 )
+from curate.report.section import Example, Section
 from curate.report.tables import RunTables
 from curate.report.worth_figures import (
     growth_figure,
@@ -39,33 +38,7 @@ from curate.report.worth_figures import (
 )
 from curate.report.worth_tables import worth_tables
 
-__all__ = ["Example", "Section", "sections"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
-    """Removed texts of one reason: (id, source, excerpt) each."""
-
-    reason: str
-    texts: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Section:
-    """One section: a lead sentence, tables above and below figures, folded, examples.
-
-    `missing` says why something that belongs here is not there.
-    """
-
-    key: str
-    title: str
-    lead: str = ""
-    missing: str = ""
-    tables: tuple[Markup, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    below: tuple[Markup, ...] = ()
-    folded: tuple[tuple[str, Markup], ...] = ()
-    examples: tuple[Example, ...] = ()
+__all__ = ["sections"]
 
 
 def sections(run: RunTables) -> list[Section]:
@@ -80,12 +53,12 @@ def sections(run: RunTables) -> list[Section]:
     """
     return [
         _worth(run),
-        _laws(run),
+        law_section(run),
         _removed(run),
         _duplicates(run),
         _controls(run),
-        _groups(run),
-        _quality(run),
+        audit_section(run),
+        quality_section(run),
         _examples(run),
         _method(run),
     ]
@@ -114,18 +87,6 @@ def _worth(run: RunTables) -> Section:
         tables=tables,
         figures=tuple(figure for figure in figures if figure is not None),
         folded=tuple(worth_tables(run)),
-    )
-
-
-def _laws(run: RunTables) -> Section:
-    found = law_findings(run)
-    return Section(
-        key="laws",
-        title="The curves as scaling laws",
-        lead=found.lead,
-        missing=found.missing,
-        tables=found.tables,
-        figures=found.figures,
     )
 
 
@@ -199,35 +160,6 @@ def _controls(run: RunTables) -> Section:
         title="Were known defects caught?",
         missing="" if figures else MISSING["controls"],
         figures=figures,
-    )
-
-
-def _groups(run: RunTables) -> Section:
-    title = "Whom the removals hit"
-    if run.impact is None:
-        return Section(key="groups", title=title, missing=MISSING["groups"])
-    found = audit_findings(run)
-    return Section(
-        key="groups",
-        title=title,
-        lead=found.lead,
-        tables=found.tables,
-        figures=found.figures,
-        folded=found.folded,
-    )
-
-
-def _quality(run: RunTables) -> Section:
-    found = quality_findings(run)
-    return Section(
-        key="quality",
-        title="The quality score",
-        lead=found.lead,
-        missing=found.missing,
-        tables=found.tables,
-        figures=found.figures,
-        below=found.below,
-        folded=found.folded,
     )
 
 

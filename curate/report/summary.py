@@ -22,8 +22,8 @@ from curate.report.findings import (
     sentences,
     verdict_rows,
 )
+from curate.report.group_figures import audited
 from curate.report.numerals import NOTHING, count, interval, percent, ratio, short
-from curate.report.removal_figures import audited
 from curate.report.tables import RunTables, read_run
 
 __all__ = ["markdown", "summary"]

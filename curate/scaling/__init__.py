@@ -42,7 +42,6 @@ from curate.scaling.verdict import (
     MULTIPLIER_SCHEMA,
     calibrator_vote,
     conclude,
-    conditional_on,
     decide,
     detectable,
 )
@@ -75,7 +74,6 @@ __all__ = [
     "check_prediction",
     "compute_optimal",
     "conclude",
-    "conditional_on",
     "contrast_rows",
     "crossed_interval",
     "decide",

@@ -16,7 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from curate.arrays import Floats
+
 Law = tuple[Floats, Floats]
 Data = tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from curate.arrays import Floats
 from curate.scaling._fit_kernel import (
     Data,
-    Floats,
     Law,
     compiled,
     descend,

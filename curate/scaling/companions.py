@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
-from curate.scaling._fit_kernel import Floats
 from curate.statistics import Estimate
 
 __all__ = ["cooldown_offset", "mixture_line", "predict_mixture", "rank_correlation"]

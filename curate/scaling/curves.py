@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
 
-Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 __all__ = ["ArmCurve", "Reading", "arm_curve", "read_curve"]

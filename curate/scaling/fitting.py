@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
 from curate.scaling import _fit_kernel as kernel
 from curate.scaling import _noise_kernel as noise
-from curate.scaling._fit_kernel import Floats, Law
+from curate.scaling._fit_kernel import (
+    Law,
+)
 from curate.scaling.laws import LawForm
 from curate.scaling.points import PointSet
 
@@ -106,7 +109,7 @@ def fit_form(points: PointSet, form: LawForm, *, width: float = HUBER_WIDTH) -> 
     )
 
 
-def fit_map(points: PointSet, law: Law, start: Floats, *, width: float = HUBER_WIDTH) -> Floats:
+def fit_map(points: PointSet, law: Law, start: Floats) -> Floats:
     """Free parameters of any law of several arms, by descent from one start.
 
     >>> from curate.scaling.laws import law_form
@@ -118,7 +121,7 @@ def fit_map(points: PointSet, law: Law, start: Floats, *, width: float = HUBER_W
     >>> fit_map(point_set(frame), law, np.array([0.0, 0.5])).round(4).tolist()[1]
     0.1
     """
-    found, _, _ = kernel.descend(start, law, points.data, width, LADDER)
+    found, _, _ = kernel.descend(start, law, points.data, HUBER_WIDTH, LADDER)
     return np.asarray(found)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from curate.arrays import Floats
 from curate.scaling import _fit_kernel as kernel
-from curate.scaling._fit_kernel import Floats
 from curate.scaling.law import ScalingLaw
 from curate.scaling.laws import predicted_loss
 from curate.scaling.readouts import law_multiplier, loss_at

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from curate.arrays import Floats
 from curate.errors import ConfigError, unknown_name
-from curate.scaling._fit_kernel import Floats
 
 __all__ = ["FORMS", "LawForm", "law_form", "predicted_loss"]
 

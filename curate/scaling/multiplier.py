@@ -20,7 +20,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.scaling.curves import ArmCurve, Floats, Reading, read_curve
+from curate.arrays import Floats
+from curate.scaling.curves import (
+    ArmCurve,
+    Reading,
+    read_curve,
+)
 from curate.statistics import Interval, satterthwaite, skewed_quantiles
 
 MIN_SOURCES = 8  # from here on the sources themselves count as a sample
@@ -249,17 +254,11 @@ def _document_variance(influence: Sequence[Floats], sources: int) -> tuple[float
     return total, total**2 / spread if spread > 0 and total > 0 else float("inf")
 
 
-def contrast_rows(
-    cells: Cells,
-    *,
-    neutral: Sequence[str] | None = None,
-    prefixes: Prefixes | None = None,
-) -> list[dict[str, object]]:
+def contrast_rows(cells: Cells, *, prefixes: Prefixes | None = None) -> list[dict[str, object]]:
     """Estimates of one contrast: by budget and evaluation set, over all sets, and the slope.
 
     Args:
         cells: By `multiplier_cells`.
-        neutral: Evaluation sets that enter "all", with equal weight; default every set.
         prefixes: For each replicate A's cumulative tokens and B's tokens therein, by
             `curate.subsets.prefix_tokens`; adds harm and dilution.
 
@@ -274,14 +273,13 @@ def contrast_rows(
     >>> [(row["eval_set"], row["log_estimate"]) for row in contrast_rows(cells)]
     [('all', 0.0), ('e', 0.0)]
     """
-    chosen = [s for s, name in enumerate(cells.eval_sets) if neutral is None or name in neutral]
+    every = list(range(len(cells.eval_sets)))
     rows = []
     for k in range(len(cells.budgets)):
-        if chosen:
-            rows += _budget_rows(cells, k, chosen, prefixes)
+        rows += _budget_rows(cells, k, every, prefixes)
         for s, name in enumerate(cells.eval_sets):
             rows.append(_row(cells, "multiplier", cells.log_m[:, [s], k], _Place(k, [s], name)))
-    return rows + (_slope_rows(cells, chosen) if chosen else [])
+    return rows + _slope_rows(cells, every)
 
 
 def _budget_rows(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from curate.errors import ConfigError, InputError, unknown_name
 from curate.frames import polars_frame
-from curate.scaling._fit_kernel import Data, Floats
+from curate.scaling._fit_kernel import Data
 
 __all__ = ["Columns", "PointSet", "check_points", "point_set", "read_points"]
 
@@ -62,16 +62,6 @@ class PointSet:
     centre: tuple[float, float]
     data: Data
     trunks: int
-
-    @property
-    def log_n(self) -> Floats:
-        """Log N, not centred."""
-        return self.data[0] + self.centre[0]
-
-    @property
-    def log_d(self) -> Floats:
-        """Log D, not centred."""
-        return self.data[1] + self.centre[1]
 
 
 def read_points(path: str | Path, columns: Columns | None = None) -> pl.DataFrame:

@@ -14,8 +14,8 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
-from curate.scaling._fit_kernel import Floats
 from curate.scaling.fitting import fit_form
 from curate.scaling.laws import LawForm, law_form, predicted_loss
 from curate.scaling.points import PointSet, point_set

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
 from curate.scaling import _readout_kernel as kernel
-from curate.scaling._fit_kernel import Floats
 from curate.scaling.law import ScalingLaw, few_runs, known_well
 from curate.scaling.uncertainty import (
     FEWEST_TRUNKS,

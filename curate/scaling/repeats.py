@@ -19,8 +19,8 @@ from html import escape
 import numpy as np
 import polars as pl
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
-from curate.scaling._fit_kernel import Floats
 from curate.scaling.fitting import HUBER_WIDTH
 from curate.scaling.law import known_well
 from curate.statistics import Interval

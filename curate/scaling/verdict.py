@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from curate.scaling.multiplier import MIN_REPLICATES, MIN_SOURCES, Summary
+from curate.scaling.multiplier import MIN_REPLICATES, Summary
 from curate.scaling.words import is_null
 from curate.statistics import holm_levels, skewed_p, skewed_quantiles, t_quantile
 
@@ -384,12 +384,3 @@ def _gated(row: Row, votes: Mapping[Cell, str], gate: bool) -> str:
         "inconclusive": "the calibrator is inconclusive; more draws are needed",
     }
     return f"cannot tell: {reasons[vote]}"
-
-
-def conditional_on(sources: int) -> bool:
-    """Whether an interval is conditional on its evaluation sources (fewer than 8).
-
-    >>> conditional_on(4), conditional_on(8)
-    (True, False)
-    """
-    return sources < MIN_SOURCES

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from curate.statistics.intervals import Floats
+from curate.arrays import Floats
 
 #: Sums over clusters of s^i t^j: s, t are a cluster's shares of the group and of the rest.
 Powers = Mapping[tuple[int, int], Floats]

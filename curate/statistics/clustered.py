@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from curate.arrays import Floats
 from curate.statistics.intervals import (
     Estimate,
-    Floats,
     floats,
     satterthwaite,
     t_estimate,

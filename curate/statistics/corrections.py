@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curate.statistics.intervals import Floats, floats
+from curate.arrays import Floats
+from curate.statistics.intervals import (
+    floats,
+)
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:

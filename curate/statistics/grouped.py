@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from curate.statistics.intervals import Estimate, Floats, floats, satterthwaite, t_quantile
+from curate.arrays import Floats
+from curate.statistics.intervals import (
+    Estimate,
+    floats,
+    satterthwaite,
+    t_quantile,
+)
 
 MOST_BLOCKS = 200
 

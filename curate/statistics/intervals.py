@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
-
-Floats = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
@@ -160,40 +159,3 @@ def satterthwaite(components: Sequence[float], dfs: Sequence[float]) -> tuple[fl
     with np.errstate(divide="ignore"):
         spread = float((parts[used] ** 2 / freedoms[used]).sum())
     return total, total**2 / spread if spread > 0 else float("inf")
-
-
-def _cluster_sums(values: Floats, cluster: NDArray[Any] | Sequence[Any]) -> tuple[Floats, int]:
-    """Sums of the rows of `values` (k x n) in each cluster, and the number of clusters."""
-    _, codes = np.unique(np.asarray(cluster), return_inverse=True)
-    n = int(codes.max()) + 1 if codes.size else 0
-    return np.stack([np.bincount(codes, weights=row, minlength=n) for row in values]), n
-
-
-def clustered_ratio(
-    numerator: ArrayLike,
-    denominator: ArrayLike,
-    cluster: NDArray[Any] | Sequence[Any],
-    confidence: float = 0.95,
-) -> Estimate:
-    """Ratio of two sums over documents, its error linearised over clusters, with t(G − 1).
-
-    Source: Cochran, Sampling Techniques, 1977, 6.4, in the jackknife's form (each cluster is
-    left out once), which does not flatter unequal clusters. Use it for shares by tokens
-    (removed tokens / tokens) and means per document. One cluster gives an infinite interval; a
-    zero denominator gives NaN.
-
-    >>> found = clustered_ratio([1, 0, 2, 1], [10, 10, 10, 10], ["a", "a", "b", "c"])
-    >>> round(found.estimate, 3), round(found.standard_error, 3), found.degrees_of_freedom
-    (0.1, 0.049, 2.0)
-    """
-    rows = np.stack([floats(numerator), floats(denominator)])
-    (top, bottom), n = _cluster_sums(rows, cluster)
-    total = float(bottom.sum())
-    if total == 0:
-        return t_estimate(float("nan"), float("nan"), 0, confidence)
-    ratio = float(top.sum()) / total
-    if n < 2:
-        return t_estimate(ratio, float("nan"), 0, confidence)
-    influence = (top - ratio * bottom) / np.where(bottom < total, total - bottom, np.nan)
-    variance = (n - 1) / n * float(np.nansum(influence**2))
-    return t_estimate(ratio, float(np.sqrt(variance)), n - 1, confidence)

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from curate.errors import ConfigError
-from curate.statistics.intervals import Estimate, Floats, floats, t_quantile
+from curate.arrays import Floats
+from curate.statistics.intervals import (
+    floats,
+)
 
 Pair = tuple[Floats, Floats]
 
@@ -130,42 +132,6 @@ def _where_score_is(
         too_low = score(np.exp(middle), rates, error) > target
         below, above = np.where(too_low, middle, below), np.where(too_low, above, middle)
     return np.asarray(np.exp((below + above) / 2))
-
-
-def removal_ratio(
-    removed: float, n: float, removed_rest: float, n_rest: float, confidence: float = 0.95
-) -> Estimate:
-    """Removal rate of a group over that of the rest, for independent documents.
-
-    The interval is Koopman's score interval; it holds where removals are few and where all are
-    removed. The estimate is ½-corrected where one of the counts is 0; no removals at all give
-    NaN within (0, infinity). `standard_error` is that of the logarithm.
-
-    >>> found = removal_ratio(80, 200, 150, 200)
-    >>> round(found.estimate, 4), round(found.low, 4), round(found.high, 4)
-    (0.5333, 0.4395, 0.6397)
-    >>> found = removal_ratio(0, 100, 5, 100)
-    >>> round(found.estimate, 3), found.low, round(found.high, 3)
-    (0.091, 0.0, 0.752)
-    """
-    if not (0 <= removed <= n and 0 <= removed_rest <= n_rest and min(n, n_rest) > 0):
-        raise ConfigError(
-            f"removed {removed} of {n} and {removed_rest} of {n_rest}:"
-            " 0 <= removed <= n and n > 0 are needed on both sides"
-        )
-    sizes = floats([n]), floats([n_rest])
-    rates = floats([removed]) / sizes[0], floats([removed_rest]) / sizes[1]
-    low, high = score_ratio_bounds(rates, sizes, t_quantile(confidence))
-    ratio = half_corrected_ratio(rates, sizes)
-    half = 0.5 if min(removed, removed_rest) == 0 else 0.0
-    error = 1 / (removed + half) - 1 / (n + half) + 1 / (removed_rest + half) - 1 / (n_rest + half)
-    return Estimate(
-        estimate=float(ratio[0]),
-        low=float(low[0]),
-        high=float(high[0]),
-        standard_error=float(np.sqrt(max(error, 0.0))),
-        degrees_of_freedom=float("nan"),
-    )
 
 
 def half_corrected_ratio(rates: Pair, sizes: Pair) -> Floats:

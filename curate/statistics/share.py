@@ -15,9 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
 from curate.statistics.clustered import lean_quantile
-from curate.statistics.intervals import Estimate, Floats, floats, t_estimate, t_quantile
+from curate.statistics.intervals import (
+    Estimate,
+    floats,
+    t_estimate,
+    t_quantile,
+)
 
 # As much as clusters with so many degrees of freedom would weigh, and where the model is wrong.
 _MODEL_WEIGHT = 10.0

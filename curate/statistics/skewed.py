@@ -16,7 +16,11 @@ import math
 import numpy as np
 from scipy import special
 
-from curate.statistics.intervals import Floats, floats, t_quantile
+from curate.arrays import Floats
+from curate.statistics.intervals import (
+    floats,
+    t_quantile,
+)
 
 _FAR = 1e100  # whose square is a number; a hundredth of a degree of freedom goes beyond
 

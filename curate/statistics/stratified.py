@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from curate.arrays import Floats
 from curate.errors import ConfigError
-from curate.statistics.intervals import Estimate, Floats, floats, t_estimate
+from curate.statistics.intervals import (
+    floats,
+)
 
 _LEAST_EXPECTED = 5.0
 
@@ -182,53 +185,6 @@ def _expected_hits(strata: Strata, ratio: Floats) -> Floats:
         c = -ratio * own * hits
         root = np.sqrt(np.maximum(b * b - 4 * a * c, 0.0))
         return np.asarray(-2 * c / (b + root))
-
-
-def mantel_haenszel(tables: ArrayLike, confidence: float = 0.95) -> Estimate:
-    """Odds ratio common to the strata, for independent documents.
-
-    Args:
-        tables: Rows of (hit, missed, hit in the rest, missed in the rest).
-        confidence: Of the interval, which is built on the logarithm's scale.
-
-    >>> found = mantel_haenszel([[10, 20, 5, 30], [8, 8, 4, 9]])
-    >>> round(found.estimate, 3), round(found.low, 3), round(found.high, 3)
-    (2.687, 1.039, 6.947)
-    """
-    found = stratified_odds_ratio(strata_of(tables))
-    return _on_log_scale(float(found.ratio[0]), float(found.variance[0]), confidence)
-
-
-def odds_ratio(table: ArrayLike, confidence: float = 0.95) -> Estimate:
-    """Odds ratio of one 2×2 table with Woolf's interval; ½ is added to all where one count is 0.
-
-    >>> found = odds_ratio([80, 120, 150, 50])
-    >>> round(found.estimate, 4), round(found.low, 5), round(found.high, 5)
-    (0.2222, 0.14497, 0.34065)
-    """
-    counts = floats(table).reshape(4)
-    counts = counts + 0.5 if (counts == 0).any() else counts
-    ratio = counts[0] * counts[3] / (counts[1] * counts[2])
-    return _on_log_scale(float(ratio), float((1 / counts).sum()), confidence)
-
-
-def _on_log_scale(ratio: float, variance: float, confidence: float) -> Estimate:
-    if not (0 < ratio < np.inf):
-        return Estimate(
-            estimate=ratio,
-            low=0.0,
-            high=float("inf"),
-            standard_error=float("nan"),
-            degrees_of_freedom=float("inf"),
-        )
-    log = t_estimate(float(np.log(ratio)), float(np.sqrt(variance)), float("inf"), confidence)
-    return Estimate(
-        estimate=ratio,
-        low=float(np.exp(log.low)),
-        high=float(np.exp(log.high)),
-        standard_error=log.standard_error,
-        degrees_of_freedom=log.degrees_of_freedom,
-    )
 
 
 def heterogeneity_p(

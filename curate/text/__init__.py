@@ -9,9 +9,7 @@ from curate.text.jaccard import shingle_sets, similarities, text_similarity
 from curate.text.minhash import (
     SCHEMES,
     Sketch,
-    normalised_hashes,
     permutations_of,
-    signatures,
     sketch,
     to_datasketch,
 )
@@ -22,10 +20,8 @@ __all__ = [
     "SHINGLE_WORDS",
     "Sketch",
     "TextView",
-    "normalised_hashes",
     "permutations_of",
     "shingle_sets",
-    "signatures",
     "similarities",
     "sketch",
     "split_words",

@@ -19,11 +19,6 @@ from curate.text.arrow import text_view
 from curate.text.mojibake import TAIL
 
 LONGEST_TAG_CHARS = 2000
-MARKUP = (
-    r"<!--.*?-->|<(?:script|style)(?![a-z0-9_]).*?(?:</(?:script|style)[ \t\n\r\f\v]*>|\Z)"
-    rf"|</?[a-z!][^<>]{{0,{LONGEST_TAG_CHARS}}}>"
-)
-"""Pattern of one piece of markup, for `re.ASCII | re.DOTALL | re.IGNORECASE`: the slow twin."""
 _NAMES = tuple(np.frombuffer(name, np.uint8) for name in (b"script", b"style"))
 
 

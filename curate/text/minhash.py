@@ -77,6 +77,11 @@ def sketch(
 ) -> Sketch:
     """Signature, shingle count and word-sequence hash of each document, in one pass.
 
+    The share of equal entries of two signatures estimates the Jaccard similarity of the two
+    shingle sets with standard error sqrt(J (1 - J) / permutations) (Broder 1997). Equal word
+    sequences hash equally; the hash is fast, not cryptographic: whoever removes text by it
+    checks the words as well, as `curate.duplicates` does.
+
     Args:
         text: String series without nulls.
         permutations: Length of a signature, e.g. 112.
@@ -111,49 +116,20 @@ def sketch(
     return result
 
 
-def signatures(
-    text: pl.Series, *, permutations: int, seed: int = 1, scheme: str = "affine32"
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """MinHash signatures over word 5-grams, and the number of shingles of each document.
-
-    The share of equal entries of two signatures estimates the Jaccard similarity of the two
-    shingle sets with standard error sqrt(J (1 - J) / permutations) (Broder 1997).
-
-    >>> values, n_shingles = signatures(pl.Series(["a b c d e f", "A b c d e F"]), permutations=8)
-    >>> values.shape, n_shingles.tolist(), bool((values[0] == values[1]).all())
-    ((2, 8), [2, 2], True)
-    """
-    result = sketch(text, permutations=permutations, seed=seed, scheme=scheme)
-    return result.signature, result.n_shingles
-
-
 def to_datasketch(signature: NDArray[np.uint32], *, seed: int = 1) -> MinHash:
     """One `affine32` signature as a `datasketch.MinHash`, ready for its LSH and its estimates.
 
     Args:
-        signature: One row of `signatures`.
+        signature: One row of `sketch(…).signature`.
         seed: The one that it was made with.
 
-    >>> values, _ = signatures(pl.Series(["a b c d e f"] * 2), permutations=64)
+    >>> values = sketch(pl.Series(["a b c d e f"] * 2), permutations=64).signature
     >>> to_datasketch(values[0]).jaccard(to_datasketch(values[1]))
     1.0
     """
     from datasketch import MinHash
 
     return MinHash(hashvalues=signature, seed=seed, scheme="affine32")
-
-
-def normalised_hashes(text: pl.Series) -> NDArray[np.uint64]:
-    """A 128-bit hash of each word sequence, as (documents, 2); equal sequences hash equally.
-
-    It is fast, not cryptographic: whoever removes text by it checks the words as well, as
-    `curate.duplicates` does.
-
-    >>> a, b, c = normalised_hashes(pl.Series(["Hello, World", "hello world", "world hello"]))
-    >>> bool((a == b).all()), bool((a == c).any())
-    (True, False)
-    """
-    return sketch(text, permutations=0).words_hash
 
 
 @inlined
