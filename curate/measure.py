@@ -154,7 +154,7 @@ def _task(context: Context, label: str) -> pl.DataFrame:
         wanted = list(dict.fromkeys(["id", "text", "source", label]))
         frames.append(pl.read_parquet(part, columns=wanted))
     documents = pl.concat(frames).with_columns(label=pl.col(label).cast(pl.Boolean))
-    kept = context.folder.table("verdicts").select("id", curated="kept")
+    kept = context.folder.table("verdicts").select("id", curated="kept", cluster="cluster_id")
     documents = documents.join(kept, on="id", how="left", maintain_order="left")
     return labelled_task(documents, seed=context.config.seed)
 
@@ -196,7 +196,7 @@ def _pool(context: Context, config: MeasureConfig) -> tuple[pl.DataFrame, Facts]
         "pool_documents": pool.height,
         "pool_share_of_text": read / max(every, 1),
         "contaminated_documents": contaminated,
-        "contaminated_kept": masks.filter("curated").height - pool.filter("curated").height,
+        "contaminated_kept": sample.filter("curated").height - pool.filter("curated").height,
     }
 
 

@@ -218,7 +218,9 @@ def _gather(documents: Iterable[tuple[Encoded, np.int64]], budget: int) -> Token
     return np.concatenate(pieces)[:budget] if pieces else np.zeros(0, dtype=np.uint16)
 
 
-def source_held_order(drawn: Counts, encoded: Encoded, sources: Counts, weights: Weights) -> Counts:
+def source_held_order(
+    drawn: Counts, encoded: Encoded, sources: Counts, weights: Weights, *, turn: int = 0
+) -> Counts:
     """The same documents in an order whose every prefix has given shares of the sources.
 
     Within a source the order stays. A document's place is the tokens of its source so far (up to
@@ -229,6 +231,7 @@ def source_held_order(drawn: Counts, encoded: Encoded, sources: Counts, weights:
         encoded: Their tokens.
         sources: Number of every document's source.
         weights: Wanted share of tokens of each source; where it is 0 nothing is drawn.
+        turn: What decides where in its first document each source begins.
 
     >>> encoded = Encoded(flat=np.zeros(8, np.uint16), offsets=np.arange(0, 9, 2))
     >>> drawn, sources = np.array([0, 1, 2, 3]), np.array([0, 0, 1, 1])
@@ -244,7 +247,7 @@ def source_held_order(drawn: Counts, encoded: Encoded, sources: Counts, weights:
     base = np.maximum.accumulate(np.where(first, running - lengths[order], 0))
     # One point a source, the same for all of its documents: even a source of one document
     # then stands anywhere with equal chance.
-    points = _mix(np.arange(len(weights), dtype=np.uint64) + np.uint64(drawn[0]))
+    points = _mix(np.arange(len(weights), dtype=np.uint64) + np.uint64(turn))
     shift = points[groups[order]] / 2.0**64 * lengths[order]
     before = running - lengths[order] - base
     place = np.empty(len(drawn))

@@ -312,17 +312,27 @@ def test_a_step_that_removes_filler_is_worth_its_share(inputs):
     assert "tokens curated without menu on text that neither side saw" in verdict["sentence"]
 
 
-def test_kneser_ney_gives_no_verdict_on_duplicates(inputs):
+@pytest.mark.parametrize(
+    ("arm", "contrast", "said"),
+    [
+        ("without_duplicates.near", "{} → curated", "of the prefix repeats earlier text"),
+        ("only_duplicates.near", "raw → {}", "of the prefix repeats earlier text"),
+        ("without_cut_passages", "{} → curated", "repeated passages are not counted"),
+    ],
+)
+def test_kneser_ney_gives_no_verdict_on_repeats(inputs, arm, contrast, said):
     """Budget over pool and the repeat rate stand beside the estimate instead."""
-    masks = inputs.masks | {"without_duplicates.near": np.ones(len(inputs.ids), bool)}
+    every = np.ones(len(inputs.ids), bool)
+    masks = inputs.masks | {arm: every if arm.startswith("without") else inputs.masks["curated"]}
     clusters = np.where(np.arange(len(inputs.ids)) < 200, 7, -1)
-    config = replace(SMALL, arms=("leave_one_out", "calibrator"))
+    config = replace(SMALL, arms=("leave_one_out", "only_one", "calibrator"))
     result = run_experiment(replace(inputs, masks=masks, clusters=clusters), config, seed=1)
 
-    rows = over_all(result).filter(contrast="without_duplicates.near → curated")
+    rows = over_all(result).filter(contrast=contrast.format(arm))
 
+    assert rows.height == 2
     assert all(word.startswith("cannot tell") for word in rows["conclusion"])
-    assert all("of the prefix repeats earlier text" in note for note in rows["note"])
+    assert all("of the pool" in note and said in note for note in rows["note"])
 
 
 def test_oracle_shows_the_documentation_alone(inputs):
@@ -372,6 +382,23 @@ def test_documents_become_inputs():
     assert sorted(found.masks) == ["curated", "without_cut"]
     assert (found.clusters[:3] == found.clusters[0]).all()
     assert (found.clusters[3:] == -1).all()
+
+
+def test_the_tokenizer_knows_raw_text_alone():
+    """Text of added arms changes no token of raw: it would change every arm's loss."""
+    added = frame().with_columns(
+        id=pl.lit("x") + pl.col("id"), text=pl.lit("zzz qqq zzz qqq zzz qqq"), curated_text=None,
+        curated=pl.lit(value=False), native=pl.lit(value=False),
+    )  # fmt: skip
+    both = pl.concat([frame().with_columns(native=pl.lit(value=True)), added])
+    alone, found = (
+        measure_inputs(each, evaluation=None, filler=["menu"], config=SMALL, seed=1)
+        for each in (frame(), both)
+    )
+
+    raw = alone.texts["raw"]
+    assert np.array_equal(found.texts["raw"].flat[: raw.flat.size], raw.flat)
+    assert found.native.tolist() == [True] * 60 + [False] * 60
 
 
 def test_evaluation_is_capped_by_document_and_by_set():

@@ -16,7 +16,7 @@ from curate.experiment.power import Design, draws_needed, power, smallest_detect
 from curate.experiment.repeats import FEW_MINUTES, REPEATED
 from curate.proxies import Gpt
 from curate.scaling import Cells
-from curate.subsets import draw_order, source_held_order
+from curate.subsets import Encoded, draw_order, source_held_order
 
 SMALL = MeasureConfig(sizes=("order2",), arms=("calibrator",), budgets=(4_000, 8_000), replicates=6)
 
@@ -147,6 +147,55 @@ def test_the_mixture_held_arm_has_the_shares_of_raw(inputs):
     config = replace(SMALL, arms=("calibrator", "mixture"))
     result = run_experiment(replace(inputs, masks=masks, sources=sources), config, seed=1)
     assert multiplier(result, "raw → curated_mixture")["estimate"] == pytest.approx(1.5, abs=0.25)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["sources known", "one third unknown"])
+def test_the_mixture_is_drawn_by_ids_and_not_by_rows(inputs, named):
+    """Another order of the rows is the same sequence, whether all sources are known or not."""
+    sources = np.arange(1_500) % 3 - (not named)
+    rows = np.random.default_rng(4).permutation(1_500)
+    raw = inputs.texts["raw"]
+    pieces = [raw.flat[raw.offsets[i] : raw.offsets[i + 1]] for i in rows]
+    text = Encoded(
+        flat=np.concatenate(pieces), offsets=np.cumsum([0, *map(len, pieces)]).astype(np.int64)
+    )
+    turned = replace(
+        inputs,
+        ids=[inputs.ids[i] for i in rows],
+        texts={"raw": text, "curated": text},
+        masks={"curated": inputs.masks["curated"][rows]},
+        sources=sources[rows],
+    )
+    one, two = (
+        make_draws(each, share=0.6, seed=1).tokens("curated_mixture", 0, 20_000)
+        for each in (replace(inputs, sources=sources), turned)
+    )
+
+    assert len(one) == 20_000
+    assert np.array_equal(one, two)
+
+
+def test_the_mixture_is_held_up_to_the_largest_budget_and_not_beyond(inputs):
+    """Curation leaves a tenth of one source: where that has ended, nothing holds the shares."""
+    sources = np.arange(1_500) % 3
+    curated = inputs.masks["curated"] & ((sources != 1) | (np.arange(1_500) % 10 == 1))
+    few = replace(inputs, masks={"curated": curated}, sources=sources)
+    plan = make_plan(few, replace(SMALL, arms=("calibrator", "mixture"), budgets=None), seed=1)
+    contrast = next(c for c in plan.contrasts if c.arm_b == "curated_mixture")
+    held = int(contrast.available[1])
+    lengths = few.texts["raw"].lengths
+    weights = np.bincount(sources, weights=lengths) / lengths.sum()
+    draws = make_draws(replace(few, vocabulary=4), share=plan.share, seed=1)
+    order = draws._mixed(draws.order(0))
+
+    def drift(tokens):
+        read = np.cumsum(lengths[order]) <= tokens
+        parts = np.bincount(sources[order[read]], weights=lengths[order[read]], minlength=3)
+        return np.abs(parts / parts.sum() - weights).sum() / 2
+
+    assert held < 0.6 * lengths[curated].sum()
+    assert plan.budgets_of(contrast, "kneser_ney")[-1] <= held
+    assert drift(held) < 0.03 < drift(1.5 * held)
 
 
 def test_a_fixed_pool_is_read_again_in_a_new_order(inputs):

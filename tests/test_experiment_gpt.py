@@ -176,6 +176,18 @@ def test_the_precision_is_written_down(inputs):
         assert found.settings["width32"].precision == taken["width32"]
 
 
+@pytest.mark.parametrize("then", ["float32", "bfloat16"])
+def test_a_plan_that_is_carried_out_again_takes_the_precision_of_then(inputs, then):
+    """Timed anew, "auto" may come to another, and no digit would be the same."""
+    from curate.experiment.tuning import with_precision
+
+    planned = make_plan(inputs, replace(CONFIG, precision="auto"), seed=1).families["gpt"]
+    again = replace(planned, precisions={"width32": then})
+    _, taken = with_precision(Gpt(vocabulary=inputs.vocabulary), again)
+
+    assert taken == {"width32": then}
+
+
 @pytest.mark.slow
 def test_arms_and_seeds_trained_as_one_stack_give_the_same_losses(inputs, monkeypatch):
     """What a graphics processor does, here: every loss as that of a ladder of its own."""

@@ -9,9 +9,11 @@ import pytest
 
 from curate.errors import ConfigError
 from curate.executors import threads
-from curate.experiment import Course, MeasureConfig, run_experiment
+from curate.experiment import Course, MeasureConfig, make_plan, run_experiment
 from curate.experiment.example import example_inputs
 from curate.experiment.pace import measure_pace
+from curate.experiment.stored import settled_plan
+from curate.proxies import Gpt
 
 SMALL = MeasureConfig(
     sizes=("order2", "order3"), arms=("calibrator", "null"), budgets=(1_000, 2_000), replicates=6
@@ -61,13 +63,34 @@ def test_a_stored_plan_repeats_what_was_done(inputs, tmp_path):
     late = Course(deadline=time.monotonic())
     cut = run_experiment(inputs, SMALL, seed=1, executor=threads(1), course=late)
     path = tmp_path / "plan.json"
-    path.write_text(json.dumps(cut.plan))
+    path.write_text(json.dumps(cut.plan, sort_keys=True))  # as a run folder has it
     again = replace(SMALL, budgets=None, replicates=8, minutes=1, plan=str(path))
     repeated = run_experiment(inputs, again, seed=1, executor=threads(1))
 
     assert cut.plan["done"] == {"kneser_ney": 1}
     assert repeated.losses.equals(cut.losses)
     assert repeated.multipliers.equals(cut.multipliers)
+
+
+@pytest.mark.parametrize("told", ["families_in_order", "nothing, as an earlier version"])
+def test_a_stored_plan_keeps_the_family_of_the_headline(inputs, tmp_path, monkeypatch, told):
+    """Keys are sorted in the file, and gpt stands before kneser_ney; who speaks must not change."""
+    monkeypatch.setattr(Gpt, "available", lambda _: True)
+    config = replace(
+        SMALL, families=("kneser_ney", "gpt"), sizes=("order3", "width32"), budgets=(512, 1_024)
+    )
+    plan = make_plan(inputs, config, seed=1)
+    stored = plan.to_dict() | {"tuning": {"gpt": {"precision": {"width32": "bfloat16"}}}}
+    if told != "families_in_order":
+        del stored["families_in_order"]
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(stored, sort_keys=True))
+    again = settled_plan(inputs, replace(config, plan=str(path)), seed=1)
+
+    assert list(json.loads(path.read_text())["families"]) == ["gpt", "kneser_ney"]
+    assert list(again.families) == list(plan.families) == ["kneser_ney", "gpt"]
+    assert again.families["gpt"].precisions == {"width32": "bfloat16"}
+    assert again.families["gpt"].ladders == plan.families["gpt"].ladders
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_what_was_done_in_time_can_be_done_again_without_a_clock(timed, inputs, 
     clock = FakeClock(1.0, later=20.0, since=0.3 * needed(whole))
     cut, _ = timed(clock, AFTERWARDS + 1.3 * needed(whole))
     path = tmp_path / "plan.json"
-    path.write_text(json.dumps(cut.plan))
+    path.write_text(json.dumps(cut.plan, sort_keys=True))
 
     again, _ = timed(FakeClock(1.0), None, replace(CONFIG, minutes=1, plan=str(path)))
 

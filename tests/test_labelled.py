@@ -69,6 +69,25 @@ def test_random_labels_cannot_be_learned():
     assert row["low"] <= 0.5 <= row["high"]
 
 
+def test_nobody_judges_a_copy_of_what_it_saw():
+    """Random labels and a copy of each document in another source: known only by the copy."""
+    frame = labelled(250, wrong=0.5).with_columns(curated=True, cluster=pl.col("id"))
+    copies = frame.with_columns(
+        id=pl.lit("x") + pl.col("id"), source=pl.lit("other ") + pl.col("source")
+    )
+    both = pl.concat([frame, copies])
+    seen, unseen = (
+        labelled_task(each, arms=("raw",), replicates=1)
+        .filter(figure="auc", eval_set="held_out_raw")
+        .row(-1, named=True)
+        for each in (both.drop("cluster"), both)
+    )
+
+    assert seen["low"] > 0.6
+    assert unseen["low"] <= 0.5 <= unseen["high"]
+    assert unseen["n_documents"] < seen["n_documents"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -11,7 +11,7 @@ import pytest
 import curate
 from curate.config import load_config
 from curate.errors import ConfigError, CurateError
-from curate.measure import arm_masks
+from curate.measure import _pool, arm_masks
 from curate.pipeline import open_context, run_stages
 from curate.remeasure import measure_run
 
@@ -337,3 +337,17 @@ def test_what_is_asked_in_vain_does_not_stay_in_the_config(measured, tmp_path, w
     assert (folder / "config.toml").read_bytes() == before
     if "measure.headline" not in wrong:
         assert (folder / "scaling/multipliers.parquet").exists()
+
+
+def test_overlaps_are_counted_in_the_pool_alone(measured, tmp_path, monkeypatch):
+    """Of a corpus larger than the pool, what was not drawn overlaps nothing."""
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    monkeypatch.setattr("curate.measure.POOL_BYTES", 50_000)
+    config = load_config(folder / "config.toml", overrides={"output.path": str(folder)})
+    context = open_context(config, finished=True)
+    pool, facts = _pool(context, config.measure)
+
+    assert 0 < facts["pool_share_of_text"] < 0.9
+    assert facts["pool_documents"] == pool.height > 0
+    assert 0 <= facts["contaminated_kept"] <= facts["contaminated_documents"]

@@ -1,10 +1,16 @@
 """Canaries that were planted often come out; those that were not do not."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 
 from curate.errors import ConfigError
-from curate.experiment import memorisation
+from curate.experiment import MEMORY_SCHEMA, memorisation
+from curate.experiment.additions import hold_out
+from curate.experiment.example import example_inputs
 from curate.experiment.learners import NgramLearner, TransformerLearner
 from curate.experiment.memorisation import COPIES, EPOCHS
 from curate.proxies import Gpt, GptSettings
@@ -48,6 +54,30 @@ def test_the_gap_to_held_out_text_grows_with_every_reading(found):
 
     assert gaps == sorted(gaps)
     assert row(found, "gap", 1)["low"] > 0
+
+
+def test_each_arm_is_held_against_its_own_kind_and_repeats_fit_no_discounts(monkeypatch):
+    """Raw against raw: else noise would look forgotten. Copies in raw would mislead discounts."""
+    room = sys.modules["curate.experiment.memorisation"]
+    clusters = np.where(np.arange(3_000) % 10 == 0, 0, -1)
+    inputs = hold_out(replace(example_inputs(3_000), clusters=np.arange(3_000)), seed=1)
+    inputs = replace(inputs, clusters=clusters)
+    asked = []
+
+    def watched(documents, held_out, *, plain, **_):
+        asked.append((documents, held_out, plain))
+        return pl.DataFrame(schema=dict(MEMORY_SCHEMA))
+
+    monkeypatch.setattr(room, "memorisation", watched)
+    room.memory_of_arms(inputs, seed=1)
+    raw, curated = asked
+
+    for (_, held_out, _), name in zip(asked, ("held_out_raw", "held_out_curated"), strict=True):
+        assert len(held_out) == len(inputs.held_out[name].ids)
+    assert len(raw[1]) != len(curated[1])
+    assert all(np.array_equal(a, b) for a, b in zip(raw[2], curated[2], strict=True))
+    copies = int((inputs.native & (clusters == 0)).sum())
+    assert len(raw[2]) == len(raw[0]) - copies + 1
 
 
 def test_nothing_to_compare_is_refused():

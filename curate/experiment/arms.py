@@ -130,11 +130,13 @@ class Draws:
         sources = self.inputs.sources
         if sources is None:
             raise ConfigError("the mixture-held arm needs the documents' sources")
-        lengths = self.inputs.texts["raw"].lengths[self.inputs.native]
-        weights = np.bincount(sources[self.inputs.native], weights=lengths)
+        sources = sources - min(int(sources.min(initial=0)), 0)  # -1, no source known, is one, too
+        lengths = np.where(self.inputs.native, self.inputs.texts["raw"].lengths, 0)
+        weights = np.bincount(sources, weights=lengths)
         kept = self.inputs.masks["curated"]
         drawn = order[kept[order]]
-        return source_held_order(drawn, self.text("curated"), sources, weights / weights.sum())
+        shares, turn = weights / weights.sum(), int(self.hashes[drawn[0]])
+        return source_held_order(drawn, self.text("curated"), sources, shares, turn=turn)
 
     def _passes(self, arm: str, replicate: int, budget: int) -> Tokens:
         """One pool again and again, each pass in an order of its own."""

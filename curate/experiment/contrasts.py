@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from curate.errors import ConfigError, unknown_name
 from curate.experiment.coalitions import COALITION
 from curate.experiment.config import ARROW, MeasureConfig
 from curate.experiment.inputs import ONLY, WITHOUT, MeasureInputs
+from curate.experiment.order import held_tokens
 
 REACH = 1.5  # A's ladder goes on this far beyond D / (1 − r)
 # Noise that hurts costs more than its share, and a calibrator that measures 2.5 in one draw is no
@@ -16,7 +19,10 @@ REACH = 1.5  # A's ladder goes on this far beyond D / (1 − r)
 NOISY_REACH = 2.25
 NULL_REACH = 3.0  # two disjoint draws differ far more than two paired ones
 HALF = 0.5  # the calibrator's share of filler
+DRIFT = 0.02  # of the mixture-held arm's tokens may stand in the wrong source
 PASSES = 8  # over a fixed pool, at most
+CUTS = ("cut_lines", "cut_paragraphs", "cut_passages")
+COPIES = ("duplicate", *CUTS)  # how the names of steps begin that take repeats out
 WHOLE = 0.99  # filters keep whole documents, and may end a little early
 
 __all__ = ["Contrast", "find_contrasts", "text_of", "tokens_of"]
@@ -69,6 +75,20 @@ class Contrast:
     def repeats(self) -> bool:
         """Whether the arms go over their text again: no n-gram model can judge that."""
         return self.arm_a.endswith("_pool")
+
+    @property
+    def about_copies(self) -> bool:
+        """Whether the arms differ in copies: by a step alone or left out, or planted."""
+        return any(step.startswith(COPIES) for step in self._steps)
+
+    @property
+    def cuts(self) -> bool:
+        """Whether these copies are passages, which are not counted."""
+        return any(step in CUTS for step in self._steps)
+
+    @property
+    def _steps(self) -> list[str]:
+        return [arm.removeprefix(WITHOUT).removeprefix(ONLY) for arm in (self.arm_a, self.arm_b)]
 
     @property
     def shares_order(self) -> bool:
@@ -141,9 +161,23 @@ def _of_curation(inputs: MeasureInputs, config: MeasureConfig) -> Iterator[Contr
         yield _contrast(("oracle", "curated_oracle"), (oracle, both), everywhere=True)
     yield from _of_steps(inputs, config, raw)
     if "mixture" in config.arms and inputs.sources is not None:
-        yield _contrast(("raw", "curated_mixture"), (raw, curated * WHOLE))
+        mixed = _contrast(("raw", "curated_mixture"), (raw, curated * WHOLE))
+        yield replace(mixed, available=(raw, _tokens_in_mixture(inputs)))
     if config.reads_again:
         yield _contrast(("raw_pool", "curated_pool"), (PASSES * raw, PASSES * curated))
+
+
+def _tokens_in_mixture(inputs: MeasureInputs) -> float:
+    """Curated tokens that have raw's shares of the sources; then the first ones have ended."""
+    assert inputs.sources is not None
+    # From 0 on: -1 says that no source is known, which is one, too.
+    sources = inputs.sources + 1
+    arms = (("raw", inputs.native), ("curated", inputs.masks["curated"]))
+    raw, kept = (
+        np.bincount(sources, weights=np.where(mask, inputs.texts[name].lengths, 0))
+        for name, mask in arms
+    )
+    return WHOLE * held_tokens(kept.astype(np.float64), raw / max(raw.sum(), 1), off=DRIFT)
 
 
 def _of_steps(inputs: MeasureInputs, config: MeasureConfig, raw: int) -> Iterator[Contrast]:

@@ -65,7 +65,8 @@ def measure_inputs(
         raise InputError(f"documents of the experiment lack the columns {sorted(missing)}")
     if documents.height == 0:
         raise InputError("no documents are left for the experiment")
-    tokenizer = train_tokenizer(even_text(documents), vocabulary=config.vocabulary)
+    own = documents.filter("native") if "native" in documents.columns else documents
+    tokenizer = train_tokenizer(even_text(own), vocabulary=config.vocabulary)
     names = [n for n in documents.columns if n in MASKS or n.startswith((WITHOUT, ONLY, COALITION))]
     masks = [n for n in names if documents[n].dtype == pl.Boolean]
     raw = _encoded(tokenizer, documents["text"])

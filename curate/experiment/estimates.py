@@ -13,7 +13,7 @@ import polars as pl
 from curate.arrays import Floats
 from curate.experiment.arms import Draws
 from curate.experiment.coalitions import STEP_SCHEMA, coalition_steps, shapley_rows
-from curate.experiment.contrasts import Contrast
+from curate.experiment.contrasts import COPIES, Contrast
 from curate.experiment.plan import Plan, measured
 from curate.experiment.touched import documents_a_draw, few_documents
 from curate.scaling import Cells, arm_curve, contrast_rows, decide, multiplier_cells
@@ -174,7 +174,7 @@ def step_values(
         return pl.DataFrame(schema=dict(STEP_SCHEMA))
     rows = shapley_rows(_common(read), steps, seed=plan.seed)
     fixed = {"family": family, "size": size}
-    noted = [row | fixed | {"note": _copies_note(row, whole)} for row in rows]
+    noted = [row | fixed | {"note": _copies_note(draws, row, whole)} for row in rows]
     return pl.DataFrame(noted, schema=dict(STEP_SCHEMA))
 
 
@@ -197,12 +197,14 @@ def _common(cells: Mapping[frozenset[str], Cells]) -> dict[frozenset[str], Cells
     return found
 
 
-def _copies_note(row: Mapping[str, Any], whole: Contrast) -> str | None:
-    if not str(row["step"]).startswith("duplicates"):
+def _copies_note(draws: Draws, row: Mapping[str, Any], whole: Contrast) -> str | None:
+    if not str(row["step"]).startswith(COPIES):
         return None
     share = row["n_tokens"] / max(whole.available[0], 1)
+    rate = draws.repeats("raw", 0, row["n_tokens"])
     return (
-        f"at {share:.1%} of the pool copies hardly meet; an n-gram model gives no verdict on them"
+        f"budget is {share:.1%} of the pool; {rate:.2%} of raw's prefix repeats earlier documents; "
+        "an n-gram model gives no verdict on copies"
     )
 
 
@@ -210,23 +212,26 @@ def _annotate(
     draws: Draws, contrast: Contrast, rows: list[dict[str, Any]], replicates: range
 ) -> list[dict[str, Any]]:
     """Notes; and where a step removes duplicates, why its cells may say nothing."""
-    if "duplicate" not in contrast.arm_a:
+    if not contrast.about_copies:
         note = f"{_pool_said(draws, rows)}: {_crossover(rows)}" if contrast.repeats else None
         return [row | {"note": note, "muted": None} for row in rows]
     notes = {}
     for n in {row["n_tokens"] for row in rows} - {None}:
-        rate = np.mean([draws.repeats(contrast.arm_a, r, n) for r in replicates])
-        notes[n] = n / contrast.available[0], float(rate)
+        said = "repeated passages are not counted"
+        if not contrast.cuts:
+            rate = np.mean([draws.repeats(contrast.arm_a, r, n) for r in replicates])
+            said = f"{float(rate):.2%} of the prefix repeats earlier text"
+        notes[n] = n / contrast.available[0], said
     return [row | _duplicate_note(row, notes) for row in rows]
 
 
 def _duplicate_note(
-    row: dict[str, Any], notes: dict[int, tuple[float, float]]
+    row: dict[str, Any], notes: dict[int, tuple[float, str]]
 ) -> dict[str, str | None]:
     if row["n_tokens"] is None:
         return {"note": None, "muted": None}
-    share, rate = notes[row["n_tokens"]]
-    note = f"budget is {share:.1%} of the pool; {rate:.2%} of the prefix repeats earlier text"
+    share, said = notes[row["n_tokens"]]
+    note = f"budget is {share:.1%} of the pool; {said}"
     if share <= FEW:
         return {"note": note, "muted": "cannot tell at this budget: repeats hardly meet in it"}
     if row["family"] == "kneser_ney":

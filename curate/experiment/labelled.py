@@ -2,7 +2,8 @@
 
 Language models ask what text is worth for predicting text. Where documents carry a label, the task
 itself can be asked: how well does a classifier do that was trained on n documents of raw text, or
-on n of curated text? Documents are judged by classifiers that saw neither them nor their source.
+on n of curated text? Documents are judged by classifiers that saw neither them nor a copy of them
+nor their source.
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ def labelled_task(
     classifier trained on the first n documents, in draw order, of an arm's other four.
 
     Args:
-        documents: `id`, `text` String, `label` Boolean (null = left out), optionally `source`, and
-            one Boolean column an arm but "raw", which holds all.
+        documents: `id`, `text` String, `label` Boolean (null = left out), optionally `source` and
+            `cluster` (of copies; null = in none), and one Boolean column an arm but "raw", which
+            holds all.
         arms: Arms to train on.
         replicates: Draw orders.
         seed: Of folds and orders.
@@ -84,14 +86,15 @@ def labelled_task(
     label = documents["label"].to_numpy().astype(np.bool_)
     unit = _units(documents)
     fold = _folds(unit, seed)
-    budgets = _budgets(documents, arms, fold)
+    unseen = _unseen(documents, fold)
+    budgets = _budgets(documents, arms, unseen)
     rows = []
     for arm in arms:
         mask = _mask(documents, arm)
         drawn = [_drawn(documents, mask, seed, replicate) for replicate in range(replicates)]
         for budget in budgets:
             scores = [
-                _out_of_fold(features, label, fold=fold, train=train, size=budget)
+                _out_of_fold(features, label, fold, [r[:budget] for r in _teaching(train, unseen)])
                 for train in drawn
             ]
             for name, inside in _evaluations(documents):
@@ -149,9 +152,20 @@ def _folds(unit: NDArray[np.str_], seed: int) -> NDArray[np.int64]:
     return np.asarray(fold[np.searchsorted(names, unit)])
 
 
-def _budgets(documents: pl.DataFrame, arms: Sequence[str], fold: NDArray[np.int64]) -> list[int]:
+def _unseen(documents: pl.DataFrame, fold: NDArray[np.int64]) -> Bools:
+    """Folds x documents: which may teach the classifier of a fold, copies of its own left out."""
+    unseen: Bools = np.arange(FOLDS)[:, None] != fold
+    if "cluster" not in documents.columns:
+        return unseen
+    cluster = documents["cluster"].rank("dense").fill_null(0).to_numpy()
+    for f, mask in enumerate(unseen):
+        mask &= (cluster == 0) | ~np.isin(cluster, cluster[fold == f])
+    return unseen
+
+
+def _budgets(documents: pl.DataFrame, arms: Sequence[str], unseen: Bools) -> list[int]:
     masks = [_mask(documents, arm) for arm in arms]
-    top = min(int((mask & (fold != f)).sum()) for mask in masks for f in range(FOLDS))
+    top = min(int((mask & teaches).sum()) for mask in masks for teaches in unseen)
     return [top >> k for k in reversed(range(RUNGS)) if top >> k >= LEAST // 2]
 
 
@@ -160,20 +174,22 @@ def _drawn(documents: pl.DataFrame, mask: Bools, seed: int, replicate: int) -> N
     return order[mask[order]]
 
 
+def _teaching(train: NDArray[np.int64], unseen: Bools) -> list[NDArray[np.int64]]:
+    """Rows that may teach the classifier of each fold, in draw order."""
+    return [train[teaches[train]] for teaches in unseen]
+
+
 def _out_of_fold(
     features: Any,  # noqa: ANN401
     label: Bools,
-    *,
     fold: NDArray[np.int64],
-    train: NDArray[np.int64],
-    size: int,
+    teaching: Sequence[NDArray[np.int64]],
 ) -> Floats:
     """Probability of each document's label by the classifier that did not see its fold."""
     from sklearn.linear_model import LogisticRegression
 
     scores = np.full(len(label), 0.5)
-    for f in range(FOLDS):
-        rows = train[fold[train] != f][:size]
+    for f, rows in enumerate(teaching):
         judged = np.flatnonzero(fold == f)
         if label[rows].all() or not label[rows].any():
             continue  # one label alone teaches nothing: every document stays at one half

@@ -21,7 +21,7 @@ from curate.experiment.inputs import MeasureInputs
 from curate.experiment.learners import Learned, Learner, NgramLearner, TransformerLearner
 from curate.proxies import Gpt
 from curate.statistics import t_interval, wilson
-from curate.subsets import Encoded, draw_order, id_hashes
+from curate.subsets import Encoded, draw_order, first_of_cluster, id_hashes
 
 COPIES = (1, 4, 16, 64)
 CANARIES = 12  # of each number of copies
@@ -55,6 +55,7 @@ def memorisation(
     held_out: Sequence[Tokens],
     *,
     learner: Learner | None = None,
+    plain: Sequence[Tokens] | None = None,
     seed: int = 17,
 ) -> pl.DataFrame:
     """Extraction, exposure, gap and epochs of a model of these documents.
@@ -63,6 +64,7 @@ def memorisation(
         documents: Training documents, each ended by the boundary token 0.
         held_out: Documents of the same kind that it is not trained on.
         learner: Kind of model; `None` = Kneser–Ney of order 5 over 1,024 token ids.
+        plain: Text without repeats that settings may be fitted to; `None` = the documents.
         seed: Of the canaries and the order of the documents.
 
     Returns:
@@ -83,12 +85,12 @@ def memorisation(
     """
     if not documents or not held_out:
         raise ConfigError("memorisation needs training documents and held-out documents")
-    asked = learner or NgramLearner()
+    asked, once = learner or NgramLearner(), documents if plain is None else plain
     rng = np.random.default_rng([seed, 29])
     canaries = {copies: _canaries(rng, asked.vocabulary) for copies in (0, *COPIES)}
     planted = [c for copies in COPIES for c in canaries[copies] for _ in range(copies)]
     texts = _shuffled([*documents, *planted], rng)
-    model = asked.learn(texts, documents, seed=seed)
+    model = asked.learn(texts, once, seed=seed)
     rivals = _canaries(rng, asked.vocabulary, RIVALS)
     fixed = {"family": asked.family, "size": asked.size, "n_tokens": _total(texts)}
     rows = []
@@ -97,7 +99,7 @@ def memorisation(
         rows += [{"amount": copies, **fixed, **row} for row in found]
     for epochs in EPOCHS:
         texts = _shuffled([d for _ in range(epochs) for d in documents], rng)
-        again = asked.learn(texts, documents, seed=seed)
+        again = asked.learn(texts, once, seed=seed)
         gap = _gap(again, documents, held_out)
         rows.append({"amount": epochs, **fixed, "n_tokens": _total(texts), **gap})
     return pl.DataFrame(rows, schema=dict(MEMORY_SCHEMA))
@@ -111,8 +113,9 @@ def memory_of_arms(
     Kneser–Ney of order 5 reads at most 400,000 tokens of each arm, a transformer of the family's
     first size at most 60,000, at its stated rate.
 
-    Held out is text of the corpus that no arm holds; where the pool was too small to hold any out,
-    the first evaluation set. Returns `arm` String and the columns of `MEMORY_SCHEMA`.
+    Held out of raw is raw text, of curated curated text, neither in any arm; where the pool was too
+    small to hold any out, the first evaluation set. Discounts are fitted once, to raw text without
+    its repeats, and shared by both. Returns `arm` String and the columns of `MEMORY_SCHEMA`.
 
     >>> from curate.experiment.example import example_inputs
     >>> found = memory_of_arms(example_inputs(300), seed=1)
@@ -120,17 +123,25 @@ def memory_of_arms(
     ['raw', 'curated']
     """
     sets = {**inputs.evaluation, **inputs.held_out}
-    name = "held_out_curated" if "held_out_curated" in sets else next(iter(sets))
-    held_out = _documents(sets[name].encoded, np.arange(len(sets[name].ids)))
     order = draw_order(id_hashes(inputs.ids), seed=seed, replicate=0)
+    natives = order[inputs.native[order]]
+    fresh = first_of_cluster(natives, inputs.clusters)
     frames = []
     for learner in _learners(inputs.vocabulary, families):
+        tokens = TOKENS[learner.family]
+        once = _drawn(inputs.texts["raw"], natives[fresh[natives]], tokens)
         for arm, mask in (("raw", inputs.native), ("curated", inputs.masks["curated"])):
-            text, drawn = inputs.texts[arm], order[mask[order]]
-            drawn = drawn[np.cumsum(text.lengths[drawn]) <= TOKENS[learner.family]]
-            found = memorisation(_documents(text, drawn), held_out, learner=learner, seed=seed)
+            name = f"held_out_{arm}" if f"held_out_{arm}" in sets else next(iter(sets))
+            held_out = _documents(sets[name].encoded, np.arange(len(sets[name].ids)))
+            texts = _drawn(inputs.texts[arm], order[mask[order]], tokens)
+            found = memorisation(texts, held_out, learner=learner, plain=once, seed=seed)
             frames.append(found.select(pl.lit(arm).alias("arm"), pl.all()))
     return pl.concat(frames)
+
+
+def _drawn(text: Encoded, order: NDArray[np.int64], tokens: int) -> list[Tokens]:
+    """The first documents of an order, of at most so many tokens together."""
+    return _documents(text, order[np.cumsum(text.lengths[order]) <= tokens])
 
 
 def _learners(vocabulary: int, families: Sequence[str]) -> list[Learner]:

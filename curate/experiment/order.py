@@ -15,7 +15,7 @@ import numpy as np
 from curate.experiment.inputs import MeasureInputs
 from curate.subsets import Counts, Keys, Mask, Weights, draw_keys
 
-__all__ = ["even_order", "find_levels", "spread_order"]
+__all__ = ["even_order", "find_levels", "held_tokens", "spread_order"]
 
 
 def find_levels(inputs: MeasureInputs) -> tuple[Counts, ...]:
@@ -87,3 +87,28 @@ def spread_order(order: Counts, lengths: Counts, groups: Counts, *, points: Weig
     totals = np.maximum(np.bincount(group, weights=sizes)[group], 1.0)
     place = (running - sizes / 2 - base) / totals + points[by_group[starts]]
     return np.asarray(by_group[np.argsort(place % 1.0, kind="stable")])
+
+
+def held_tokens(kept: Weights, weights: Weights, *, off: float) -> float:
+    """Tokens up to which `source_held_order` holds its shares: where a source ends they drift.
+
+    Args:
+        kept: Tokens of the arm, by source.
+        weights: Wanted share of each source; sources of which nothing is kept do not count.
+        off: Share of the tokens that may stand in the wrong source (total variation).
+
+    >>> held_tokens(np.array([10.0, 90.0]), np.array([0.5, 0.5]), off=0.0)
+    20.0
+    >>> held_tokens(np.array([50.0, 50.0, 0.0]), np.array([0.4, 0.4, 0.2]), off=0.0)
+    100.0
+    """
+    there = (kept > 0) & (weights > 0)
+    kept, weights = kept[there], weights[there] / weights[there].sum()
+    low, high = 0.0, float((kept / weights).max(initial=0.0))
+    low = float((kept / weights).min(initial=high))  # until then all of them go on
+    for _ in range(60 if high > low else 0):
+        middle = (low + high) / 2
+        read = np.minimum(kept, middle * weights)
+        drift = np.abs(read / read.sum() - weights).sum() / 2
+        low, high = (middle, high) if drift <= off else (low, middle)
+    return float(np.minimum(kept, low * weights).sum())

@@ -35,6 +35,7 @@ class FamilyPlan:
         evaluation_limit: Tokens scored of each evaluation set; `None` = all of them.
         tuning_seconds: Of them, for choosing rates on draws of their own; 0 = nothing is chosen.
         precision: As the config asks, "auto" included; of transformers only.
+        precisions: By size, what an earlier run of this plan took; empty = as `precision` says.
         only_first: Whether the minutes are too few for more than the headline and the calibrator.
         draws: Of the parts of which fewer than `replicates` are made, see `Plan.part`.
     """
@@ -49,6 +50,7 @@ class FamilyPlan:
     precision: str = "float32"
     only_first: bool = False
     draws: Mapping[str, int] = field(default_factory=dict)
+    precisions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pool_tokens(self) -> int:
@@ -132,6 +134,8 @@ class Plan:
             ],
             "power": {name: self._power(name) for name in self.families},
             "families": {name: family.to_dict() for name, family in self.families.items()},
+            # Mappings are written with sorted keys; the first family carries the headline.
+            "families_in_order": list(self.families),
         }
 
     def _power(self, family: str) -> dict[str, Any]:

@@ -46,7 +46,9 @@ def settled_plan(
             )
     done = stored.get("done", {})
     parts = stored.get("done_by_part", {})
-    wanted = [name for name in stored["families"] if done.get(name, 1) > 0]
+    order = stored.get("families_in_order", config.families)
+    names = sorted(stored["families"], key=lambda n: [*order, n].index(n))
+    wanted = [name for name in names if done.get(name, 1) > 0]
     missing = [n for n in wanted if not FAMILIES[n].available()]
     if missing:
         raise ConfigError(f"measure.plan {config.plan!r} needs {', '.join(missing)}: not available")
@@ -54,6 +56,9 @@ def settled_plan(
         name: _family(stored["families"][name], done.get(name), parts.get(name, {}), config)
         for name in wanted
     }
+    for name, tuned in stored.get("tuning", {}).items():
+        if name in families:
+            families[name] = replace(families[name], precisions=tuned.get("precision", {}))
     return replace(fresh, families=families, left_out={})
 
 

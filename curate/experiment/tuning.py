@@ -93,14 +93,19 @@ def tune_rates(
 
 
 def with_precision(family: Gpt, planned: FamilyPlan) -> tuple[Gpt, dict[str, str]]:
-    """The family with the planned precision at every size, and what "auto" came to."""
+    """The family with the planned precision at every size, and what "auto" came to.
+
+    A plan that is carried out again takes what "auto" came to then: a second timing on a busier
+    machine may say otherwise, and then no digit would be the same.
+    """
     from curate.proxies.precision import faster_precision
 
     settings = dict(family.settings)
     for size in planned.sizes:
         each = settings[size]
-        precision: Precision = "bfloat16" if planned.precision == "bfloat16" else "float32"
-        if planned.precision == "auto":
+        asked = planned.precisions.get(size, planned.precision)
+        precision: Precision = "bfloat16" if asked == "bfloat16" else "float32"
+        if asked == "auto":
             precision = faster_precision(each, vocabulary=family.vocabulary)
         settings[size] = replace(each, precision=precision)
     taken = {size: settings[size].precision for size in planned.sizes}

@@ -1,8 +1,8 @@
 """From estimates to words: intervals at their level, the calibrator's gate, four verdicts.
 
 - One headline contrast is tested at 5 %. Holm's procedure over all other contrasts gives each
-  its own level, and every interval of that contrast is drawn at it. Control contrasts (null
-  pair, random filter) keep their nominal 95 %, the calibrator its 90 %.
+  its own level, and every interval of that contrast is drawn at it. Arms whose answer is 1 (null
+  pair, random filter) are a family of their own; other controls keep 95 %, the calibrator 90 %.
 - A cell (family, size, budget) votes only if its calibrator, text diluted to one half with
   inert filler, is measured as such: the 90 % interval of ln m / ln 2 lies within [.8, 1.2].
   Each conclusion stands beside the one that the gate would have let pass.
