@@ -12,10 +12,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
 
 import curate
+from curate.commands import COMMANDS
 from curate.errors import ConfigError, CurateError, GateError, InputError
 
 app = typer.Typer(
@@ -38,6 +37,9 @@ Version = typer.Option("--version", callback=_print_version, is_eager=True, help
 @app.callback()
 def _options(version: Annotated[bool, Version] = False) -> None: ...
 
+
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
 
 ConfigPath = Annotated[Path, typer.Argument(help="TOML config of the run.")]
 RunPath = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
@@ -305,20 +307,6 @@ def scaling(
     print_table(found.parameters)
     if html is not None:
         print(write_scaling_page(found, html, name=points.stem, reference=reference))
-
-
-@app.command("config")
-def show_config(
-    table: Annotated[str | None, typer.Argument(help="One table, e.g. duplicates.near.")] = None,
-) -> None:
-    """List the keys of a config: type, default, meaning."""
-    from curate.config_reference import config_keys
-
-    console = Console(highlight=False, markup=False)
-    for key in config_keys(table):
-        console.print(f"{key.path} = {key.default or 'required'}   ({key.kind})", style="bold")
-        if key.meaning:
-            console.print(Padding(Text(key.meaning), (0, 0, 0, 4)))
 
 
 @app.command()

@@ -304,7 +304,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
 def _write_table(lines: list[str], path: str, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if not isinstance(value, Mapping):
-            lines.append(f"{_key(key)} = {_toml(value)}")
+            lines.append(f"{_key(key)} = {toml_value(value)}")
     for key, value in values.items():
         if isinstance(value, Mapping) and (value or path == ""):
             name = f"{path}.{_key(key)}" if path else _key(key)
@@ -313,17 +313,26 @@ def _write_table(lines: list[str], path: str, values: Mapping[str, Any]) -> None
 
 
 def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _toml(key)
+    return (
+        key
+        if key.replace("_", "").replace("-", "").isalnum() and key.isascii()
+        else toml_value(key)
+    )
 
 
-def _toml(value: Any) -> str:  # noqa: ANN401
+def toml_value(value: Any) -> str:  # noqa: ANN401
+    """A plain value as TOML writes it.
+
+    >>> toml_value({"jaccard": 0.8, "preset": "fineweb"})
+    '{ jaccard = 0.8, preset = "fineweb" }'
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         return f'"{escaped}"'
     if isinstance(value, list):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
+        return "[" + ", ".join(toml_value(v) for v in value) + "]"
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(k)} = {toml_value(v)}" for k, v in value.items()) + " }"
     return repr(value)

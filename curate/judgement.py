@@ -180,6 +180,8 @@ def write_rules(
             "applied": applied,
             "idle": applied and r.name in idle,
             "among": r.among,
+            "min_from": r.min_from,
+            "max_from": r.max_from,
         }
         for some, applied in ((rules, True), (shown, False))
         for r in some
@@ -193,11 +195,12 @@ def write_rules(
         "applied": pl.Boolean,
         "idle": pl.Boolean,
         "among": pl.List(pl.String),
+        "min_from": pl.String,
+        "max_from": pl.String,
     }
     table = pl.DataFrame(rows, schema=schema)
-    if table["among"].null_count() == table.height:
-        table = table.drop("among")
-    write_atomically(table, folder.file("rules.parquet"))
+    empty = [n for n in ("among", "min_from", "max_from") if not any(row[n] for row in rows)]
+    write_atomically(table.drop(empty), folder.file("rules.parquet"))
 
 
 def _write_scoreboards(context: Context, table: pl.DataFrame) -> None:

@@ -38,7 +38,8 @@ class Explanation:
         document: The verdict row.
         rules: `rule, signal, value, min, max, margin, failed`; the margin is the distance to
             the nearest bound in the signal's unit, negative where the rule fails. Of rules that
-            name values: `called`, the document's, and `among`, those that are kept.
+            name values: `called`, the document's, and `among`, those that are kept; of bounds drawn
+            from the corpus how (`min_from`, `max_from`).
         shown: The same for rule sets that are judged beside the verdict.
         edits: `step, places, bytes_removed, bytes_added`: what cleaning changed; no text.
         pairs: `other, kind, jaccard, containment, kept`: verified copies, the most alike first.
@@ -362,6 +363,8 @@ def _margin(rule: Rule, document: Mapping[str, Any]) -> dict[str, Any]:
         "failed": out if named is None else rule.name in named,
         "called": None if found is None or rule.among is None else str(found),
         "among": rule.among,
+        "min_from": rule.min_from,
+        "max_from": rule.max_from,
     }
 
 
@@ -388,7 +391,8 @@ def _pair_line(pair: Mapping[str, Any]) -> str:
 
 
 def _bounds(row: Mapping[str, Any]) -> str:
-    low = "" if row["min"] is None else f"≥ {row['min']:.4g}"
-    high = "" if row["max"] is None else f"≤ {row['max']:.4g}"
-    values = ", ".join(row["among"] or ())
-    return "allowed " + " and ".join(b for b in (low, high, values) if b)
+    said = []
+    for side, sign in (("min", "≥"), ("max", "≤")):
+        drawn = f" ({row[f'{side}_from']})" if row[f"{side}_from"] else ""
+        said += [] if row[side] is None else [f"{sign} {row[side]:.4g}{drawn}"]
+    return "allowed " + " and ".join([*said, *filter(None, [", ".join(row["among"] or ())])])

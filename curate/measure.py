@@ -47,6 +47,7 @@ from curate.shards import (
     comparison_in,
     native_parts,
     unseen_evaluation,
+    unsplit_evaluation,
 )
 from curate.subsets import id_hashes, pool_mask
 from curate.tokens import save_tokenizer
@@ -71,6 +72,7 @@ def measure_arms(context: Context) -> Facts:
         return {"arms": 0}
     folder = context.folder
     _say_first(context, config)
+    _hint(context)
     ends = context.deadline
     if ends is None and config.stop:
         ends = time.monotonic() + config.minutes * 60
@@ -119,6 +121,12 @@ def _say_first(context: Context, config: MeasureConfig) -> None:
         )
     if context.say is not None:
         context.say(f"Measuring {how}: documents are read and encoded first, then comes the plan")
+
+
+def _hint(context: Context) -> None:
+    hint = unsplit_evaluation(context.folder, context.config)
+    if hint and context.say is not None:
+        context.say(hint)
 
 
 def _beside(

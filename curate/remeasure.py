@@ -18,6 +18,8 @@ from curate.config import RunConfig, load_config
 from curate.corpus import write_atomically, write_bytes_atomically
 from curate.errors import ConfigError, InputError
 from curate.experiment import (
+    DEFAULT_ARMS,
+    FORMER_DEFAULT_ARMS,
     MeasureConfig,
     done_sentences,
     plan_sentences,
@@ -84,6 +86,7 @@ def measure_run(
     began = time.monotonic()
     root = Path(folder)
     before, config, measure = _configs(root, overrides or {}, predict=predict)
+    _say_arms(before, measure, say)
     stored = root / "config.toml"
     resolved = stored.read_bytes()
     try:
@@ -121,13 +124,35 @@ def _configs(
     if record is None or not record.done:
         raise InputError(f"no run with verdicts in {str(root)!r}; make one with `curate run`")
     before = load_config(stored)
-    larger = _larger(before) if predict else {}
-    config = load_config(stored, overrides={**larger, **overrides, "output.path": str(root)})
+    asked = {**(_larger(before) if predict else {}), **overrides, "output.path": str(root)}
+    config = load_config(stored, overrides=asked)
+    if _nobody_asked(config, overrides):
+        config = load_config(stored, overrides=asked | {"measure.arms": list(DEFAULT_ARMS)})
     if config.measure is None or not config.measure.evaluation:
         raise ConfigError(
             "this run names no evaluation files; give text that neither side saw with --evaluation"
         )
     return before, config, config.measure
+
+
+def _nobody_asked(config: RunConfig, overrides: Mapping[str, Any]) -> bool:
+    """Whether the arms are the default of an earlier version, which its run folder holds."""
+    measure = config.measure
+    if measure is None or measure.plan is not None or "measure.arms" in overrides:
+        return False
+    return measure.arms in FORMER_DEFAULT_ARMS
+
+
+def _say_arms(before: RunConfig, config: MeasureConfig, say: Say) -> None:
+    """What today's default adds to the arms that an earlier version's stands for."""
+    stored = before.measure.arms if before.measure else config.arms
+    if stored in FORMER_DEFAULT_ARMS and config.arms == DEFAULT_ARMS:
+        added = ", ".join(arm for arm in config.arms if arm not in stored)
+        held = ", ".join(f'"{arm}"' for arm in stored)
+        say(
+            f"Arms: this folder holds the default of an earlier version; today's adds {added} "
+            f"(--set 'measure.arms=[{held}]' keeps to the earlier)"
+        )
 
 
 def _compile(say: Say) -> None:

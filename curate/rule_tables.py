@@ -14,6 +14,7 @@ __all__ = [
     "RULE_SETS",
     "check_keys",
     "override_of",
+    "set_heading",
     "set_tables",
     "with_overrides",
 ]
@@ -41,6 +42,16 @@ def set_tables(sets: Iterable[str], dialect: str) -> Tables:
     return tables
 
 
+def set_heading(name: str) -> tuple[str, str]:
+    """Title and description of a set, as its file has them.
+
+    >>> set_heading("web_safety")[0]
+    'Web safety'
+    """
+    values = _set_values(_set_path(name))
+    return str(values.get("title", "")), str(values.get("description", ""))
+
+
 def _set_path(name: str) -> Path:
     if name in RULE_SETS:
         return _FOLDER / f"{name}.toml"
@@ -51,12 +62,7 @@ def _set_path(name: str) -> Path:
 
 def _read_set(path: Path, dialect: str) -> dict[str, dict[str, Any]]:
     """Rules of a file as one dialect reads them; a set without that dialect keeps its own."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no rule set file {str(path)!r}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{str(path)!r} is no TOML file: {error}") from None
+    values = _set_values(path)
     check_keys(values, ("title", "description", "dialect", "rules", "dialects"), path.name)
     own = values.get("dialect", "any")
     for name in (own, *values.get("dialects", {})):
@@ -66,6 +72,15 @@ def _read_set(path: Path, dialect: str) -> dict[str, dict[str, Any]]:
     for name, changes in values.get("dialects", {}).get(dialect, {}).items():
         rules[name] = _in_dialect(rules.get(name, {}), changes)
     return {name: table for name, table in rules.items() if table is not None}
+
+
+def _set_values(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no rule set file {str(path)!r}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{str(path)!r} is no TOML file: {error}") from None
 
 
 def _in_dialect(rule: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any] | None:

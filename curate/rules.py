@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import polars as pl
 
-from curate.bounds import Bound
+from curate.bounds import Bound, bound_of
 from curate.errors import ConfigError, unknown_name
 from curate.frames import polars_frame
 from curate.rule_tables import (
@@ -40,6 +40,7 @@ __all__ = [
     "failing",
     "judge",
     "load_rules",
+    "moved",
     "override_rules",
     "required_columns",
     "rule_signals",
@@ -64,6 +65,8 @@ class Rule:
         max: Largest value that is kept; None = no upper bound.
         source: Where the numbers come from.
         among: Instead of bounds: the values that are kept, e.g. codes of languages.
+        min_from: How the lower bound was drawn from the corpus; empty = it was given.
+        max_from: The same of the upper bound.
     """
 
     name: str
@@ -72,6 +75,8 @@ class Rule:
     max: float | None = None
     source: str = ""
     among: tuple[str, ...] | None = None
+    min_from: str = ""
+    max_from: str = ""
 
     def __post_init__(self) -> None:
         bounds = [b for b in (self.min, self.max) if b is not None]
@@ -201,10 +206,20 @@ def override_rules(rules: Sequence[Rule], override: Mapping[str, Any]) -> list[R
         if isinstance(asked.get("among"), list):
             asked["among"] = tuple(asked["among"])
         if asked.pop("enabled", True):
-            changed[name] = replace(changed[name], **asked)
+            changed[name] = moved(changed[name], asked)
         else:
             del changed[name]
     return list(changed.values())
+
+
+def moved(rule: Rule, bounds: Mapping[str, Any]) -> Rule:
+    """A rule with other bounds; what was drawn from the corpus is then given.
+
+    >>> moved(Rule(name="a.w", signal="words", min=5, min_from="5th percentile"), {"min": 9})
+    Rule(name='a.w', signal='words', min=9, max=None, source='', among=None, min_from='', ...
+    """
+    given = {f"{side}_from": "" for side in ("min", "max") if side in bounds}
+    return replace(rule, **{**given, **bounds})
 
 
 def judge(frame: Frame, rules: Sequence[str | Rule]) -> Frame:
@@ -342,11 +357,9 @@ def _rule(
     if signal not in known:
         raise ConfigError(f"{where}: {unknown_name('signal', signal, known, listed=SIGNALS_PAGE)}")
     values = native[signal] if native is not None and signal in native.columns else pl.Series([])
-    bounds = {
-        side: _number(table[side], values, side=side, where=where)
-        for side in ("min", "max")
-        if side in table
-    }
+    bounds: dict[str, Any] = {}
+    for side in (side for side in ("min", "max") if side in table):
+        bounds |= _number(table[side], values, side=side, where=where)
     _check_kind(signal, table, where)
     among = table.get("among")
     values_kept = tuple(among) if isinstance(among, list) else among
@@ -361,20 +374,18 @@ def _check_kind(signal: str, table: Mapping[str, Any], where: str) -> None:
         raise ConfigError(f"{where}: signal {signal!r} is bounded by {wanted}")
 
 
-def _number(value: object, values: pl.Series, *, side: str, where: str) -> float:
+def _number(value: object, values: pl.Series, *, side: str, where: str) -> dict[str, Any]:
+    """A bound, and where it was drawn from the corpus how."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return {side: float(value)}
     if not isinstance(value, Mapping):
         allowed = "a number, or a table with fence, quantile or sigma"
         raise ConfigError(f"{where}: {side} is {value!r}; allowed: {allowed}")
-    keys = ("between", "fence", "quantile", "sigma", "scale")
-    check_keys(value, keys, f"{where}.{side}")
-    limits = {"between": tuple(value["between"])} if "between" in value else {}
     try:
-        bound = Bound(**{**value, **limits})
+        number, words = bound_of(value).drawn(values, upper=side == "max")
     except ConfigError as error:
         raise ConfigError(f"{where}: {side}: {error}") from None
-    return bound.resolve(values, upper=side == "max")
+    return {side: number, f"{side}_from": words}
 
 
 def _native(columns: pl.DataFrame | None) -> pl.DataFrame | None:

@@ -11,7 +11,7 @@ import polars as pl
 
 from curate.clean import apply_edits
 from curate.config import RunConfig
-from curate.corpus import decontaminate
+from curate.corpus import RESERVED_COLUMNS, decontaminate
 from curate.corpus.decontamination import NGRAM_WORDS
 from curate.duplicates import Compare, comparison
 from curate.errors import ConfigError
@@ -79,6 +79,9 @@ def comparison_in(folder: RunFolder, config: RunConfig) -> Compare | None:
     return comparison(lambda: cleaned_parts(folder), config.duplicates.near)
 
 
+MOST_SETS = 50  # of one evaluation file; a column with more groups is no division into sets
+NO_GROUPS = ("id", "text", "control")
+GROUP_NAMES = ("domain", "subset", "dataset", "site", "category", "genre", "language", "lang")
 _SEEN = 0.5  # share of a text's 13-grams from which on a score fitted on them has seen the text
 
 
@@ -94,6 +97,46 @@ def evaluation_documents(folder: RunFolder, config: RunConfig) -> pl.DataFrame |
         source = pl.col("source") if by_column else pl.lit(name)
         frames.append(frame.select(unique.alias("id"), "text", source.alias("source")))
     return pl.concat(frames) if frames else None
+
+
+def unsplit_evaluation(folder: RunFolder, config: RunConfig) -> str:
+    """That evaluation files count as one set each though a column tells several, in one line.
+
+    Only of a column that every file has, and that splits one of them: `evaluation_column` is read
+    from all files. Empty where there is none, or the config names one.
+    """
+    measure = config.measure
+    if measure is None or measure.evaluation_column is not None:
+        return ""
+    sets: dict[str, list[Path]] = {}
+    for part in sorted(folder.file("evaluation").glob("*/documents/part-*.parquet")):
+        sets.setdefault(part.parents[1].name, []).append(part)
+    frames = [pl.scan_parquet(parts) for parts in sets.values()]
+    groups = [_group_counts(frame) for frame in frames]
+    shared = [name for name in (groups[0] if groups else {}) if all(name in g for g in groups)]
+    own = config.input.source or "source"
+    for name in sorted(shared, key=lambda n: (n not in (own, "source"), n not in GROUP_NAMES)):
+        values = pl.concat([frame.select(name) for frame in frames]).collect()[name]
+        n = values.n_unique()
+        if max(g[name] for g in groups) < 2 or not 2 <= n <= MOST_SETS or len(values) < 2 * n:
+            continue
+        which = f"evaluation file {next(iter(sets))!r} counts as one set"
+        if len(sets) > 1:
+            which = f"each of the {len(sets)} evaluation files counts as one set"
+        own_name = name.removeprefix("input_")
+        key = own_name if own_name in RESERVED_COLUMNS else name
+        return (
+            f"Hint: {which}; its column {key!r} has {n} groups: "
+            f'measure.evaluation_column = "{key}" makes each of them a set'
+        )
+    return ""
+
+
+def _group_counts(frame: pl.LazyFrame) -> dict[str, int]:
+    """Column of strings → its different values."""
+    kinds = frame.collect_schema()
+    names = [n for n, kind in kinds.items() if kind == pl.String and n not in NO_GROUPS]
+    return frame.select(pl.col(names).n_unique()).collect().row(0, named=True) if names else {}
 
 
 def unseen_evaluation(

@@ -14,7 +14,7 @@ import polars as pl
 
 from curate.duplicates import Compare, DuplicatesConfig, settle
 from curate.errors import ConfigError
-from curate.rules import Rule, judge
+from curate.rules import Rule, judge, moved
 from curate.sweeps import named_rule
 
 Bounds = Mapping[str, Any]
@@ -174,7 +174,7 @@ def with_bounds(decision: Decision, changes: Changes) -> Decision:
         raise ConfigError(f"a what-if is {changes!r}; write {{'set.rule': {{'min': 30}}}}")
     asked = {name: _checked(decision.rules, name, bounds) for name, bounds in changes.items()}
     rules = [(rule, asked.get(rule.name, {})) for rule in decision.rules]
-    left = [replace(rule, **bounds) for rule, bounds in rules if _bounded(rule, bounds)]
+    left = [moved(rule, bounds) for rule, bounds in rules if _bounded(rule, bounds)]
     return replace(decision, rules=tuple(left))
 
 

@@ -38,10 +38,11 @@ LAYERS = [
     ("preflight",),
     ("pipeline",),
     ("ledger",),
-    ("runs", "remeasure", "config_reference"),
+    ("runs", "remeasure", "config_reference", "front"),
     ("run_audit",),
     ("demo",),
     ("__init__",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 ]

@@ -14,6 +14,7 @@ from curate.corpus.ingestion import (
 )
 from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files, keys_named
 from curate.corpus.parts import quarantined_rows
+from curate.corpus.peek import FirstRows, first_rows
 from curate.corpus.scan import scan_corpus
 from curate.corpus.schema import (
     DOCUMENT_SCHEMA,
@@ -37,6 +38,7 @@ __all__ = [
     "BrokenFile",
     "CuratedResult",
     "DecontaminationConfig",
+    "FirstRows",
     "IngestResult",
     "InputConfig",
     "InputFile",
@@ -48,6 +50,7 @@ __all__ = [
     "file_digest",
     "find_files",
     "fingerprint",
+    "first_rows",
     "folder_digest",
     "ingest",
     "ingest_beside",

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import polars as pl
+import pyarrow as pa
 
 from curate.corpus.arrow import BROKEN_TABLE_ERRORS, arrow_batch, describe
 from curate.corpus.batches import Batch, one_file
@@ -49,6 +51,23 @@ def read_dataset(config: InputConfig) -> Iterator[Batch]:
     except BROKEN_TABLE_ERRORS as error:
         detail = f"after row {row - 1}: {describe(error)}"
         yield one_file(name, (), pl.DataFrame(), rejects=[(name, None, BROKEN_FILE, detail, None)])
+
+
+def first_table(config: InputConfig, rows: int) -> pa.Table:
+    """The first rows of one split; nothing else is downloaded or stored for them.
+
+    Raises:
+        InputError: As for `read_dataset`.
+
+    >>> first_table(InputConfig(dataset="./no/such/folder"), 10)
+    Traceback (most recent call last):
+    curate.errors.InputError: input.dataset './no/such/folder': no such folder...
+    """
+    tables = _open(replace(config, streaming=True)).with_format("arrow").iter(batch_size=rows)
+    found: pa.Table | None = next(iter(tables), None)
+    if found is None:
+        raise InputError(f"input.dataset {config.dataset!r}: no row in {config.split!r}")
+    return found
 
 
 def dataset_name(config: InputConfig) -> str:

@@ -165,7 +165,12 @@ def suffix_of(path: Path) -> str:
     return plain.suffix.lower()
 
 
-def _format_of(path: Path) -> str | None:
+def format_of(path: Path) -> str | None:
+    """The format that a file's suffix names, one of `FORMATS`; `None` if it names none.
+
+    >>> format_of(Path("a.jsonl.gz")), format_of(Path("README"))
+    ('jsonl', None)
+    """
     suffix = suffix_of(path)
     if path.suffix.lower() in COMPRESSIONS and suffix in FORMATS["parquet"]:
         return None
@@ -173,7 +178,7 @@ def _format_of(path: Path) -> str | None:
 
 
 def _named_format(path: Path) -> str:
-    name = _format_of(path)
+    name = format_of(path)
     if name is None:
         raise ConfigError(
             f"input file '{path}' has no known suffix; allowed: {allowed_suffixes()};"
@@ -205,11 +210,11 @@ def _fixed_root(path: Path) -> Path:
 
 def _readable(root: Path, matches: Iterable[Path], wanted: str | None, pattern: str) -> list[Path]:
     files = [p for p in matches if p.is_file() and not _hidden(p.relative_to(root))]
-    known = [p for p in files if _format_of(p) is not None]
+    known = [p for p in files if format_of(p) is not None]
     if wanted is not None:
-        chosen = [p for p in known if _format_of(p) == wanted]
+        chosen = [p for p in known if format_of(p) == wanted]
     else:
-        data = [p for p in known if _format_of(p) != "text"]
+        data = [p for p in known if format_of(p) != "text"]
         chosen = data or known
     if not chosen:
         raise InputError(_nothing_readable(pattern, files, wanted))

@@ -48,7 +48,7 @@ def read_jsonl(file: InputFile, text: str, *, paths: Sequence[str] = ()) -> Iter
     found = _Records(file.name, text, paths)
     row = 0
     try:
-        for row, line in _json_lines(file):
+        for row, line in json_lines(file):
             if not line or line.isspace():
                 continue
             found.add(row, line)
@@ -98,7 +98,16 @@ class _Records:
         )
 
 
-def _json_lines(file: InputFile) -> Iterator[tuple[int, bytes]]:
+def json_lines(file: InputFile) -> Iterator[tuple[int, bytes]]:
+    r"""Lines of JSON with their numbers, from 1; the elements of a `.json` file that is one array.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "a.json"
+    >>> _ = path.write_text('[{"text": "a"},\n {"text": "b"}]')
+    >>> list(json_lines(InputFile(path=path, name="a.json", format="jsonl")))
+    [(1, b'{"text": "a"}'), (2, b'{"text": "b"}')]
+    """
     if suffix_of(file.path) == ".json":
         return _array_or_lines(file)
     return numbered_lines(byte_chunks(file.path))

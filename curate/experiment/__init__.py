@@ -18,7 +18,12 @@ from curate.experiment.coalitions import (
     coalition_steps,
     coalitions,
 )
-from curate.experiment.config import ARM_GROUPS, MeasureConfig
+from curate.experiment.config import (
+    ARM_GROUPS,
+    DEFAULT_ARMS,
+    FORMER_DEFAULT_ARMS,
+    MeasureConfig,
+)
 from curate.experiment.contrasts import Contrast, tokens_of
 from curate.experiment.encoding import evaluation_sets, measure_inputs
 from curate.experiment.estimates import estimate, step_values
@@ -44,6 +49,8 @@ NOTHING_LEFT = (
 __all__ = [
     "ARM_GROUPS",
     "COALITION",
+    "DEFAULT_ARMS",
+    "FORMER_DEFAULT_ARMS",
     "MEMORY_SCHEMA",
     "NOTHING_LEFT",
     "TASK_SCHEMA",

@@ -17,13 +17,17 @@ DEFAULT_ARMS = (
     "calibrator",
     "fixed_pool",
 )
+# Defaults of earlier versions: run folders hold them, though nobody asked for these arms.
+FORMER_DEFAULT_ARMS = (
+    ("raw", "curated", "oracle", "leave_one_out", "random", "null", "calibrator"),
+)
 ARM_GROUPS = (*DEFAULT_ARMS, "only_one", "mixture", "inverse_quality", "degraded", "duplicated")
 ARROW = " → "
 # Families that can afford every contrast and every replicate, and learn repeats by heart.
 LIGHT = ("kneser_ney",)
 PRECISIONS = ("float32", "bfloat16", "auto")
 
-__all__ = ["ARM_GROUPS", "ARROW", "DEFAULT_ARMS", "LIGHT", "MeasureConfig"]
+__all__ = ["ARM_GROUPS", "ARROW", "DEFAULT_ARMS", "FORMER_DEFAULT_ARMS", "LIGHT", "MeasureConfig"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,7 +33,7 @@ def holds_text(inputs: MeasureInputs, budgets: Sequence[int], share: float) -> b
 
 
 def unread(config: MeasureConfig, plan: Plan, inputs: MeasureInputs) -> str:
-    """Why no pool is read again and again; empty where one is.
+    r"""Why no pool is read again and again; empty where one is.
 
     Args:
         config: Arms and families that are wanted.
@@ -46,10 +46,11 @@ def unread(config: MeasureConfig, plan: Plan, inputs: MeasureInputs) -> str:
     >>> unread(MeasureConfig(), nothing, example_inputs())
     'needs a transformer, as n-gram models learn repeats by heart: add gpt to measure.families'
     >>> unread(MeasureConfig(arms=("calibrator",)), nothing, example_inputs())
-    'measure.arms does not name fixed_pool'
+    'measure.arms does not name fixed_pool; --set \'measure.arms=["calibrator", ...]\' does'
     """
     if "fixed_pool" not in config.arms:
-        return "measure.arms does not name fixed_pool"
+        named = ", ".join(f'"{arm}"' for arm in (*config.arms, "fixed_pool"))
+        return f"measure.arms does not name fixed_pool; --set 'measure.arms=[{named}]' does"
     able = [name for name in config.families if name not in LIGHT]
     if not able:
         return (

@@ -16,7 +16,7 @@ from curate.signals.measuring import (
     measure_signals,
     signals_page,
 )
-from curate.signals.table import FLAGGED_SIGNALS, LANGUAGE_SIGNALS, Signal
+from curate.signals.table import FLAGGED_SIGNALS, LANGUAGE_SIGNALS, Signal, signal_unit
 
 __all__ = [
     "DEFAULT_SIGNALS",
@@ -28,5 +28,6 @@ __all__ = [
     "SignalsConfig",
     "check_signals",
     "measure_signals",
+    "signal_unit",
     "signals_page",
 ]

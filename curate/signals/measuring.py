@@ -15,7 +15,13 @@ from curate.errors import ConfigError, InputError, unknown_name
 from curate.executors import without_collections
 from curate.frames import polars_frame
 from curate.signals.dialects import DIALECT_SIGNALS, DIALECT_SOURCES
-from curate.signals.table import FLAGGED_SIGNALS, LANGUAGE_SIGNALS, TEXT_SIGNALS, Signal
+from curate.signals.table import (
+    FLAGGED_SIGNALS,
+    LANGUAGE_SIGNALS,
+    TEXT_SIGNALS,
+    Signal,
+    signal_unit,
+)
 from curate.signals.views import VIEW_SIGNALS
 from curate.text.boilerplate import frame_line_fraction
 from curate.text.c4 import c4_counts
@@ -29,7 +35,7 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 c = pl.col
 
 
-SIGNALS_PAGE = "docs/signals.md, or list(curate.signals.SIGNALS)"
+SIGNALS_PAGE = "curate signals, docs/signals.md, or list(curate.signals.SIGNALS)"
 """Where messages say that all names can be read."""
 
 
@@ -90,7 +96,10 @@ def signals_page() -> str:
     >>> signals_page().splitlines()[0]
     '# Signals'
     """
-    rows = [f"| `{name}` | {s.dtype.__name__} | {s.meaning} |" for name, s in SIGNALS.items()]
+    rows = [
+        f"| `{name}` | {s.dtype.__name__} | {signal_unit(name)} | {s.meaning} |"
+        for name, s in SIGNALS.items()
+    ]
     head = (
         "# Signals\n\nGenerated from `curate.signals.SIGNALS`; a test keeps it current. "
         "`python -m curate.signals > docs/signals.md` writes it anew.\n\n"
@@ -104,7 +113,8 @@ def signals_page() -> str:
         "one list or one a language. A rule bounds them: `max = 0` is what C4 did with its list of "
         "bad words (Raffel et al. 2020, section 2.2). `language` is a text: a rule names the codes "
         "that are kept (`[rules] languages`, or `among`), and the audit takes it as a group.\n\n"
-        "| signal | type | meaning |\n|---|---|---|\n"
+        "`curate signals` prints the same.\n\n"
+        "| signal | type | unit | meaning |\n|---|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"
 

@@ -33,6 +33,26 @@ Figure = str | pl.Expr
 """A column of the table that a signal is read from, or an expression over its columns."""
 
 
+_UNITS = {"_fraction": "share, 0 to 1", "_bits": "bits", "_ratio": "ratio", "_score": "score"}
+_UNITS |= {"_chars": "characters", "_bytes": "bytes", "_count": "count"}
+_COUNTED = ("tokens", "words", "lines", "paragraphs")
+
+
+def signal_unit(name: str) -> str:
+    """The unit that a signal's name ends in, in words.
+
+    >>> [signal_unit(name) for name in ("mean_word_chars", "digit_fraction", "hashes_per_token")]
+    ['characters', 'share, 0 to 1', 'per token']
+    """
+    if name == "language":
+        return "code"
+    if name in _COUNTED:
+        return "count"
+    if "_per_" in name:
+        return "per " + name.partition("_per_")[2].replace("_", " ")
+    return next((words for end, words in _UNITS.items() if name.endswith(end)), "")
+
+
 def ratio(numerator: Figure, denominator: Figure) -> pl.Expr:
     """One figure by another; nothing by nothing is 0."""
     above, below = (c(x) if isinstance(x, str) else x for x in (numerator, denominator))
