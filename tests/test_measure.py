@@ -93,7 +93,8 @@ def test_a_finished_run_is_measured_again_with_its_plan_said_first(measured, tmp
     folder = tmp_path / "run"
     shutil.copytree(measured.folder.root, folder)
     config = (folder / "config.toml").read_text().replace("raw.parquet", "gone.parquet")
-    (folder / "config.toml").write_text(config)
+    earlier = config.replace(', "fixed_pool"', "")  # as a run of a version without that default
+    (folder / "config.toml").write_text(earlier)
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["stages"]["contamination"]  # as a run of an earlier version
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -102,12 +103,15 @@ def test_a_finished_run_is_measured_again_with_its_plan_said_first(measured, tmp
     measure_run(folder, overrides={"measure.minutes": 3, "measure.stop": True}, say=told.append)
 
     said = "\n".join(told)
-    assert told[0].startswith("Measuring as its budgets say: documents are read and encoded first")
-    assert told[1].startswith("Machine: Kneser–Ney reads ")
-    assert told[2].startswith("Plan: ")
-    assert "is seen with 80 % power" in told[2]
-    assert "designs: equal tokens; a fixed pool read once" in told[2]
-    assert "left out: a fixed pool read again and again needs a transformer" in told[2]
+    assert earlier != config
+    assert "holds the default of an earlier version; today's adds fixed_pool" in told[0]
+    assert told[1].startswith("Measuring as its budgets say: documents are read and encoded first")
+    assert "each of the 2 evaluation files counts as one set; its column 'source' has 5" in told[2]
+    assert told[3].startswith("Machine: Kneser–Ney reads ")
+    assert told[4].startswith("Plan: ")
+    assert "is seen with 80 % power" in told[4]
+    assert "designs: equal tokens; a fixed pool read once" in told[4]
+    assert "left out: a fixed pool read again and again needs a transformer" in told[4]
     assert "Equal tokens, for where compute binds: at 8 k curated tokens" in said
     assert "Fixed pool read once, for where data binds: the curated tokens in a pool of" in said
     assert "Fixed pool read again and again: not measured; needs a transformer" in said
