@@ -10,7 +10,7 @@ from curate.experiment.example import example_inputs
 from curate.experiment.power import DOCUMENT_ERROR, SPREADS, Design, power
 from curate.experiment.touched import few_documents
 from curate.scaling import arm_curve, conclude, crossed_interval, multiplier_cells
-from curate.scaling.multiplier import MIN_REPLICATES
+from curate.scaling.crossed import MIN_REPLICATES
 from curate.statistics import binomial_band
 
 SETS, DOCUMENTS = 4, 100  # evaluation sets, documents in each: as in the demo

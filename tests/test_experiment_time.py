@@ -14,7 +14,7 @@ from curate.experiment.pace import Pace
 from curate.experiment.plan import HEAD, OTHERS
 from curate.experiment.planner import Means
 from curate.proxies import FAMILIES, Gpt, KneserNey
-from curate.scaling.multiplier import MIN_REPLICATES
+from curate.scaling.crossed import MIN_REPLICATES
 
 CONFIG = MeasureConfig(sizes=("order2", "order3"), arms=("calibrator", "null", "random"))
 

@@ -76,11 +76,11 @@ def test_the_same_bytes_give_exactly_one():
 
 
 @pytest.mark.parametrize(
-    ("loss", "bound", "estimate"),
-    [(1.0, "≥", 900_000 / 200_000), (9.0, "≤", 50_000 / 200_000)],
+    ("loss", "bound", "estimate", "word"),
+    [(1.0, "≥", 900_000 / 200_000, "worth"), (9.0, "≤", 50_000 / 200_000, "harms")],
 )
-def test_a_loss_beyond_the_ladder_is_a_bound_and_no_verdict(loss, bound, estimate):
-    """What would be clipped is said with ≥ or ≤ and without an interval."""
+def test_a_loss_beyond_the_ladder_is_a_bound_that_its_rungs_vouch_for(loss, bound, estimate, word):
+    """What would be clipped is said with ≥ or ≤; by itself it is no interval."""
     b = curve(np.full((3, 1, 1), loss), [200_000])
     a = curve(np.tile(power_law(BUDGETS), (3, 1, 1)))
     rows = [fixed(row) for row in contrast_rows(multiplier_cells(a, b, [200_000]))]
@@ -89,9 +89,17 @@ def test_a_loss_beyond_the_ladder_is_a_bound_and_no_verdict(loss, bound, estimat
         0, named=True
     )
 
-    assert (row["reached"], row["bound"], row["low"], row["high"]) == (False, bound, None, None)
-    assert row["estimate"] == pytest.approx(estimate)
-    assert row["conclusion"].startswith(f"cannot tell: {bound} {estimate:.2f}")
+    assert (row["reached"], row["bound"], row["conclusion"]) == (False, bound, word)
+    assert [row["estimate"], row["low"], row["high"]] == pytest.approx([estimate] * 3)
+    silent = decide(
+        [row | {"trials": ()} for row in rows],
+        headline="a → b",
+        primary=("f", "s"),
+        sources=1,
+        gate=False,
+    ).row(0, named=True)
+    assert silent["low"] is None
+    assert silent["conclusion"].startswith(f"cannot tell: {bound} {estimate:.2f}")
 
 
 def test_one_unreached_replicate_keeps_the_whole_cell_out():

@@ -9,7 +9,7 @@ from curate.experiment.arms import Draws
 from curate.experiment.cost import scored_tokens, stated_seconds
 from curate.experiment.plan import HEAD, OTHERS, FamilyPlan, Plan
 from curate.proxies import Evaluation, ProxyFamily
-from curate.scaling.multiplier import MIN_REPLICATES
+from curate.scaling.crossed import MIN_REPLICATES
 from curate.subsets import Tokens
 
 __all__ = ["Job", "Sequences", "make_jobs", "sequences_of", "whole_draws"]

@@ -36,7 +36,7 @@ from curate.experiment.plan import (
 from curate.experiment.power import OTHER_SPREAD, SPREADS, draws_needed
 from curate.experiment.repeats import FEW_MINUTES, REPEATED, holds_text, unread
 from curate.proxies import FAMILIES
-from curate.scaling.multiplier import MIN_REPLICATES
+from curate.scaling.crossed import MIN_REPLICATES
 
 HEAVY_REPLICATES = 5  # of three the gate's 90 % interval is 1.8 times as wide
 HEAVY_DOUBLINGS = 2

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from curate.scaling.multiplier import MIN_REPLICATES
+from curate.scaling.crossed import MIN_REPLICATES
 from curate.statistics import leaning, skewness_error, t_quantile
 
 # Spread of ln m between paired draws: demonstration corpus, 100 k to 2 M tokens (.06 to .11).

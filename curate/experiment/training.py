@@ -28,7 +28,7 @@ from curate.experiment.plan import HEAD, FamilyPlan, Plan
 from curate.experiment.tuning import low_rate_check, tune_rates, with_precision
 from curate.progress import Advance, Say, progress
 from curate.proxies import FAMILIES, Gpt, KneserNey, LadderPoint, ProxyFamily
-from curate.scaling.multiplier import MIN_REPLICATES
+from curate.scaling.crossed import MIN_REPLICATES
 
 RUN_SCHEMA: Mapping[str, Any] = {
     "arm": pl.String,

@@ -12,7 +12,7 @@ from curate.audits import NOT_NAMED, edit_rows
 from curate.report.cells import Cell
 from curate.report.figure import total
 from curate.report.group_figures import audited
-from curate.report.numerals import chance, count, interval, level, percent, ratio, short
+from curate.report.numerals import chance, count, interval, level, measured, percent, ratio, short
 from curate.report.tables import RunTables
 
 __all__ = [
@@ -116,7 +116,7 @@ def sentences(run: RunTables) -> tuple[Sentence, ...]:
         return (Sentence(name="", sentence=UNMEASURED, conclusion="not measured"),)
     rows = run.multipliers.filter("headline", pl.col("quantity") == "multiplier").head(1)
     for row in rows.iter_rows(named=True):
-        words = f"{row['contrast']}: {_measured(row)}"
+        words = f"{row['contrast']}: {measured(row)}"
         return (Sentence(name="", sentence=f"{words}.", conclusion=str(row["conclusion"])),)
     words = "No contrast reached a budget at which all arms can be compared."
     return (Sentence(name="", sentence=words, conclusion="cannot tell"),)
@@ -344,7 +344,7 @@ def verdict_rows(multipliers: pl.DataFrame) -> pl.DataFrame:
                 "contrast": row["contrast"],
                 "measured_with": Cell.of(row).model(),
                 "tokens": short(row["n_tokens"]),
-                "multiplier": _measured(row),
+                "multiplier": measured(row),
                 "level": level(row["confidence"]),
                 "conclusion": row["conclusion"],
                 "note": row.get("note"),
@@ -368,14 +368,6 @@ def _speaking(multipliers: pl.DataFrame) -> pl.DataFrame:
     placed = rows.with_row_index("place").with_columns(pl.col("place").min().over(keys))
     last = placed.sort("decisive", "n_tokens", maintain_order=True).unique(keys, keep="last")
     return last.sort("place").drop("place")
-
-
-def _measured(row: Mapping[str, Any]) -> str:
-    """Estimate and interval; a row that could not be measured has none."""
-    if row["estimate"] is None:
-        return "–"
-    ends = interval(row["low"], row["high"], row.get("beyond"))
-    return f"{ratio(row['estimate'])} {ends}".rstrip()
 
 
 def _ungated(row: Mapping[str, Any]) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 __all__ = [
     "aligned",
@@ -11,6 +12,7 @@ __all__ = [
     "count",
     "interval",
     "level",
+    "measured",
     "percent",
     "precise",
     "ratio",
@@ -128,6 +130,22 @@ def interval(low: float | None, high: float | None, beyond: str | None = None) -
         return ""
     below, above = "< " * (beyond in ("low", "both")), "> " * (beyond in ("high", "both"))
     return f"[{below}{ratio(low)}, {above}{ratio(high)}]"
+
+
+def measured(row: Mapping[str, Any]) -> str:
+    """A multiplier with its interval; with its bound, and rungs for ends, where not reached.
+
+    >>> row = {"estimate": 3.1, "low": 2.0, "high": 4.0, "beyond": "high", "bound": "≥"}
+    >>> measured(row), measured(row | {"estimate": 4.0, "low": 4.0}), measured({"estimate": None})
+    ('≥ 3.10 [2.00, > 4.00]', '≥ 4.00', '–')
+    """
+    if row["estimate"] is None:
+        return NOTHING
+    bound = row.get("bound") or ""
+    low, high = row["low"], row["high"]
+    alone = bound and low is not None and math.isclose(low, high)
+    ends = "" if alone else interval(low, high, row.get("beyond"))
+    return f"{bound} {ratio(row['estimate'])} {ends}".strip()
 
 
 def _digits(value: float, significant: int) -> str:

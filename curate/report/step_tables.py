@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from curate.report.cells import headline_cell
-from curate.report.numerals import NOTHING, count, interval, percent, ratio
+from curate.report.numerals import NOTHING, count, interval, measured, percent, ratio
 from curate.report.tables import RunTables
 
 _WITHOUT, _ONLY = "without_", "only_"
@@ -73,8 +73,7 @@ def _multiplier(run: RunTables, arm: str, *, first: bool) -> str:
         eval_set="all",
     )
     for row in rows.iter_rows(named=True):
-        ends = interval(row["low"], row["high"], row.get("beyond"))
-        return f"{ratio(row['estimate'])} {ends}".strip()
+        return measured(row)
     return NOTHING
 
 

@@ -23,7 +23,7 @@ from curate.report.findings import (
     verdict_rows,
 )
 from curate.report.group_figures import audited
-from curate.report.numerals import NOTHING, count, interval, percent, ratio, short
+from curate.report.numerals import NOTHING, count, interval, measured, percent, short
 from curate.report.tables import RunTables, read_run
 
 __all__ = ["markdown", "summary"]
@@ -259,12 +259,11 @@ def _set_rows(run: RunTables) -> Rows | None:
     found = found.filter(pl.col("quantity") == "multiplier", pl.col("eval_set") != "all")
     if found.is_empty():
         return None
-    header = ("evaluation set", "multiplier", "interval", "conclusion")
+    header = ("evaluation set", "multiplier", "conclusion")
     rows: list[tuple[str, ...]] = [
         (
             row["eval_set"],
-            ratio(row["estimate"]),
-            interval(row["low"], row["high"], row.get("beyond")) or NOTHING,
+            measured(row),
             row["conclusion"],
         )
         for row in found.iter_rows(named=True)

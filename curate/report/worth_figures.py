@@ -11,7 +11,7 @@ from markupsafe import Markup
 from curate.report.cells import Cell, budget_axis, point_of, value_axis
 from curate.report.charts import forest, lines
 from curate.report.figure import Drawings, Figure, drawn_twice
-from curate.report.numerals import count, interval, level, ratio, short
+from curate.report.numerals import count, interval, level, measured, ratio, short
 from curate.report.scales import spread
 from curate.report.shapes import About, Axis, ForestRow, Line, Reference
 
@@ -185,9 +185,7 @@ def _headline_contrast(multipliers: pl.DataFrame) -> str:
 def _multiplier_row(row: dict[str, Any], label: str) -> ForestRow:
     bound = "" if row["reached"] else str(row.get("bound") or "≥")
     ends = (None, None) if bound else (row["low"], row["high"])
-    said = (
-        f"{bound} {ratio(row['estimate'])} {interval(ends[0], ends[1], row.get('beyond'))}".strip()
-    )
+    said = measured(row | {"bound": bound})
     return ForestRow(
         label=label,
         estimate=row["estimate"],

@@ -10,20 +10,16 @@ import polars as pl
 
 from curate.errors import ConfigError, unknown_name
 from curate.scaling.agreement import agreement
+from curate.scaling.conclusions import calibrator_vote, conclude, detectable
 from curate.scaling.costs import Cost, Rates, training_cost
+from curate.scaling.crossed import Summary, crossed_interval
 from curate.scaling.curves import ArmCurve, Reading, arm_curve, read_curve
 from curate.scaling.disagreement import disagreements
 from curate.scaling.joint import JointLaw, fit_joint
 from curate.scaling.law import FitOptions, ScalingLaw, fit_scaling_law
 from curate.scaling.law_report import Questions, ScalingReport, run_points, scaling_report
 from curate.scaling.laws import FORMS
-from curate.scaling.multiplier import (
-    Cells,
-    Summary,
-    contrast_rows,
-    crossed_interval,
-    multiplier_cells,
-)
+from curate.scaling.multiplier import Cells, contrast_rows, multiplier_cells
 from curate.scaling.points import Columns, check_points, read_points
 from curate.scaling.prediction import PredictionCheck, check_prediction
 from curate.scaling.readouts import (
@@ -38,13 +34,7 @@ from curate.scaling.readouts import (
 from curate.scaling.repeats import RepeatLaw, fit_repeats
 from curate.scaling.sentences import NO_EVALUATION, disagreement_sentences, sentences
 from curate.scaling.sizes import best_sizes
-from curate.scaling.verdict import (
-    MULTIPLIER_SCHEMA,
-    calibrator_vote,
-    conclude,
-    decide,
-    detectable,
-)
+from curate.scaling.verdict import MULTIPLIER_SCHEMA, decide
 
 __all__ = [
     "FORMS",

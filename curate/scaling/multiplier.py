@@ -1,10 +1,7 @@
 """How many tokens of arm A do the work of one token of arm B, and how sure is that.
 
 m(L) = tokens that A needs / tokens that B needs for the loss L, read at the loss that B has at
-each of its budgets. What is measured in one replicate on one evaluation set is ln m; intervals
-rest on crossed variance components: draws of documents (replicates), documents within an
-evaluation source, and, from 8 sources on, the sources themselves. Below 8 the interval is
-conditional on these sources.
+each of its budgets. What is measured in one replicate on one evaluation set is ln m.
 
 Where A contains B, m = dilution x harm: *harm* is the tokens (in B's version) of those of B's
 documents that A had read when it reached the loss, over B's tokens. 1 = what was removed was
@@ -13,34 +10,19 @@ empty, above 1 = it was hurting, below 1 = it still taught. Dilution is the rest
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curate.arrays import Floats
-from curate.scaling.curves import (
-    ArmCurve,
-    Reading,
-    read_curve,
-)
-from curate.statistics import Interval, satterthwaite, skewed_quantiles
+from curate.scaling.crossed import crossed_interval
+from curate.scaling.curves import ArmCurve, Reading, read_curve
+from curate.scaling.rungs import Leads, Trial, leads
 
-MIN_SOURCES = 8  # from here on the sources themselves count as a sample
-# Below so many draws their spread is too uncertain for Satterthwaite: with 3 draws the interval
-# would cover 92 % where it says 95 %.
-MIN_REPLICATES = 5
-
-__all__ = [
-    "MIN_SOURCES",
-    "Cells",
-    "Summary",
-    "contrast_rows",
-    "crossed_interval",
-    "multiplier_cells",
-]
+__all__ = ["Cells", "contrast_rows", "multiplier_cells"]
 
 Prefixes = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
@@ -68,6 +50,7 @@ class Cells:
             between them: they come from one pool, and another pool would say something else.
             `None` = they are drawn from all there is.
         ladder: K x 2, the least and the largest ln m that A's ladder can show; `None` = unknown.
+        leads: For budgets whose loss some draw does not reach, what each of A's rungs shows.
     """
 
     budgets: NDArray[np.int64]
@@ -77,33 +60,7 @@ class Cells:
     influence: tuple[Floats, ...]
     shared: Floats | None = None
     ladder: Floats | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
-    """A mean over replicates and sources with its standard error and degrees of freedom.
-
-    `skewness` is that of the mean: where few texts make it, noise leans to one side.
-    """
-
-    estimate: float
-    standard_error: float
-    degrees_of_freedom: float
-    skewness: float = 0.0
-
-    def interval(self, confidence: float = 0.95) -> Interval:
-        """Both ends; infinite where there is no standard error.
-
-        >>> found = Summary(estimate=1.0, standard_error=0.1, degrees_of_freedom=7, skewness=0.5)
-        >>> [round(end, 2) for end in found.interval()]
-        [0.76, 1.34]
-        """
-        if np.isnan(self.standard_error) or self.degrees_of_freedom <= 0:
-            return Interval(-np.inf, np.inf)
-        freedom = self.degrees_of_freedom
-        below, above = skewed_quantiles(confidence, freedom, self.skewness)
-        error = self.standard_error
-        return Interval(self.estimate - below * error, self.estimate + above * error)
+    leads: Mapping[int, Leads] = field(default_factory=dict)
 
 
 def multiplier_cells(curve: ArmCurve, against: ArmCurve, budgets: Sequence[int]) -> Cells:
@@ -135,6 +92,7 @@ def multiplier_cells(curve: ArmCurve, against: ArmCurve, budgets: Sequence[int])
                 read = _bits_at(curve.bits[s][r], reading)
                 change = against.bits[s][r, own] - read
                 influence[s][r, k] = reading.slope * change / curve.bytes[s]
+    short = [budget for k, budget in enumerate(budgets) if side[:, :, k].any()]
     return Cells(
         budgets=np.asarray(budgets, dtype=np.int64),
         eval_sets=against.eval_sets,
@@ -142,6 +100,7 @@ def multiplier_cells(curve: ArmCurve, against: ArmCurve, budgets: Sequence[int])
         side=side,
         influence=influence,
         ladder=np.log(curve.budgets[[0, -1]] / np.asarray(budgets, dtype=np.float64)[:, None]),
+        leads={budget: leads(curve, against, budget) for budget in short},
     )
 
 
@@ -163,97 +122,6 @@ def _bits_at(bits: Floats, reading: Reading) -> Floats:
     return np.asarray(mixed)
 
 
-def crossed_interval(
-    values: Floats, influence: Sequence[Floats] = (), *, shared: float = 0.0
-) -> Summary:
-    """Mean of a replicates x sources table whose noise comes from draws, sources and documents.
-
-    Below 8 sources these are fixed: the variance is that of the draws' means plus that of the
-    documents within each source less the documents x draws part that the draws' means already
-    hold. From 8 sources on, the variance between sources takes the place of the documents'.
-    Degrees of freedom by Satterthwaite; with fewer than 5 draws, at most those of the draws.
-    Third cumulants add up as variances do; those of fewer than 5 draws are not believed.
-
-    Args:
-        values: R x S, for example ln m.
-        influence: For each source R x n: what each of its documents adds to `values`.
-        shared: Variance that all draws have in common, in units of that between them.
-
-    >>> found = crossed_interval(np.array([[1.0, 3.0], [2.0, 4.0], [3.0, 5.0]]))
-    >>> found.estimate, round(found.standard_error, 4), found.degrees_of_freedom
-    (3.0, 0.5774, 2.0)
-    >>> crossed_interval(np.zeros((1, 2))).degrees_of_freedom
-    0.0
-    """
-    replicates, sources = values.shape
-    if replicates < 2:
-        return Summary(
-            estimate=float(values.mean()), standard_error=float("nan"), degrees_of_freedom=0.0
-        )
-    drawn = values.mean(axis=1)
-    components = [float(drawn.var(ddof=1)) * (1 / replicates + shared)]
-    freedoms = [float(replicates - 1)]
-    third = _third_cumulant(drawn) if replicates >= MIN_REPLICATES else 0.0
-    if sources >= MIN_SOURCES:
-        extra, freedom = _source_variance(values)
-    else:
-        extra, freedom = _document_variance(influence, sources)
-    if extra > 0:
-        components.append(extra)
-        freedoms.append(freedom)
-        third += _other_cumulant(values, influence)
-    variance, df = satterthwaite(components, freedoms)
-    if replicates < MIN_REPLICATES:
-        df = min(df, freedoms[0])
-    return Summary(
-        estimate=float(values.mean()),
-        standard_error=float(np.sqrt(variance)),
-        degrees_of_freedom=df,
-        skewness=third / variance**1.5 if variance > 0 else 0.0,
-    )
-
-
-def _third_cumulant(values: Floats) -> float:
-    """Of the mean of independent values, unbiased (Fisher's third k-statistic over n squared)."""
-    n = len(values)
-    return float(((values - values.mean()) ** 3).sum() / ((n - 1) * (n - 2) * n))
-
-
-def _other_cumulant(values: Floats, influence: Sequence[Floats]) -> float:
-    """What the sources, where they are a sample, or else their documents add to it."""
-    sources = values.shape[1]
-    if sources >= MIN_SOURCES:
-        return _third_cumulant(values.mean(axis=0))
-    means = [table.mean(axis=0) for table in influence]
-    cubes = [float(((each - each.mean()) ** 3).sum()) for each in means]
-    return sum(cubes) / float(sources**3)
-
-
-def _source_variance(values: Floats) -> tuple[float, float]:
-    replicates, sources = values.shape
-    means = values.mean(axis=0)
-    rest = values - means - values.mean(axis=1, keepdims=True) + values.mean()
-    interaction = (rest**2).sum() / ((replicates - 1) * (sources - 1))
-    between = means.var(ddof=1) - interaction / replicates
-    return float(between / sources), float(sources - 1)
-
-
-def _document_variance(influence: Sequence[Floats], sources: int) -> tuple[float, float]:
-    """Variance from documents within sources, without their interaction with the draws."""
-    total, spread = 0.0, 0.0
-    for table in influence:
-        replicates, n = table.shape
-        if n < 2:
-            continue
-        means = table.mean(axis=0)
-        scale = n / (n - 1) / sources**2
-        main = scale * float(((means - means.mean()) ** 2).sum())
-        rest = table - means - table.mean(axis=1, keepdims=True) + table.mean()
-        total += main - scale * float((rest**2).sum()) / (replicates * (replicates - 1))
-        spread += main**2 / (n - 1)
-    return total, total**2 / spread if spread > 0 and total > 0 else float("inf")
-
-
 def contrast_rows(cells: Cells, *, prefixes: Prefixes | None = None) -> list[dict[str, object]]:
     """Estimates of one contrast: by budget and evaluation set, over all sets, and the slope.
 
@@ -266,7 +134,8 @@ def contrast_rows(cells: Cells, *, prefixes: Prefixes | None = None) -> list[dic
         Rows with `n_tokens` (null = slope), `eval_set`, `quantity`, `log_estimate`,
         `standard_error` (of ln), `degrees_of_freedom`, `skewness`, `n_replicates`, `reached`,
         `bound` ("≥", "≤" or null), `ladder`: the least and the largest logarithm that A's ladder
-        could have shown, or null where nothing bounds it.
+        could have shown, or null where nothing bounds it, `trials`: where not reached, what each
+        of A's rungs shows (`curate.scaling.rungs`).
 
     >>> cells = Cells(budgets=np.array([8]), eval_sets=("e",), log_m=np.zeros((2, 1, 1)),
     ...               side=np.zeros((2, 1, 1), np.int8), influence=())
@@ -291,6 +160,7 @@ def _budget_rows(
         return rows
     harm = _log_harm(log_m, cells.budgets[k], prefixes)
     rows.append(_row(cells, "harm", harm, _Place(k, chosen)))
+    rows[-1]["trials"] = _trials(cells, _Place(k, chosen), prefixes)
     if cells.ladder is not None:
         ends = np.tile(cells.ladder[k], (len(prefixes), 1))
         rows[-1]["ladder"] = tuple(_log_harm(ends, cells.budgets[k], prefixes).mean(axis=0))
@@ -328,7 +198,30 @@ def _row(cells: Cells, quantity: str, values: Floats, place: _Place) -> dict[str
         "ladder": None
         if quantity == "dilution" or cells.ladder is None
         else (float(cells.ladder[k, 0]), float(cells.ladder[k, 1])),
+        "trials": _trials(cells, place) if quantity == "multiplier" else (),
     }
+
+
+def _trials(cells: Cells, place: _Place, prefixes: Prefixes | None = None) -> tuple[Trial, ...]:
+    """What each rung of A shows where not every draw is reached; with prefixes, of harm."""
+    k, sets, _ = place
+    budget = int(cells.budgets[k])
+    if not cells.side[:, sets, k].any() or budget not in cells.leads:
+        return ()
+    found = cells.leads[budget]
+    log_x, lead = found.log_x, found.lead[:, sets]
+    if prefixes is not None:
+        ends = np.tile(log_x, (len(prefixes), 1))
+        harm = _log_harm(ends, budget, prefixes)
+        log_x = harm.mean(axis=0)
+        lead = lead + (harm - log_x)[:, None]  # draws differ in what their prefixes hold, too
+    tables = [found.influence[s] for s in sets if found.influence]
+    shared = _shared(cells, [k])
+    return tuple(
+        Trial(float(x), crossed_interval(lead[:, :, j], [t[:, j] for t in tables], shared=shared))
+        for j, x in enumerate(log_x)
+        if np.isfinite(lead[:, :, j]).all()
+    )
 
 
 def _shared(cells: Cells, budgets: Sequence[int]) -> float:
@@ -375,5 +268,6 @@ def _slope_rows(cells: Cells, chosen: list[int]) -> list[dict[str, object]]:
             "reached": True,
             "bound": None,
             "ladder": steepest,
+            "trials": (),
         }
     ]

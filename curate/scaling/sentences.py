@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from curate.scaling.crossed import MIN_SOURCES
 from curate.scaling.designs import design_sentences
 from curate.scaling.disagreement import disagreements
-from curate.scaling.multiplier import MIN_SOURCES
 from curate.scaling.words import arm_words, count_words, interval_words, is_null, model_words
 
 KINDS = ("headline", "secondary", "control", "calibrator")
@@ -37,8 +37,8 @@ def sentences(table: pl.DataFrame, *, repeats: str = "") -> list[dict[str, Any]]
     tests = table.filter((pl.col("quantity") == "multiplier") & (pl.col("eval_set") == "all"))
     found, failed = [], []
     for _, rows in tests.group_by("contrast", "family", "size", maintain_order=True):
-        gated = _speaking(rows, "decisive")
-        ungated = _speaking(rows, "reached")
+        gated = _speaking(rows, pl.col("decisive"))
+        ungated = _speaking(rows, pl.col("reached"), pl.col("low").is_not_null())
         keys = (
             "contrast",
             "kind",
@@ -125,9 +125,9 @@ def _failed(row: Mapping[str, Any], conclusion: str) -> bool:
     return is_null(row) and conclusion in ("worth", "harms")
 
 
-def _speaking(rows: pl.DataFrame, flag: str) -> dict[str, Any]:
-    """The row at the largest budget that bears the flag; the largest of all where none does."""
-    return rows.sort(flag, "n_tokens").row(-1, named=True)
+def _speaking(rows: pl.DataFrame, *flags: pl.Expr) -> dict[str, Any]:
+    """The row at the largest budget that bears the flags, the first of them before all."""
+    return rows.sort(*flags, "n_tokens").row(-1, named=True)
 
 
 def _sentence(row: Mapping[str, Any], conclusion: str) -> str:

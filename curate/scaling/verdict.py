@@ -8,33 +8,37 @@
   Each conclusion stands beside the one that the gate would have let pass.
 - The words are "worth", "harms", "no detectable effect (≥ x would have been seen)" and
   "cannot tell"; x is the multiplier that this design sees with 80 % power.
-- An interval ends where A's ladder ends: it shows nothing beyond. `beyond` says so.
+- A cell speaks that every draw reaches; where there is none, one that is told from 1 by A's rungs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from curate.scaling.multiplier import MIN_REPLICATES, Summary
+from curate.scaling.conclusions import (
+    LEVELS,
+    calibrator_vote,
+    ends_of,
+    is_test,
+    summary_of,
+    word_of,
+)
+from curate.scaling.rungs import p_of_one
 from curate.scaling.words import is_null
-from curate.statistics import holm_levels, skewed_p, skewed_quantiles, t_quantile
+from curate.statistics import holm_levels, skewed_p
 
 Row = Mapping[str, Any]
 Cell = tuple[str, str, int]
+_Rank = tuple[bool, bool, int]  # admitted, reached, tokens
 
-BAND = (0.8, 1.2)  # the calibrator's ln m / ln 2
-LARGEST_DETECTABLE = 1.5  # a design that would miss a multiplier of 1.5 cannot say "no effect"
-# A factor that small models never show; where no ladder is known, half an interval of that width is
-# none.
-WIDEST = 100.0
-UNSEEN = "cannot tell: the draws differ too much for anything that the ladder can show"
-UNKNOWN: Row = {"skewness": 0.0, "effective_documents": None}  # of rows that say nothing of it
+# Of rows that say nothing of it.
+UNKNOWN: Row = {"skewness": 0.0, "effective_documents": None, "trials": ()}
 ALPHA = 0.05  # of a family of tests together
-LEVELS = {"headline": 0.95, "secondary": 0.95, "control": 0.95, "calibrator": 0.90}
 
 MULTIPLIER_SCHEMA: Mapping[str, Any] = {
     "contrast": pl.String,
@@ -67,101 +71,7 @@ MULTIPLIER_SCHEMA: Mapping[str, Any] = {
     "note": pl.String,
 }
 
-__all__ = [
-    "MULTIPLIER_SCHEMA",
-    "calibrator_vote",
-    "conclude",
-    "decide",
-    "detectable",
-]
-
-
-def calibrator_vote(found: Summary) -> str:
-    """What a calibrator cell says: `"admitted"`, `"refused"` or `"inconclusive"`.
-
-    Args:
-        found: Mean of ln m, text against the same text diluted to one half.
-
-    >>> for log_m, se in ((0.69, 0.01), (0.1, 0.01), (0.69, 0.3)):
-    ...     calibrator_vote(Summary(estimate=log_m, standard_error=se, degrees_of_freedom=7))
-    'admitted'
-    'refused'
-    'inconclusive'
-    """
-    low, high = (end / np.log(2) for end in found.interval(LEVELS["calibrator"]))
-    if low >= BAND[0] and high <= BAND[1]:
-        return "admitted"
-    return "refused" if high < BAND[0] or low > BAND[1] else "inconclusive"
-
-
-def detectable(found: Summary, confidence: float = 0.95) -> float:
-    """Multiplier above 1 that a test with these errors of ln m sees with 80 % power.
-
-    >>> round(detectable(Summary(estimate=0.0, standard_error=0.03, degrees_of_freedom=7)), 3)
-    1.103
-    """
-    df = found.degrees_of_freedom
-    below, _ = skewed_quantiles(confidence, df, found.skewness)
-    log = (below + float(t_quantile(0.6, df))) * found.standard_error
-    return float(np.exp(log)) if log < np.log(WIDEST) else float("inf")
-
-
-def conclude(found: Summary, confidence: float = 0.95, largest: float = WIDEST) -> str:
-    """The word for one reached cell.
-
-    Args:
-        found: Mean of ln m, its standard error NaN where one replicate gives none.
-        confidence: Of the interval.
-        largest: Multiplier that the ladder can show; what is larger would not have been seen.
-
-    >>> def said(log_m, error, largest=100.0):
-    ...     cell = Summary(estimate=log_m, standard_error=error, degrees_of_freedom=7)
-    ...     return conclude(cell, largest=largest)
-    >>> said(0.4, 0.05), said(-0.4, 0.05)
-    ('worth', 'harms')
-    >>> said(0.01, 0.02)
-    'no detectable effect (≥ 1.07 would have been seen)'
-    >>> said(0.1, 0.4)
-    'cannot tell: only a multiplier of ≥ 3.68 would have been seen'
-    >>> said(0.1, 0.4, largest=2.5)
-    'cannot tell: the draws differ too much for anything that the ladder can show'
-    """
-    low, high = found.interval(confidence)
-    if found.standard_error == 0 == found.estimate:
-        return "no detectable effect (both arms hold the same text)"
-    if not np.isfinite(high):
-        return "cannot tell: one paired draw gives no interval"
-    if low > 0:
-        return "worth"
-    if high < 0:
-        return "harms"
-    seen = detectable(found, confidence)
-    if seen <= LARGEST_DETECTABLE:
-        return f"no detectable effect (≥ {_rounded(seen)} would have been seen)"
-    if seen < largest:
-        return f"cannot tell: only a multiplier of ≥ {seen:.2f} would have been seen"
-    return UNSEEN
-
-
-def _rounded(multiplier: float) -> str:
-    """Two decimals, or as many as tell it from 1.
-
-    >>> _rounded(1.0712), _rounded(1.00031), _rounded(1.0)
-    ('1.07', '1.0003', '1.00')
-    """
-    decimals = 2
-    while decimals < 6 and round(multiplier, decimals) == 1 < multiplier:
-        decimals += 1
-    return f"{multiplier:.{decimals}f}"
-
-
-def _summary(row: Row) -> Summary:
-    return Summary(
-        estimate=row["log_estimate"],
-        standard_error=row["standard_error"],
-        degrees_of_freedom=row["degrees_of_freedom"],
-        skewness=row["skewness"],
-    )
+__all__ = ["MULTIPLIER_SCHEMA", "decide"]
 
 
 def decide(
@@ -189,14 +99,15 @@ def decide(
         that of the logarithm. An end of the interval beyond what A's ladder can show is the end
         of that ladder, and `beyond` says which: "low", "high" or "both", else null. `decisive`
         marks each contrast's cell that speaks: the largest admitted budget that all replicates
-        reach on all neutral sets; `headline` is the decisive cell of the headline contrast in the
-        primary family and size.
+        reach on all neutral sets, or, where there is none, that A's rungs tell from 1: its ends
+        are rungs then and its estimate is a bound; `headline` is the decisive cell of the headline
+        contrast in the primary family and size.
     """
     listed = [{**UNKNOWN, **row} for row in rows]
     votes = _votes(listed)
-    decisive = _decisive(listed, votes if gate else None)
-    levels = _levels(listed, decisive, primary)
-    done = [_finish(row, votes, decisive, levels) for row in listed]
+    judged = _judged(listed, votes if gate else None)
+    levels = _levels(listed, judged, primary)
+    done = [_finish(row, votes, judged, levels) for row in listed]
     for row in done:
         row["n_sources"] = sources if row["eval_set"] == "all" else 1
         row["headline"] = (
@@ -214,41 +125,45 @@ def _cell(row: Row) -> Cell:
     return row["family"], row["size"], row["n_tokens"]
 
 
-def _is_test(row: Row) -> bool:
-    """Whether the row is a multiplier over all neutral sets: what a contrast is judged by."""
-    return bool(row["quantity"] == "multiplier" and row["eval_set"] == "all")
-
-
 def _votes(rows: Sequence[Row]) -> dict[Cell, str]:
     votes = {}
     for row in rows:
-        if row["kind"] == "calibrator" and _is_test(row):
-            vote = calibrator_vote(_summary(row)) if row["reached"] else "inconclusive"
+        if row["kind"] == "calibrator" and is_test(row):
+            vote = calibrator_vote(summary_of(row)) if row["reached"] else "inconclusive"
             votes[_cell(row)] = vote
     return votes
 
 
-def _decisive(rows: Sequence[Row], votes: Mapping[Cell, str] | None) -> dict[tuple[str, ...], int]:
-    """Budget that speaks for each (contrast, family, size); admitted ones go first."""
-    best: dict[tuple[str, ...], tuple[bool, int]] = {}
-    for row in rows:
-        if _is_test(row) and row["reached"]:
-            key = (row["contrast"], row["family"], row["size"])
-            exempt = row["kind"] in ("control", "calibrator")
-            votes_here = votes is None or exempt or votes.get(_cell(row)) == "admitted"
-            rank = (votes_here, row["n_tokens"])
-            best[key] = max(best.get(key, rank), rank)
-    return {key: budget for key, (_, budget) in best.items()}
+def _judged(rows: Sequence[Row], votes: Mapping[Cell, str] | None) -> dict[tuple[str, ...], int]:
+    """Budget that is judged for each (contrast, family, size); admitted ones go first."""
+    reached: dict[tuple[str, ...], tuple[_Rank, Row]] = {}
+    best: dict[tuple[str, ...], tuple[_Rank, Row]] = {}
+    for row in filter(is_test, rows):
+        key = (row["contrast"], row["family"], row["size"])
+        exempt = row["kind"] in ("control", "calibrator")
+        votes_here = votes is None or exempt or votes.get(_cell(row)) == "admitted"
+        found = (votes_here, row["reached"], row["n_tokens"]), row
+        best[key] = max(best.get(key, found), found, key=itemgetter(0))
+        if row["reached"]:
+            reached[key] = max(reached.get(key, found), found, key=itemgetter(0))
+    # Only the largest budget may speak by its rungs: to look for one that tells would find one.
+    told = {key: found for key, found in best.items() if _told(found[1])}
+    return {key: row["n_tokens"] for key, (_, row) in (best | reached | told).items()}
+
+
+def _told(row: Row) -> bool:
+    """Whether rungs tell the multiplier from 1 at the level of a single test, if need be."""
+    return row["reached"] or word_of(row, LEVELS[row["kind"]], None) in ("worth", "harms")
 
 
 def _levels(
-    rows: Sequence[Row], decisive: Mapping[tuple[str, ...], int], primary: tuple[str, str]
+    rows: Sequence[Row], judged: Mapping[tuple[str, ...], int], primary: tuple[str, str]
 ) -> dict[str, dict[str, float]]:
-    """Confidence of each contrast by Holm over the decisive cells of those it is tested with."""
+    """Confidence of each contrast by Holm over the judged cells of those it is tested with."""
     tested: dict[str, dict[str, float]] = {"secondary": {}, "null": {}}
     for row in rows:
         key = (row["contrast"], row["family"], row["size"])
-        speaks = _is_test(row) and decisive.get(key) == row["n_tokens"] and key[1:] == primary
+        speaks = is_test(row) and judged.get(key) == row["n_tokens"] and key[1:] == primary
         if speaks and _tested_with(row) in tested:
             tested[_tested_with(row)][row["contrast"]] = _p_value(row)
     return {
@@ -263,6 +178,8 @@ def _tested_with(row: Row) -> str:
 
 
 def _p_value(row: Row) -> float:
+    if not row["reached"]:
+        return p_of_one(row["trials"])
     error, df = row["standard_error"], row["degrees_of_freedom"]
     if np.isnan(error) or df <= 0 or row["log_estimate"] == 0:
         return 1.0
@@ -274,14 +191,14 @@ def _p_value(row: Row) -> float:
 def _finish(
     row: dict[str, Any],
     votes: Mapping[Cell, str],
-    decisive: Mapping[tuple[str, ...], int],
+    judged: Mapping[tuple[str, ...], int],
     levels: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
     mates = levels.get(_tested_with(row), {})
     # Reached nowhere: the strictest level of those that were.
     strictest = max(mates.values(), default=LEVELS[row["kind"]])
     confidence = mates.get(row["contrast"], strictest)
-    low, high, beyond = _interval(row, confidence)
+    low, high, beyond = ends_of(row, confidence)
     key = (row["contrast"], row["family"], row["size"])
     vote = votes.get(_cell(row))
     known = row["bound"] != "?" and np.isfinite(row["log_estimate"])
@@ -292,68 +209,9 @@ def _finish(
         "beyond": beyond,
         "confidence": confidence,
         "admitted": {"admitted": True, "refused": False}.get(vote or ""),
-        "decisive": _is_test(row) and decisive.get(key) == row["n_tokens"],
-        "conclusion_without_gate": _word(row, confidence, vote),
+        "decisive": is_test(row) and judged.get(key) == row["n_tokens"] and _told(row),
+        "conclusion_without_gate": word_of(row, confidence, vote),
     }
-
-
-def _interval(row: Row, confidence: float) -> tuple[float | None, float | None, str | None]:
-    """Both ends, not beyond the ladder's, and which of them are beyond it."""
-    low, high = _summary(row).interval(confidence)
-    ladder = row.get("ladder")
-    wide = not np.isfinite(high) or (ladder is None and high - low > 2 * np.log(WIDEST))
-    if not row["reached"] or wide:
-        return None, None, None
-    least, most = ladder or (low, high)
-    beyond = {(True, True): "both", (True, False): "low", (False, True): "high"}
-    ends = float(np.exp(max(low, least))), float(np.exp(min(high, most)))
-    return *ends, beyond.get((bool(low < least), bool(high > most)))
-
-
-def _word(row: Row, confidence: float, vote: str | None) -> str:
-    if not row["reached"]:
-        if row["bound"] == "?":
-            return "cannot tell: the other arm's ladder is too short on both sides"
-        return f"cannot tell: {row['bound']} {np.exp(row['log_estimate']):.2f}, ladder too short"
-    if row["kind"] == "calibrator" and _is_test(row):
-        return vote or "inconclusive"
-    if row["quantity"] == "multiplier":
-        return row["muted"] or _multiplier_word(row, confidence)
-    return _side_word(row, confidence)
-
-
-def _multiplier_word(row: Row, confidence: float) -> str:
-    ladder = row.get("ladder")
-    largest = WIDEST if ladder is None else float(np.exp(ladder[1]))
-    word = conclude(_summary(row), confidence, largest)
-    few = 1 < row["n_replicates"] < MIN_REPLICATES
-    return (
-        f"cannot tell: {row['n_replicates']} draws are too few" if few and word == UNSEEN else word
-    )
-
-
-def _side_word(row: Row, confidence: float) -> str:
-    above, below, neither = {
-        "harm": (
-            "what was removed hurt",
-            "what was removed still taught",
-            "cannot be told from empty",
-        ),
-        "dilution": (
-            "removed text took room",
-            "removed text took no room",
-            "no detectable dilution",
-        ),
-        "slope_per_doubling": (
-            "rises with the budget",
-            "falls with the budget",
-            "no detectable trend",
-        ),
-    }[row["quantity"]]
-    low, high = _summary(row).interval(confidence)
-    if low > 0:
-        return above
-    return below if high < 0 else neither
 
 
 def _mark_disagreement(rows: Sequence[dict[str, Any]]) -> None:
@@ -365,7 +223,8 @@ def _mark_disagreement(rows: Sequence[dict[str, Any]]) -> None:
             found.setdefault(row["conclusion_without_gate"], []).append(row["eval_set"])
     for row in rows:
         found = words.get((row["contrast"], *_cell(row)), {})
-        if _is_test(row) and row["reached"] and {"worth", "harms"} <= set(found):
+        told = row["reached"] or row["conclusion_without_gate"] in ("worth", "harms")
+        if is_test(row) and told and {"worth", "harms"} <= set(found):
             parts = [f"{word} on {', '.join(found[word])}" for word in ("worth", "harms")]
             row["conclusion_without_gate"] = f"no single answer: {'; '.join(parts)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isclose
 from typing import Any
 
 FAMILIES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
@@ -49,18 +50,22 @@ def interval_words(row: Mapping[str, Any]) -> str:
     '≥ 2.50'
     >>> interval_words({"estimate": 1.0031, "low": 1.0012, "high": 1.0043})
     '1.003 [1.001, 1.004]'
+    >>> told = {"estimate": 3.1, "low": 2.0, "high": 4.0, "beyond": "high", "bound": "≥"}
+    >>> interval_words(told), interval_words(told | {"estimate": 4.0, "low": 4.0})
+    ('≥ 3.10 [2.00, > 4.00]', '≥ 4.00')
     """
-    if row["estimate"] is None:
-        return "?"
-    if row["low"] is None:
-        return f"{row['bound'] or ''} {row['estimate']:.2f}".strip()
+    bound = row.get("bound") or ""
+    if row["low"] is None or (bound and isclose(row["low"], row["high"])):
+        return "?" if row["estimate"] is None else f"{bound} {row['estimate']:.2f}".strip()
+    return f"{bound} {_estimate_and_ends(row)}".strip()
+
+
+def _estimate_and_ends(row: Mapping[str, Any]) -> str:
     beyond = row.get("beyond")
     low, high = ("< " * (beyond in ("low", "both")), "> " * (beyond in ("high", "both")))
     digits = _decimals(row["low"], row["high"])
-    return (
-        f"{row['estimate']:.{digits}f} "
-        f"[{low}{row['low']:.{digits}f}, {high}{row['high']:.{digits}f}]"
-    )
+    estimate = "?" if row["estimate"] is None else f"{row['estimate']:.{digits}f}"
+    return f"{estimate} [{low}{row['low']:.{digits}f}, {high}{row['high']:.{digits}f}]"
 
 
 def _decimals(low: float, high: float) -> int:
