@@ -339,7 +339,7 @@ def test_a_transformer_takes_the_draws_asked_for_where_budgets_are_given(
 
 
 def test_draws_follow_the_wanted_multiplier(inputs):
-    """`replicates = None`: as many as the strictest contrast needs."""
+    """`replicates = None`: as many as any comparison needs."""
     config = replace(SMALL, replicates=None, detect=1.10)
     plan = make_plan(inputs, config, seed=1)
 

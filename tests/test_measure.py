@@ -109,7 +109,7 @@ def test_a_finished_run_is_measured_again_with_its_plan_said_first(measured, tmp
     assert "each of the 2 evaluation files counts as one set; its column 'source' has 5" in told[2]
     assert told[3].startswith("Machine: Kneser–Ney reads ")
     assert told[4].startswith("Plan: ")
-    assert "is seen with 80 % power" in told[4]
+    assert "is seen in 4 of 5 such experiments" in told[4]
     assert "designs: equal tokens; a fixed pool read once" in told[4]
     assert "left out: a fixed pool read again and again needs a transformer" in told[4]
     assert "Equal tokens, for where compute binds: at 8 k curated tokens" in said

@@ -277,14 +277,14 @@ def test_calibrator_votes(m, se, vote):
         (
             [calibrator(np.log(1.0))],
             False,
-            "cannot tell: not limited by data (refused by the calibrator)",
+            "cannot tell: this model is not limited by data alone, as the calibrator shows",
         ),
         (
             [calibrator(se=0.3)],
             None,
-            "cannot tell: the calibrator is inconclusive; more draws are needed",
+            "cannot tell: the calibrator is not sure enough; more draws are needed",
         ),
-        ([], None, "cannot tell: no calibrator vouches for this cell"),
+        ([], None, "cannot tell: no calibrator was measured at this budget"),
     ],
 )
 def test_the_gate_silences_a_cell_and_shows_what_it_silenced(calibration, admitted, conclusion):

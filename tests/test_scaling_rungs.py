@@ -112,10 +112,10 @@ def test_what_rungs_cannot_tell_stays_untold():
 
 
 def test_the_gate_holds_for_bounds_too():
-    """No calibrator vouches for this cell."""
+    """No calibrator was measured there."""
     _, table = judged(*curves(8.0, np.random.default_rng(1)), gate=True)
 
-    assert said(table)["conclusion"] == "cannot tell: no calibrator vouches for this cell"
+    assert said(table)["conclusion"] == "cannot tell: no calibrator was measured at this budget"
     assert said(table)["conclusion_without_gate"] == "worth"
 
 

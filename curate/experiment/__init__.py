@@ -45,6 +45,7 @@ NOTHING_LEFT = (
     "cannot tell: no curated text is left for training once documents that share 13 words in a "
     "row with an evaluation set are taken out"
 )
+NO_TIME = "cannot tell: there was no time for a single draw; give more minutes"
 
 __all__ = [
     "ARM_GROUPS",
@@ -162,6 +163,9 @@ def run_experiment(
     losses = trained.losses.filter(pl.col("eval_set").is_in(list(inputs.evaluation)))
     table = _evaluation_table(inputs)
     done = _done(plan, trained)
+    if not done.families:
+        nothing = unmeasured(config, NO_TIME)
+        return replace(nothing, evaluation=table, plan=promised | _settled(trained))
     multipliers = estimate(draws, done, losses, table)
     return ExperimentResult(
         runs=losses.select(list(RUN_SCHEMA)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,21 @@ import polars as pl
 from curate.arrays import Floats
 from curate.experiment.arms import Draws
 from curate.experiment.coalitions import STEP_SCHEMA, coalition_steps, shapley_rows
-from curate.experiment.contrasts import COPIES, Contrast
+from curate.experiment.contrasts import COPIES, PASSES, Contrast
 from curate.experiment.plan import Plan, measured
 from curate.experiment.touched import documents_a_draw, few_documents
-from curate.scaling import Cells, arm_curve, contrast_rows, decide, multiplier_cells
+from curate.scaling import (
+    MULTIPLIER_SCHEMA,
+    Cells,
+    arm_curve,
+    contrast_rows,
+    decide,
+    multiplier_cells,
+)
+from curate.scaling.crossover import crossover_row, crossover_words, find_crossover
 
 FEW = 0.05  # of the pool: below this repeats hardly meet, and nothing can be said of them
+CROSSOVER = "crossover"
 MOST_COVERED = 0.9  # of the pool by one draw: beyond it draws are too alike to tell its variance
 
 
@@ -54,13 +62,16 @@ def estimate(
                 spoken = contrast.kind != "coalition"
                 if spoken and measured(contrast, family, primary=size == planned.sizes[0]):
                     rows += _contrast_estimates(data, contrast, family, size)
-    first = next(iter(plan.families))
-    return decide(
-        rows,
+    first, sources = next(iter(plan.families)), len(draws.inputs.evaluation)
+    table = decide(
+        [row for row in rows if row["quantity"] != CROSSOVER],
         headline=plan.contrasts[0].name,
         primary=(first, plan.families[first].sizes[0]),
-        sources=len(draws.inputs.evaluation),
+        sources=sources,
     )
+    blank = dict.fromkeys(MULTIPLIER_SCHEMA) | {"n_sources": sources}
+    crossovers = [blank | row for row in rows if row["quantity"] == CROSSOVER]
+    return pl.concat([table, pl.DataFrame(crossovers, schema=dict(MULTIPLIER_SCHEMA))])
 
 
 def _contrast_estimates(
@@ -83,6 +94,13 @@ def _contrast_estimates(
         "kind": contrast.kind,
     }
     rows = [fixed | row for row in contrast_rows(cells, prefixes=prefixes)]
+    if contrast.repeats:
+        crossed = find_crossover(cells)
+        note = f"{_pool_said(data.draws, rows)}: {crossover_words(crossed)}"
+        return [
+            *(row | {"note": note, "muted": None} for row in rows),
+            fixed | {"note": _pool_said(data.draws, rows)} | crossover_row(crossed),
+        ]
     rows = _annotate(data.draws, contrast, rows, replicates)
     return _counted(data.draws, contrast, cells, rows)
 
@@ -143,11 +161,12 @@ def _shared(cells: Cells, contrast: Contrast, draws: Draws) -> Floats | None:
     beyond = 1 - draws.inputs.pool_share
     if beyond <= 0 or contrast.arm_b in ("random", "null_b"):
         return None
-    sides = (
-        np.stack([_read(cells), cells.budgets])
-        / np.maximum(np.array(contrast.available), 1)[:, None]
-    )
-    covered = np.minimum(sides.max(axis=0), MOST_COVERED)
+    available = np.maximum(np.array(contrast.available), 1)
+    drawn = np.stack([_read(cells), cells.budgets])
+    if contrast.repeats:  # read again and again, a pool is no more than it is
+        available = available / PASSES
+        drawn = np.minimum(drawn, draws.pool * np.array([[1.0], [draws.share]]))
+    covered = np.minimum((drawn / available[:, None]).max(axis=0), MOST_COVERED)
     return np.asarray(covered / (1 - covered) * beyond)
 
 
@@ -204,7 +223,7 @@ def _copies_note(draws: Draws, row: Mapping[str, Any], whole: Contrast) -> str |
     rate = draws.repeats("raw", 0, row["n_tokens"])
     return (
         f"budget is {share:.1%} of the pool; {rate:.2%} of raw's prefix repeats earlier documents; "
-        "an n-gram model gives no verdict on copies"
+        "an n-gram model cannot judge copies"
     )
 
 
@@ -213,8 +232,7 @@ def _annotate(
 ) -> list[dict[str, Any]]:
     """Notes; and where a step removes duplicates, why its cells may say nothing."""
     if not contrast.about_copies:
-        note = f"{_pool_said(draws, rows)}: {_crossover(rows)}" if contrast.repeats else None
-        return [row | {"note": note, "muted": None} for row in rows]
+        return [row | {"note": None, "muted": None} for row in rows]
     notes = {}
     for n in {row["n_tokens"] for row in rows} - {None}:
         said = "repeated passages are not counted"
@@ -233,9 +251,12 @@ def _duplicate_note(
     share, said = notes[row["n_tokens"]]
     note = f"budget is {share:.1%} of the pool; {said}"
     if share <= FEW:
-        return {"note": note, "muted": "cannot tell at this budget: repeats hardly meet in it"}
+        return {
+            "note": note,
+            "muted": "cannot tell: at this budget copies hardly meet",
+        }
     if row["family"] == "kneser_ney":
-        return {"note": note, "muted": "cannot tell: Kneser–Ney gives no verdict on repeated text"}
+        return {"note": note, "muted": "cannot tell: an n-gram model cannot judge repeated text"}
     return {"note": note, "muted": None}
 
 
@@ -248,37 +269,3 @@ def _pool_said(draws: Draws, rows: list[dict[str, Any]]) -> str:
         f"fixed pool of {draws.pool:,} raw tokens; {most:,} tokens are {whole:.1f} readings of it "
         f"and {part:.1f} of its curated part"
     )
-
-
-def _crossover(rows: list[dict[str, Any]]) -> str:
-    """Where a smaller pool, read more often, stops being worth more than a larger one.
-
-    Point estimates, joined by straight lines in ln(tokens); a bound counts for its side.
-
-    >>> fixed = {"quantity": "multiplier", "eval_set": "all", "reached": True, "bound": None}
-    >>> _crossover([fixed | {"n_tokens": 100, "log_estimate": 0.1},
-    ...             fixed | {"n_tokens": 400, "log_estimate": -0.1}])
-    'curated text is ahead up to 200 tokens, then behind (by point estimates)'
-    """
-    cells = sorted(
-        (row["n_tokens"], row["log_estimate"])
-        for row in rows
-        if row["quantity"] == "multiplier" and row["eval_set"] == "all" and _has_a_side(row)
-    )
-    for (n, before), (m, after) in pairwise(cells):
-        if before > 0 >= after or before <= 0 < after:
-            at = n * (m / n) ** (before / (before - after))
-            first, then = ("ahead", "behind") if before > 0 else ("behind", "ahead")
-            return (
-                f"curated text is {first} up to {at:,.0f} tokens, then {then} (by point estimates)"
-            )
-    if not cells:
-        return "no budget is reached"
-    side = "ahead" if cells[-1][1] > 0 else "behind" if cells[-1][1] < 0 else "level"
-    return f"no crossover up to {cells[-1][0]:,} tokens, where curated text is {side}"
-
-
-def _has_a_side(row: Mapping[str, Any]) -> bool:
-    """Whether a cell says who is ahead: it is reached, or its bound lies beyond 1."""
-    side = {"≥": 1, "≤": -1}.get(row["bound"], 0)
-    return bool(row["reached"] or side * row["log_estimate"] > 0)

@@ -19,7 +19,19 @@ LARGEST_PROMISE = 10.0  # a multiplier that is seen only beyond it is no promise
 HEAD, OTHERS = "headline and calibrator", "other arms"
 FIRST_KINDS = ("headline", "calibrator")
 
-__all__ = ["HEAD", "OTHERS", "Contrast", "FamilyPlan", "Plan", "held", "measured"]
+OTHER_TESTS = "other comparisons"
+
+__all__ = [
+    "HEAD",
+    "OTHERS",
+    "OTHER_TESTS",
+    "Contrast",
+    "FamilyPlan",
+    "Plan",
+    "corrected_for",
+    "held",
+    "measured",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,12 +151,9 @@ class Plan:
         }
 
     def _power(self, family: str) -> dict[str, Any]:
-        """What the headline and the strictest secondary contrast can see, said beforehand."""
-        secondary = [
-            c for c in self.contrasts if c.kind == "secondary" and measured(c, family, primary=True)
-        ]
-        tests = {"headline": 1}
-        tests |= {"strictest secondary contrast": len(secondary)} if secondary else {}
+        """What the headline and any other comparison can see, said beforehand."""
+        others = corrected_for(self.contrasts, family, primary=next(iter(self.families)))
+        tests = {"headline": 1} | ({OTHER_TESTS: others} if others else {})
         spread = SPREADS.get(family, OTHER_SPREAD)
         found: dict[str, Any] = {"assumed_spread_of_ln_m": spread, "wanted": self.detect}
         for name, count in tests.items():
@@ -152,6 +161,7 @@ class Plan:
             design = Design(draws=draws, spread=spread, level=0.05 / count)
             seen = smallest_detectable(design)
             found[name] = {
+                "comparisons": count,
                 "level": design.level,
                 "power_at_wanted": round(power(self.detect, design), 3),
                 "seen_with_80_percent_power": round(seen, 3) if seen < LARGEST_PROMISE else None,
@@ -170,6 +180,27 @@ def held(contrast: Contrast, budgets: Sequence[int]) -> tuple[int, ...]:
     (1000,)
     """
     return tuple(b for b in budgets if b <= contrast.largest_budget)
+
+
+def corrected_for(contrasts: Sequence[Contrast], family: str, *, primary: str) -> int:
+    """Number of comparisons that a family's secondary ones are corrected for, 0 if it has none.
+
+    Holm's procedure is over those of the primary family, whose levels all others take, and begins
+    with an error rate of 5 % over their number. A primary family without any corrects nothing.
+
+    >>> from curate.experiment.config import MeasureConfig
+    >>> from curate.experiment.contrasts import find_contrasts
+    >>> from curate.experiment.example import example_inputs
+    >>> config = MeasureConfig(arms=("fixed_pool",), families=("kneser_ney", "gpt"))
+    >>> found = find_contrasts(example_inputs(), config, 0.6)
+    >>> [corrected_for(found, name, primary="kneser_ney") for name in ("kneser_ney", "gpt")]
+    [0, 1]
+    """
+    counts = {
+        name: sum(c.kind == "secondary" and measured(c, name, primary=True) for c in contrasts)
+        for name in (primary, family)
+    }
+    return counts[family] and (counts[primary] or counts[family])
 
 
 def measured(contrast: Contrast, family: str, *, primary: bool) -> bool:

@@ -30,6 +30,7 @@ from curate.experiment.plan import (
     TUNING_TOKENS,
     FamilyPlan,
     Plan,
+    corrected_for,
     held,
     measured,
 )
@@ -343,15 +344,15 @@ def _tuning_seconds(family: str, size: str, budgets: Sequence[int], draft: Plan)
 
 
 def _draws(draft: Plan, config: MeasureConfig, family: str) -> int:
-    """As many as are asked for, or as the wanted multiplier needs at the strictest level.
+    """As many as are asked for, or as the wanted multiplier needs in any comparison.
 
     A transformer's are few where minutes choose its budgets: a second size is worth more.
     """
     wanted = config.replicates
     if wanted is None:
-        tests = max(1, sum(c.kind == "secondary" for c in draft.contrasts))
+        tests = corrected_for(draft.contrasts, family, primary=config.families[0])
         spread = SPREADS.get(family, OTHER_SPREAD)
-        wanted = draws_needed(draft.detect, spread=spread, level=0.05 / tests)
+        wanted = draws_needed(draft.detect, spread=spread, level=0.05 / max(1, tests))
     plenty = family in LIGHT or config.budgets is not None
     return wanted if plenty else min(wanted, HEAVY_REPLICATES)
 

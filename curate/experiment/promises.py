@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.experiment.plan import HEAD, OTHERS
+from curate.experiment.plan import HEAD, OTHER_TESTS, OTHERS
 from curate.progress import spelled
 
 NAMES = {"kneser_ney": "Kneser–Ney", "gpt": "GPT"}
@@ -26,24 +26,38 @@ def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
     ...         "power": {"kneser_ney": {"wanted": 1.1, "headline": test}},
     ...         "families": {"kneser_ney": family}}
     >>> for line in plan_sentences(plan): print(line)
-    Plan: 1 contrast, the first is raw → curated
+    Plan: 1 comparison, the first is raw → curated
       Kneser–Ney order3: 8 paired draws, budgets of 100 to 200 tokens, about 30 s on 3 free cores
-        headline, tested at 5.0 %: a multiplier of 1.13 is seen with 80 % power; 1.10 with 61 %
+        headline: a multiplier of 1.13 is seen in 4 of 5 such experiments, 1.10 in 61 %
         designs: equal tokens; a fixed pool read once
     """
     contrasts = plan["contrasts"]
-    plural = "" if len(contrasts) == 1 else "s"
-    lines = [f"Plan: {len(contrasts)} contrast{plural}, the first is {contrasts[0]['contrast']}"]
+    count = _counted(len(contrasts), "comparison")
+    lines = [f"Plan: {count}, the first is {contrasts[0]['contrast']}"]
     for name, family in plan["families"].items():
         took = _expected(plan, name)
         budgets = family["budgets"]
         lines.append(
-            f"  {NAMES.get(name, name)} {', '.join(family['sizes'])}: {family['replicates']} "
-            f"paired draws, budgets of {budgets[0]:,} to {budgets[-1]:,} tokens, about "
-            f"{took}"
+            f"  {NAMES.get(name, name)} {', '.join(family['sizes'])}: "
+            f"{_counted(family['replicates'], 'paired draw')}, {_budgets(budgets)}, about {took}"
         )
         lines += [f"    {line}" for line in [*_promises(plan["power"][name]), _designs(family)]]
     return lines + [f"  {line}" for line in plan["left_out"]]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _budgets(budgets: Sequence[int]) -> str:
+    """The first and the last, or the only one.
+
+    >>> _budgets([6_000]), _budgets([100, 200])
+    ('a budget of 6,000 tokens', 'budgets of 100 to 200 tokens')
+    """
+    if budgets[0] == budgets[-1]:
+        return f"a budget of {budgets[0]:,} tokens"
+    return f"budgets of {budgets[0]:,} to {budgets[-1]:,} tokens"
 
 
 def _designs(family: Mapping[str, Any]) -> str:
@@ -70,11 +84,27 @@ def _promises(power: Mapping[str, Any]) -> list[str]:
             continue
         seen = test["seen_with_80_percent_power"]
         sees = "no multiplier" if seen is None else f"a multiplier of {seen:.2f}"
+        if seen is None and not test["power_at_wanted"]:
+            lines.append(f"{_test(name, test)}: one draw shows no multiplier for sure")
+            continue
         lines.append(
-            f"{name}, tested at {100 * test['level']:.1f} %: {sees} is seen with 80 % power; "
-            f"{power['wanted']:.2f} with {100 * test['power_at_wanted']:.0f} %"
+            f"{_test(name, test)}: {sees} is seen in 4 of 5 such experiments, "
+            f"{power['wanted']:.2f} in {100 * test['power_at_wanted']:.0f} %"
         )
     return lines
+
+
+def _test(name: str, test: Mapping[str, Any]) -> str:
+    """What is compared, in words; more comparisons make each of them stricter.
+
+    >>> _test("other comparisons", {"comparisons": 7})
+    'any other comparison, after correcting for 7 of them'
+    """
+    number = test.get("comparisons", 1)
+    if name != OTHER_TESTS:
+        return name
+    corrected = f", after correcting for {number} of them" if number > 1 else ""
+    return f"any other comparison{corrected}"
 
 
 def done_sentences(plan: Mapping[str, Any], *, seconds: float | None = None) -> list[str]:

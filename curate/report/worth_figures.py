@@ -249,8 +249,8 @@ def _conditions(rows: pl.DataFrame, multipliers: pl.DataFrame) -> str:
     sets = multipliers.filter(pl.col("eval_set") != "all")["eval_set"].n_unique()
     scope = ", conditional on these sources" if 0 < sets < _SOURCES_FOR_SAMPLE else ""
     return (
-        f" Intervals: {levels} t intervals{scope} (Holm-adjusted for all contrasts but the "
-        f"headline and the controls); n = {replicates} replicates, {sets} evaluation sets."
+        f" Intervals: {levels} t intervals{scope}, corrected for the number of comparisons (Holm) "
+        f"but for the headline and the controls; n = {replicates} draws, {sets} evaluation sets."
     )
 
 

@@ -44,7 +44,7 @@ def worth_tables(run: RunTables) -> list[tuple[str, Markup]]:
         found.append((title, table_html(steps, numbers=steps.columns[1:])))
     if run.plan.get("power"):
         rows = power_rows(run.plan)
-        right: tuple[str, ...] = ("draws", "level", "power_at_wanted", "seen_with_80_percent_power")
+        right: tuple[str, ...] = ("draws", "error_rate", "chance_to_see", "seen_in_4_of_5")
         title = "What the plan could see before anything was trained"
         found.append((title, table_html(rows, numbers=right)))
     if run.matrix is not None:
@@ -80,26 +80,26 @@ def power_rows(plan: Mapping[str, Any]) -> pl.DataFrame:
     """What a plan promised to see: one row a family and test.
 
     Returns:
-        `family`, `test`, `draws`, `level`, `power_at_wanted`, `seen_with_80_percent_power`;
-        all String.
+        `family`, `comparison`, `draws`, `error_rate` (divided by the number of comparisons),
+        `chance_to_see` the wanted multiplier, `seen_in_4_of_5` experiments; all String.
 
     >>> test = {"level": .05, "power_at_wanted": .61, "seen_with_80_percent_power": 1.13}
     >>> plan = {"power": {"kneser_ney": {"assumed_spread_of_ln_m": .1, "wanted": 1.1,
     ...                                  "headline": test}},
     ...         "families": {"kneser_ney": {"replicates": 8}}}
     >>> power_rows(plan).rows()
-    [('kneser_ney', 'headline', '8', '5.0 %', '61.0 % at 1.10', '1.13')]
+    [('kneser_ney', 'headline', '8', '5.0 %', '1.10 in 61.0 %', '1.13')]
     """
     return pl.DataFrame(
         [
             {
                 "family": family,
-                "test": test,
+                "comparison": test,
                 "draws": count(plan["families"][family]["replicates"]),
-                "level": percent(found["level"]),
-                "power_at_wanted": f"{percent(found['power_at_wanted'])} at "
-                f"{ratio(promised['wanted'])}",
-                "seen_with_80_percent_power": ratio(found["seen_with_80_percent_power"]),
+                "error_rate": percent(found["level"]),
+                "chance_to_see": f"{ratio(promised['wanted'])} in "
+                f"{percent(found['power_at_wanted'])}",
+                "seen_in_4_of_5": ratio(found["seen_with_80_percent_power"]),
             }
             for family, promised in plan["power"].items()
             for test, found in promised.items()

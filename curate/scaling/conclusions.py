@@ -24,7 +24,9 @@ LARGEST_DETECTABLE = 1.5  # a design that would miss a multiplier of 1.5 cannot 
 # A factor that small models never show; where no ladder is known, half an interval of that width is
 # none.
 WIDEST = 100.0
-UNSEEN = "cannot tell: the draws differ too much for anything that the ladder can show"
+ONE_DRAW = "cannot tell: one paired draw gives no interval"
+TOO_WIDE = "cannot tell: the draws differ too much"
+UNSEEN = "cannot tell: the draws differ too much for any multiplier that these budgets can show"
 LEVELS = {"headline": 0.95, "secondary": 0.95, "control": 0.95, "calibrator": 0.90}
 
 __all__ = [
@@ -87,13 +89,13 @@ def conclude(found: Summary, confidence: float = 0.95, largest: float = WIDEST) 
     >>> said(0.1, 0.4)
     'cannot tell: only a multiplier of ≥ 3.68 would have been seen'
     >>> said(0.1, 0.4, largest=2.5)
-    'cannot tell: the draws differ too much for anything that the ladder can show'
+    'cannot tell: the draws differ too much for any multiplier that these budgets can show'
     """
     low, high = found.interval(confidence)
     if found.standard_error == 0 == found.estimate:
         return "no detectable effect (both arms hold the same text)"
     if not np.isfinite(high):
-        return "cannot tell: one paired draw gives no interval"
+        return ONE_DRAW
     if low > 0:
         return "worth"
     if high < 0:
@@ -155,13 +157,20 @@ def word_of(row: Row, confidence: float, vote: str | None) -> str:
     """What a row says at this level; `vote` is its cell's calibrator's."""
     if row["kind"] == "calibrator" and is_test(row) and row["reached"]:
         return vote or "inconclusive"
-    if row["quantity"] == "multiplier" and row["muted"]:
+    # What keeps a multiplier from saying anything keeps harm from it: both are read at one loss.
+    if row["quantity"] in ("multiplier", "harm") and row["muted"]:
         return str(row["muted"])
     if not row["reached"]:
         return _bounded_word(row, confidence)
     if row["quantity"] == "multiplier":
         return _multiplier_word(row, confidence)
-    return _side_word(row, summary_of(row).interval(confidence))
+    found = summary_of(row)
+    word = _side_word(row, ends := found.interval(confidence))
+    if not np.isfinite(ends[1]):
+        return ONE_DRAW
+    # Absence of evidence is told only where a sizeable effect would have been seen.
+    unseen = row["quantity"] == "harm" and detectable(found, confidence) > LARGEST_DETECTABLE
+    return TOO_WIDE if unseen and ends[0] <= 0 <= ends[1] else word
 
 
 def is_test(row: Row) -> bool:
@@ -178,8 +187,9 @@ def _bounded_word(row: Row, confidence: float) -> str:
     if spoken and row["quantity"] == "harm" and (low > 0 or high < 0):
         return _side_word(row, ends)
     if row["bound"] == "?":
-        return "cannot tell: the other arm's ladder is too short on both sides"
-    return f"cannot tell: {row['bound']} {np.exp(row['log_estimate']):.2f}, ladder too short"
+        return "cannot tell: the budgets of the other arm are too few on both sides"
+    bound = f"{row['bound']} {np.exp(row['log_estimate']):.2f}"
+    return f"cannot tell: {bound}, beyond the budgets of the other arm"
 
 
 def _multiplier_word(row: Row, confidence: float) -> str:

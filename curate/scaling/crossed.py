@@ -35,6 +35,11 @@ class Summary:
     degrees_of_freedom: float
     skewness: float = 0.0
 
+    @property
+    def third_cumulant(self) -> float:
+        """Of the mean; skewness times the cube of the standard error."""
+        return self.skewness * self.standard_error**3
+
     def interval(self, confidence: float = 0.95) -> Interval:
         """Both ends; infinite where there is no standard error.
 
@@ -59,7 +64,8 @@ def crossed_interval(
     documents within each source less the documents x draws part that the draws' means already
     hold. From 8 sources on, the variance between sources takes the place of the documents'.
     Degrees of freedom by Satterthwaite; with fewer than 5 draws, at most those of the draws.
-    Third cumulants add up as variances do; those of fewer than 5 draws are not believed.
+    Third cumulants add up as variances do; with fewer than 5 draws none is believed: theirs are
+    not known, and those of the documents would be multiplied by the square of a t of few degrees.
 
     Args:
         values: R x S, for example ln m.
@@ -80,7 +86,8 @@ def crossed_interval(
     drawn = values.mean(axis=1)
     components = [float(drawn.var(ddof=1)) * (1 / replicates + shared)]
     freedoms = [float(replicates - 1)]
-    third = _third_cumulant(drawn) if replicates >= MIN_REPLICATES else 0.0
+    believed = replicates >= MIN_REPLICATES
+    third = _third_cumulant(drawn) if believed else 0.0
     if sources >= MIN_SOURCES:
         extra, freedom = _source_variance(values)
     else:
@@ -88,7 +95,7 @@ def crossed_interval(
     if extra > 0:
         components.append(extra)
         freedoms.append(freedom)
-        third += _other_cumulant(values, influence)
+        third += _other_cumulant(values, influence) if believed else 0.0
     variance, df = satterthwaite(components, freedoms)
     if replicates < MIN_REPLICATES:
         df = min(df, freedoms[0])

@@ -18,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.arrays import Floats
-from curate.scaling.crossed import crossed_interval
+from curate.scaling.crossed import Summary, crossed_interval
 from curate.scaling.curves import ArmCurve, Reading, read_curve
 from curate.scaling.rungs import Leads, Trial, leads
 
-__all__ = ["Cells", "contrast_rows", "multiplier_cells"]
+# Of a multiplier m and the slope s: covariance and third joint cumulants of their logarithms.
+SLOPE_MOMENTS = ("slope_covariance", "slope_cumulant_mms", "slope_cumulant_mss")
+
+__all__ = ["SLOPE_MOMENTS", "Cells", "combined", "contrast_rows", "multiplier_cells", "trials_at"]
 
 Prefixes = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
@@ -135,7 +138,8 @@ def contrast_rows(cells: Cells, *, prefixes: Prefixes | None = None) -> list[dic
         `standard_error` (of ln), `degrees_of_freedom`, `skewness`, `n_replicates`, `reached`,
         `bound` ("≥", "≤" or null), `ladder`: the least and the largest logarithm that A's ladder
         could have shown, or null where nothing bounds it, `trials`: where not reached, what each
-        of A's rungs shows (`curate.scaling.rungs`).
+        of A's rungs shows (`curate.scaling.rungs`). Multipliers over all sets also have
+        `SLOPE_MOMENTS` where there is a slope: what their noise has in common with its own.
 
     >>> cells = Cells(budgets=np.array([8]), eval_sets=("e",), log_m=np.zeros((2, 1, 1)),
     ...               side=np.zeros((2, 1, 1), np.int8), influence=())
@@ -143,12 +147,14 @@ def contrast_rows(cells: Cells, *, prefixes: Prefixes | None = None) -> list[dic
     [('all', 0.0), ('e', 0.0)]
     """
     every = list(range(len(cells.eval_sets)))
+    weights = _slope_weights(cells)
     rows = []
     for k in range(len(cells.budgets)):
         rows += _budget_rows(cells, k, every, prefixes)
+        rows[-1 if prefixes is None else -3] |= _with_slope(cells, k, weights)
         for s, name in enumerate(cells.eval_sets):
             rows.append(_row(cells, "multiplier", cells.log_m[:, [s], k], _Place(k, [s], name)))
-    return rows + _slope_rows(cells, every)
+    return rows if weights is None else [*rows, _slope_row(cells, weights)]
 
 
 def _budget_rows(
@@ -202,6 +208,17 @@ def _row(cells: Cells, quantity: str, values: Floats, place: _Place) -> dict[str
     }
 
 
+def trials_at(cells: Cells, k: int) -> tuple[Trial, ...]:
+    """What each rung of A shows of a budget that not every draw reaches, over all sets.
+
+    >>> cells = Cells(budgets=np.array([8]), eval_sets=("e",), log_m=np.zeros((2, 1, 1)),
+    ...               side=np.zeros((2, 1, 1), np.int8), influence=())
+    >>> trials_at(cells, 0)
+    ()
+    """
+    return _trials(cells, _Place(k, list(range(len(cells.eval_sets)))))
+
+
 def _trials(cells: Cells, place: _Place, prefixes: Prefixes | None = None) -> tuple[Trial, ...]:
     """What each rung of A shows where not every draw is reached; with prefixes, of harm."""
     k, sets, _ = place
@@ -236,38 +253,82 @@ def _bound(side: NDArray[np.int8]) -> str | None:
     return "≤" if (side <= 0).all() else "?"
 
 
-def _slope_rows(cells: Cells, chosen: list[int]) -> list[dict[str, object]]:
-    """Slope of ln m per doubling of the budget, over the budgets that are reached throughout."""
-    used = np.flatnonzero((cells.side[:, chosen] == 0).all(axis=(0, 1)))
+def combined(cells: Cells, weights: Floats) -> Summary:
+    """A weighted sum of ln m over the budgets, with the noise that they share; of all sets.
+
+    Args:
+        cells: By `multiplier_cells`.
+        weights: One for each budget.
+
+    >>> log_m = np.array([[[0.1, 0.3]], [[0.2, 0.4]], [[0.3, 0.5]]])
+    >>> cells = Cells(budgets=np.array([8, 16]), eval_sets=("e",), log_m=log_m,
+    ...               side=np.zeros((3, 1, 2), np.int8), influence=())
+    >>> growth = combined(cells, np.array([-1.0, 1.0]))
+    >>> round(growth.estimate, 6), round(growth.standard_error, 6)
+    (0.2, 0.0)
+    """
+    used = np.flatnonzero(weights)
+    values = cells.log_m[:, :, used] @ weights[used]
+    tables = [np.einsum("rkn,k->rn", own[:, used], weights[used]) for own in cells.influence]
+    return crossed_interval(values, tables, shared=_shared(cells, used.tolist()))
+
+
+def _slope_weights(cells: Cells) -> Floats | None:
+    """Weights of the budgets in the slope per doubling, over those that are reached throughout."""
+    used = np.flatnonzero((cells.side == 0).all(axis=(0, 1)))
     if used.size < 2:
-        return []
+        return None
     doublings = np.log2(cells.budgets[used])
     centred = doublings - doublings.mean()
-    weights = centred / (centred**2).sum()
-    values = cells.log_m[:, chosen][:, :, used] @ weights
-    tables = [
-        np.einsum("rkn,k->rn", cells.influence[s][:, used], weights)
-        for s in chosen
-        if cells.influence
-    ]
-    found = crossed_interval(values, tables, shared=_shared(cells, used.tolist()))
+    weights = np.zeros(len(cells.budgets))
+    weights[used] = centred / (centred**2).sum()
+    return weights
+
+
+def _slope_row(cells: Cells, weights: Floats) -> dict[str, object]:
+    """The slope of ln m per doubling of the budget."""
+    found = combined(cells, weights)
     steepest = None
     if cells.ladder is not None:
-        ends = np.sort(weights[:, None] * cells.ladder[used], axis=1).sum(axis=0)
+        ends = np.sort(weights[:, None] * cells.ladder, axis=1).sum(axis=0)
         steepest = (float(ends[0]), float(ends[1]))
-    return [
-        {
-            "n_tokens": None,
-            "eval_set": "all",
-            "quantity": "slope_per_doubling",
-            "log_estimate": found.estimate,
-            "standard_error": found.standard_error,
-            "degrees_of_freedom": found.degrees_of_freedom,
-            "skewness": found.skewness,
-            "n_replicates": values.shape[0],
-            "reached": True,
-            "bound": None,
-            "ladder": steepest,
-            "trials": (),
-        }
-    ]
+    return {
+        "n_tokens": None,
+        "eval_set": "all",
+        "quantity": "slope_per_doubling",
+        "log_estimate": found.estimate,
+        "standard_error": found.standard_error,
+        "degrees_of_freedom": found.degrees_of_freedom,
+        "skewness": found.skewness,
+        "n_replicates": len(cells.log_m),
+        "reached": True,
+        "bound": None,
+        "ladder": steepest,
+        "trials": (),
+    }
+
+
+def _with_slope(cells: Cells, k: int, weights: Floats | None) -> dict[str, float]:
+    """What the noise of ln m at a budget has in common with that of the slope.
+
+    Covariance and third joint cumulants, from those of the sum and of the difference of the two.
+    """
+    reached = (cells.side[:, :, k] == 0).all()
+    if weights is None or not reached or len(cells.log_m) < 2:
+        return {}
+    place = np.zeros(len(weights))
+    place[k] = 1.0
+    one, two = combined(cells, place), combined(cells, weights)
+    most = one.standard_error * two.standard_error
+    if most == 0:
+        return dict.fromkeys(SLOPE_MOMENTS, 0.0)
+    scale = one.standard_error / two.standard_error
+    added, less = (combined(cells, place + sign * weights) for sign in (scale, -scale))
+    covariance = (added.standard_error**2 - less.standard_error**2) / (4 * scale)
+    thirds = [each.third_cumulant for each in (one, two, added, less)]
+    sum_of_both, difference = thirds[2] + thirds[3], thirds[2] - thirds[3]
+    return {
+        "slope_covariance": float(np.clip(covariance, -most, most)),
+        "slope_cumulant_mms": (difference - 2 * scale**3 * thirds[1]) / (6 * scale),
+        "slope_cumulant_mss": (sum_of_both - 2 * thirds[0]) / (6 * scale**2),
+    }

@@ -28,6 +28,7 @@ from curate.scaling.conclusions import (
     summary_of,
     word_of,
 )
+from curate.scaling.multiplier import SLOPE_MOMENTS
 from curate.scaling.rungs import p_of_one
 from curate.scaling.words import is_null
 from curate.statistics import holm_levels, skewed_p
@@ -37,7 +38,12 @@ Cell = tuple[str, str, int]
 _Rank = tuple[bool, bool, int]  # admitted, reached, tokens
 
 # Of rows that say nothing of it.
-UNKNOWN: Row = {"skewness": 0.0, "effective_documents": None, "trials": ()}
+UNKNOWN: Row = {
+    "skewness": 0.0,
+    "effective_documents": None,
+    "trials": (),
+    **dict.fromkeys(SLOPE_MOMENTS),
+}
 ALPHA = 0.05  # of a family of tests together
 
 MULTIPLIER_SCHEMA: Mapping[str, Any] = {
@@ -57,6 +63,7 @@ MULTIPLIER_SCHEMA: Mapping[str, Any] = {
     "standard_error": pl.Float64,
     "degrees_of_freedom": pl.Float64,
     "skewness": pl.Float64,
+    **dict.fromkeys(SLOPE_MOMENTS, pl.Float64),
     "effective_documents": pl.Float64,
     "confidence": pl.Float64,
     "n_replicates": pl.Int64,
@@ -238,8 +245,8 @@ def _gated(row: Row, votes: Mapping[Cell, str], gate: bool) -> str:
     if vote == "admitted":
         return word
     reasons = {
-        None: "no calibrator vouches for this cell",
-        "refused": "not limited by data (refused by the calibrator)",
-        "inconclusive": "the calibrator is inconclusive; more draws are needed",
+        None: "no calibrator was measured at this budget",
+        "refused": "this model is not limited by data alone, as the calibrator shows",
+        "inconclusive": "the calibrator is not sure enough; more draws are needed",
     }
     return f"cannot tell: {reasons[vote]}"
