@@ -1,16 +1,25 @@
 """Arms that an experiment makes itself, families that are left out, and what a plan promises."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
 from curate.errors import ConfigError
-from curate.experiment import MeasureConfig, make_plan, measure_inputs, run_experiment
+from curate.experiment import (
+    MeasureConfig,
+    make_plan,
+    measure_inputs,
+    plan_sentences,
+    run_experiment,
+)
 from curate.experiment.additions import hold_out, with_controls, worst_by_quality
 from curate.experiment.arms import make_draws
 from curate.experiment.coalitions import coalitions, shapley_rows
+from curate.experiment.contrasts import Contrast
+from curate.experiment.estimates import _shared
 from curate.experiment.example import example_inputs
 from curate.experiment.power import Design, draws_needed, power, smallest_detectable
 from curate.experiment.repeats import FEW_MINUTES, REPEATED
@@ -347,6 +356,63 @@ def test_draws_follow_the_wanted_multiplier(inputs):
     promised = plan.to_dict()["power"]["kneser_ney"]["headline"]
     assert promised["power_at_wanted"] >= 0.8
     assert promised["seen_with_80_percent_power"] <= 1.10
+
+
+def test_other_comparisons_are_promised_at_the_level_that_they_are_judged_at(monkeypatch):
+    """Those of the second family take the levels of the first, whose number they are given for."""
+    monkeypatch.setattr(Gpt, "available", lambda _: True)
+    inputs = example_inputs(3_000)
+    curated = inputs.masks["curated"]
+    without = {
+        f"without_{name}": curated | (np.arange(3_000) % n == 0) for name, n in STEPS.items()
+    }
+    inputs = replace(inputs, masks=inputs.masks | without)
+    config = MeasureConfig(
+        minutes=90, arms=("leave_one_out", "calibrator", "fixed_pool"), families=BOTH
+    )
+    told = make_plan(inputs, config, seed=1).to_dict()
+    power_of = told["power"]
+
+    for family in BOTH:
+        assert power_of[family]["other comparisons"]["comparisons"] == 3
+        assert power_of[family]["other comparisons"]["level"] == pytest.approx(0.05 / 3)
+    said = "\n".join(plan_sentences(told))
+    assert said.count("any other comparison, after correcting for 3 of them: a multiplier of") == 2
+
+
+STEPS, BOTH = {"a": 5, "b": 7, "c": 11}, ("kneser_ney", "gpt")
+
+
+def test_a_plan_of_one_draw_and_one_budget_says_so(inputs):
+    plan = make_plan(inputs, replace(SMALL, replicates=1, budgets=(6_000,)), seed=1)
+    said = "\n".join(plan_sentences(plan.to_dict()))
+
+    assert "1 paired draw, a budget of 6,000 tokens, about" in said
+    assert "headline: one draw shows no multiplier for sure" in said
+
+
+@pytest.mark.parametrize(("pool", "covered"), [(1_000, 0.1), (5_000, 0.5)])
+def test_draws_of_a_pool_are_alike_as_their_pools_are(pool, covered):
+    """However often it is read: half of all the text, in every draw, is half the same text."""
+    contrast = Contrast(
+        arm_a="raw_pool",
+        arm_b="curated_pool",
+        kind="secondary",
+        removed=0.5,
+        everywhere=False,
+        available=(8 * 10_000, 8 * 5_000),
+    )
+    cells = Cells(
+        budgets=np.array([8_000, 16_000]),
+        eval_sets=("e",),
+        log_m=np.zeros((3, 1, 2)),
+        side=np.zeros((3, 1, 2), np.int8),
+        influence=(),
+    )
+    draws = SimpleNamespace(inputs=SimpleNamespace(pool_share=0.2), pool=pool, share=0.5)
+    alike = _shared(cells, contrast, draws)
+
+    assert alike == pytest.approx([0.8 * covered / (1 - covered)] * 2)
 
 
 # ── values of steps ──────────────────────────────────────────────────────────────────────────

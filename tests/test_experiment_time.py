@@ -13,6 +13,7 @@ from curate.experiment.example import example_inputs
 from curate.experiment.pace import Pace
 from curate.experiment.plan import HEAD, OTHERS
 from curate.experiment.planner import Means
+from curate.experiment.training import Trained, _losses
 from curate.proxies import FAMILIES, Gpt, KneserNey
 from curate.scaling.crossed import MIN_REPLICATES
 
@@ -54,6 +55,17 @@ class Slowed(KneserNey):
 @pytest.fixture(scope="module")
 def inputs():
     return example_inputs(600)
+
+
+def test_no_time_for_a_single_draw_is_said(inputs, monkeypatch):
+    """As where choosing the rates of the only family takes all of it."""
+    nothing = Trained(losses=_losses(inputs, []), draws={"kneser_ney": {}}, tuning={})
+    monkeypatch.setattr("curate.experiment.train", lambda *_, **__: nothing)
+    result = run_experiment(inputs, CONFIG, seed=1, executor=serial)
+
+    assert "there was no time for a single draw" in result.verdicts[0]["sentence"]
+    assert result.plan["done"] == {"kneser_ney": 0}
+    assert result.runs.is_empty()
 
 
 @pytest.fixture

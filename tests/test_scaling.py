@@ -254,6 +254,38 @@ def test_words(log_m, se, word):
 
 
 @pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({}, "cannot be told from empty"),
+        ({"standard_error": 0.3}, "cannot tell: the draws differ too much"),
+        ({"log_estimate": -2.0, "standard_error": 0.3}, "what was removed still taught"),
+        (
+            {"standard_error": np.nan, "degrees_of_freedom": 0.0},
+            "cannot tell: one paired draw gives no interval",
+        ),
+        ({"muted": "cannot tell: few documents"}, "cannot tell: few documents"),
+    ],
+)
+def test_harm_is_called_empty_only_where_it_would_have_been_seen(changes, word):
+    """No advice follows from an interval that holds everything; and harm is muted as m is."""
+    harm = estimate(0.01) | {"quantity": "harm"} | changes
+    table = decided(estimate(0.4), harm, gate=False)
+
+    assert table.filter(quantity="harm")["conclusion"].to_list() == [word]
+
+
+def test_few_draws_lean_to_no_side():
+    """A tail of the documents times the square of t with one degree of freedom is no interval."""
+    rng = np.random.default_rng(4)
+    table = rng.exponential(0.01, 40) ** 2 * 40
+    tables = [np.tile(table - table.mean(), (8, 1))]
+    values = rng.normal(0.2, 0.02, (8, 1))
+
+    assert crossed_interval(values[:4], [tables[0][:4]]).skewness == 0
+    assert crossed_interval(values, tables).skewness != 0
+
+
+@pytest.mark.parametrize(
     ("m", "se", "vote"),
     [
         (2.0, 0.02, "admitted"),

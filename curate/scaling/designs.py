@@ -82,8 +82,12 @@ def _equal(row: Row) -> str:
 def _once(main: Row, harm: Row | None) -> str:
     a, b = arm_words(main["arm_a"]), arm_words(main["arm_b"])
     name = "Fixed pool read once, for where data binds"
-    if harm is None or main["estimate"] is None:
+    if harm is None:
         return f"{name}: not measured, for {b} are no part of {a}"
+    if main["estimate"] is None:
+        return f"{name}: cannot tell, for {a} were read at too few budgets"
+    if harm["estimate"] == harm["low"] == harm["high"] == 1:
+        return f"{name}: nothing is left out, the two are the same text"
     pool = count_words(_three_digits(main["n_tokens"] * main["estimate"]))
     bound = main["bound"] or ""
     return (
