@@ -11,7 +11,8 @@ import pytest
 import curate
 from curate.config import load_config
 from curate.errors import ConfigError, CurateError
-from curate.measure import _pool, arm_masks
+from curate.experiment import MeasureConfig
+from curate.measure import _pool, _versions, _with_versions, arm_masks
 from curate.pipeline import open_context, run_stages
 from curate.remeasure import measure_run
 
@@ -341,6 +342,43 @@ def test_what_is_asked_in_vain_does_not_stay_in_the_config(measured, tmp_path, w
     assert (folder / "config.toml").read_bytes() == before
     if "measure.headline" not in wrong:
         assert (folder / "scaling/multipliers.parquet").exists()
+
+
+def test_documents_that_overlap_an_evaluation_set_are_in_no_arm(measured, tmp_path, monkeypatch):
+    """Before any order is drawn, curated or not, and counted for both."""
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    verdicts = measured.folder.table("verdicts").filter(pl.col("control").is_null())
+    out = pl.concat([verdicts.filter("kept").head(3), verdicts.filter(~pl.col("kept")).head(2)])
+    monkeypatch.setattr("curate.measure._overlapping", lambda _: out["id"])
+    config = load_config(folder / "config.toml", overrides={"output.path": str(folder)})
+    pool, facts = _pool(open_context(config, finished=True), config.measure)
+
+    assert pool.height == verdicts.height - 5
+    assert not set(pool["id"]) & set(out["id"])
+    assert (facts["contaminated_documents"], facts["contaminated_kept"]) == (5, 3)
+
+
+def test_a_cleaning_step_left_out_or_alone_replays_the_other_edits(tmp_path):
+    """Without it curated's documents, alone all of them; texts have just the edits that stay."""
+    documents = pl.DataFrame(
+        {"id": ["a", "b"], "text": ["one two", "two"], "curated": [True, False]}
+    )
+    edits = [("a", "mask", 0, 3, "1"), ("a", "trim", 3, 7, ""), ("b", "mask", 0, 3, "2")]
+    names = ["id", "step", "start", "end", "replacement"]
+    path = tmp_path / "edits.parquet"
+    pl.DataFrame(edits, schema=names, orient="row").write_parquet(path)
+    config = MeasureConfig(arms=("leave_one_out", "only_one"))
+    versions = _versions(config, ("mask", "trim"), ["steps_mask"])
+    found = _with_versions([path], documents.with_columns(steps_mask=True), versions)
+
+    assert found["curated_text"].to_list() == ["1", "2"]
+    assert found["without_mask_text"].to_list() == ["one", "two"]
+    assert found["without_trim_text"].to_list() == ["1 two", "2"]
+    assert found["only_mask_text"].to_list() == found["steps_mask_text"].to_list() == ["1 two", "2"]
+    assert found["only_trim_text"].to_list() == ["one", "two"]
+    assert found["without_mask"].to_list() == found["curated"].to_list()
+    assert found["only_mask"].to_list() == [True, True]
 
 
 def test_overlaps_are_counted_in_the_pool_alone(measured, tmp_path, monkeypatch):

@@ -340,6 +340,52 @@ def test_the_largest_admitted_budget_speaks():
     assert "200 tokens" in verdict["sentence_without_gate"]
 
 
+def test_the_gate_asks_all_sets_together_and_only_what_was_reached():
+    """A set that fails is one of several; a bound is no vote, however near to 2."""
+    one_set = estimate(0.0, 0.01, eval_set="x", contrast="d → c", kind="calibrator")
+    bound = calibrator() | {"reached": False, "bound": "≥"}
+
+    assert decided(estimate(0.4), calibrator(), one_set)["conclusion"][0] == "worth"
+    assert decided(estimate(0.4), one_set, calibrator())["conclusion"][0] == "worth"
+    assert "the calibrator is inconclusive" in decided(estimate(0.4), bound)["conclusion"][0]
+
+
+@pytest.mark.parametrize(("se", "vote"), [(0.070, "admitted"), (0.076, "inconclusive")])
+def test_the_gate_is_a_90_percent_interval(se, vote):
+    """Of 7 degrees of freedom 1.895 errors: up to .0732 they lie in the band; at 95 % to .0587."""
+    found = Summary(estimate=LOG_2, standard_error=se, degrees_of_freedom=7)
+
+    assert calibrator_vote(found) == vote
+
+
+@pytest.mark.parametrize(("sources", "said"), [(1, True), (7, True), (8, False), (20, False)])
+def test_few_sources_make_an_interval_that_is_conditional_on_them(sources, said):
+    table = decide(
+        [estimate(0.4), calibrator()], headline="a → b", primary=("f", "s"), sources=sources
+    )
+
+    assert ("conditional on these sources" in sentences(table)[0]["sentence"]) == said
+
+
+def test_only_the_speaking_cells_of_the_primary_model_are_tests():
+    """Other budgets, sizes and kinds of models are described at the level of these."""
+    strong = {"contrast": "w", "kind": "secondary"}
+    other = {"contrast": "v", "kind": "secondary"}
+    rows = [
+        estimate(0.3, **strong), estimate(0.0, n_tokens=50, **strong),
+        estimate(0.0, size="larger", **strong), estimate(0.02, **other),
+        estimate(0.5, size="larger", contrast="u", kind="secondary"),
+    ]  # fmt: skip
+    gates = [calibrator(), calibrator(n_tokens=50), calibrator() | {"size": "larger"}]
+    table = decided(estimate(0.3), *rows, *gates)
+    levels = {row["contrast"]: row["confidence"] for row in table.to_dicts()}
+
+    assert levels["w"] == pytest.approx(0.975)
+    assert levels["v"] == pytest.approx(0.95)
+    assert levels["u"] == pytest.approx(0.975)  # no test of its own: the strictest of them
+    assert levels["a → b"] == 0.95
+
+
 def test_opposite_signs_have_no_single_answer():
     """Where sets disagree, the verdict is given for each of them."""
     table = decided(
