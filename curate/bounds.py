@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 
 __all__ = ["FEWEST_NATIVE", "Bound", "bound_of", "bound_words"]
 
@@ -38,8 +38,7 @@ class Bound:
         ways = [w for w in (self.fence, self.quantile, self.sigma) if w is not None]
         if len(ways) != 1:
             raise ConfigError("a bound from the corpus needs one of fence, quantile and sigma")
-        if self.scale not in _SCALES:
-            raise ConfigError(unknown_name("scale", self.scale, _SCALES))
+        check_name("scale", self.scale, _SCALES)
         if len(self.between) != 2 or self.between[0] > self.between[1]:
             raise ConfigError(f"between is {self.between}; allowed: [low, high]")
         if self.quantile is not None and not 0 <= self.quantile <= 1:

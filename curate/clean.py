@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from curate.errors import ConfigError, IntegrityError, unknown_name
+from curate.errors import ConfigError, IntegrityError, check_name
 from curate.text.boilerplate import frame_lines
 from curate.text.c4 import CITATION, c4_lines
 from curate.text.mixed_mojibake import mixed_repairs
@@ -257,8 +257,7 @@ CLEANERS: Mapping[str, Cleaner] = {
 
 def _check_steps(steps: Sequence[str]) -> None:
     for i, step in enumerate(steps):
-        if step not in CLEANERS:
-            raise ConfigError(unknown_name("cleaning step", step, CLEANERS))
+        check_name("cleaning step", step, CLEANERS)
         if step in steps[:i]:
             raise ConfigError(f"cleaning step {step!r} is given twice")
 

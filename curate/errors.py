@@ -68,3 +68,16 @@ def unknown_name(what: str, name: str, known: Iterable[str], *, listed: str = ""
     if many:
         told = f"all {len(names)}: {listed or ', '.join(names)}"
     return f"unknown {what} {name!r};{hint} {told}"
+
+
+def check_name(what: str, name: str, known: Iterable[str], *, listed: str = "") -> None:
+    """Refuse a name that is not in a closed set; arguments as of `unknown_name`.
+
+    Raises:
+        ConfigError: It is not.
+
+    >>> check_name("signal", "text_chars", ["text_chars"])
+    """
+    names = list(known)
+    if name not in names:
+        raise ConfigError(unknown_name(what, name, names, listed=listed))

@@ -1,4 +1,4 @@
-"""`map(function, specs) -> results`: in this thread, in threads, or in processes.
+"""`map(function, specs) -> results`: in this thread, or in several.
 
 Results come in the order of the specs whatever the number of workers, so that the number of
 workers never changes a result. Specs and results are small (paths, counts); tables travel as
@@ -8,11 +8,8 @@ files. The first error of a function, in spec order, is raised.
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor as Pool
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -53,7 +50,8 @@ def threads(workers: int, *, at_stop: Callable[[], None] | None = None) -> Execu
     >>> threads(2)(len, ["a", "bc", ""])
     [1, 2, 0]
     """
-    _check(workers)
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}; allowed: 1 and more")
     return serial if workers == 1 else _Threads(workers, at_stop)
 
 
@@ -66,7 +64,16 @@ class _Threads:
         self, function: Callable[[Spec], Result], specs: Sequence[Spec], /
     ) -> list[Result]:
         pool = ThreadPoolExecutor(max_workers=self.workers)
-        return _all(pool, function, specs, self.at_stop)
+        try:
+            futures = [pool.submit(function, spec) for spec in specs]
+            return [_result(future) for future in futures]
+        except BaseException:
+            if self.at_stop is not None:
+                self.at_stop()
+            raise
+        finally:
+            # After an error or an interrupt, what has not begun is not begun.
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def threads_of(executor: Executor) -> int:
@@ -78,71 +85,11 @@ def threads_of(executor: Executor) -> int:
     return executor.workers if isinstance(executor, _Threads) else 1
 
 
-def processes(workers: int) -> Executor:
-    """A map over `workers` new processes: for work that holds the interpreter lock.
-
-    Processes are spawned, not forked, for Polars' threads do not survive a fork. Each gets its
-    share of the cores for Polars. The function must be importable by name, and a script that
-    calls this needs `if __name__ == "__main__"`.
-
-    >>> processes(1)(len, ["a", "bc"])  # one worker needs no process
-    [1, 2]
-    """
-    _check(workers)
-    if workers == 1:
-        return serial
-
-    def run(function: Callable[[Spec], Result], specs: Sequence[Spec], /) -> list[Result]:
-        context = multiprocessing.get_context("spawn")
-        with _core_share(workers):
-            return _all(ProcessPoolExecutor(workers, mp_context=context), function, specs)
-
-    return run
-
-
-def _check(workers: int) -> None:
-    if workers < 1:
-        raise ConfigError(f"workers is {workers}; allowed: 1 and more")
-
-
-def _all(
-    pool: Pool,
-    function: Callable[[Spec], Result],
-    specs: Sequence[Spec],
-    at_stop: Callable[[], None] | None = None,
-) -> list[Result]:
-    try:
-        futures = [pool.submit(function, spec) for spec in specs]
-        return [_result(future) for future in futures]
-    except BaseException:
-        if at_stop is not None:
-            at_stop()
-        raise
-    finally:
-        # After an error or an interrupt, what has not begun is not begun.
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _result(future: Future[Result]) -> Result:
     """What a future comes to; a wait without end is not woken by Ctrl-C on every system."""
     while not future.done():
         wait([future], timeout=POLL)
     return future.result()
-
-
-@contextmanager
-def _core_share(workers: int) -> Iterator[None]:
-    """Polars reads this variable when it is imported: children must find it at their start."""
-    name = "POLARS_MAX_THREADS"
-    before = os.environ.get(name)
-    os.environ[name] = str(max(1, (os.cpu_count() or 1) // workers))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 @contextmanager

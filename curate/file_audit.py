@@ -19,7 +19,7 @@ from curate.audits import (
 )
 from curate.clean import EDIT_SCHEMA, CleanConfig, apply_edits, clean
 from curate.corpus import scan_corpus
-from curate.errors import ConfigError, InputError, unknown_name
+from curate.errors import ConfigError, InputError, check_name, unknown_name
 from curate.rules import RulesConfig, judge, load_rules, rule_signals
 from curate.signals import DEFAULT_SIGNALS, measure_signals
 
@@ -169,8 +169,7 @@ def _judged(path: str | Path | Sequence[str | Path], config: FileAudit) -> _Judg
     names = list(dict.fromkeys(["words", *rule_signals(rules), *known]))
     held = documents
     if config.cleaned is not None:
-        if config.cleaned not in own:
-            raise ConfigError(unknown_name("column of cleaned texts", config.cleaned, own))
+        check_name("column of cleaned texts", config.cleaned, own)
         held = _with_text(documents, pl.col(config.cleaned).fill_null(""))
     elif config.clean or edits is not None:
         texts = documents.collect()

@@ -21,7 +21,7 @@ from curate import asked, audit_stages, duplicate_stages, outside, preflight, st
 from curate.config import RunConfig, config_values, load_config, to_toml
 from curate.corpus import InputConfig, fingerprint, keys_named, write_bytes_atomically
 from curate.energy import metered
-from curate.errors import ConfigError, unknown_name
+from curate.errors import check_name
 from curate.executors import threads
 from curate.measure import measure_arms
 from curate.progress import Say, at_work, facts_said, worth_a_line
@@ -288,8 +288,8 @@ def run_stages(context: Context, *, until: str | None = None, without: str | Non
 
     `without` leaves one stage out; what it has made before stays only where it still holds.
     """
-    if until is not None and until not in BY_NAME:
-        raise ConfigError(unknown_name("stage", until, BY_NAME))
+    if until is not None:
+        check_name("stage", until, BY_NAME)
     with context.folder.alone():
         for stage in STAGES:
             if stage.name == without:
@@ -318,8 +318,7 @@ def run_stage(name: str, context: Context, *, keep: bool = False) -> bool:
     Raises:
         ConfigError: No such stage.
     """
-    if name not in BY_NAME:
-        raise ConfigError(unknown_name("stage", name, BY_NAME))
+    check_name("stage", name, BY_NAME)
     stage, started = BY_NAME[name], time.perf_counter()
     key = stage_key(stage, context)
     if context.manifest.is_done(name, key):

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from curate.bounds import Bound, bound_of
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name, unknown_name
 from curate.frames import polars_frame
 from curate.rule_tables import (
     DIALECTS,
@@ -126,8 +126,7 @@ class RulesConfig:
     min_language_score: float | None = None
 
     def __post_init__(self) -> None:
-        if self.dialect not in DIALECTS:
-            raise ConfigError(unknown_name("rules.dialect", self.dialect, DIALECTS))
+        check_name("rules.dialect", self.dialect, DIALECTS)
         score = self.min_language_score
         if score is not None and not 0 <= score <= 1:
             raise ConfigError(f"rules.min_language_score is {score}; allowed: 0 to 1")

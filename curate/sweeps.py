@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.rules import Rule, failing
 
 __all__ = ["idle_rules", "named_rule", "spread", "sweep"]
@@ -109,8 +109,7 @@ def named_rule(rules: Sequence[Rule], name: str, bound: str) -> Rule:
         sides = ("among",) if by_name[whole].among else ("min", "max")
         written = " or ".join(f"{whole}.{side}" for side in sides)
         raise ConfigError(f"which bound of rule {whole!r}? write {written}")
-    if name not in by_name:
-        raise ConfigError(unknown_name("rule", name, by_name))
+    check_name("rule", name, by_name)
     allowed = ("min", "max") if by_name[name].among is None else ("among",)
     if bound not in allowed:
         raise ConfigError(f"rule {name!r} has no bound {bound!r}; allowed: {', '.join(allowed)}")

@@ -1,14 +1,12 @@
 """Executors: spec order, the first error, and the same results for any number of workers."""
 
-import os
 import threading
 import time
 
-import polars as pl
 import pytest
 
 from curate.errors import ConfigError
-from curate.executors import processes, serial, threads
+from curate.executors import serial, threads
 
 
 def square(n):
@@ -26,11 +24,7 @@ def fail_on_odd(n):
     return n
 
 
-def polars_threads(_):
-    return os.getpid(), pl.thread_pool_size()
-
-
-@pytest.mark.parametrize("executor", [serial, threads(1), threads(2), threads(7), processes(1)])
+@pytest.mark.parametrize("executor", [serial, threads(1), threads(2), threads(7)])
 def test_results_come_in_the_order_of_the_specs(executor):
     assert executor(slow_when_small, list(range(5))) == [0, 1, 2, 3, 4]
     assert executor(square, []) == []
@@ -81,24 +75,6 @@ def test_what_is_under_way_can_be_told_to_end():
     assert time.monotonic() - started < 30
 
 
-def test_processes_give_the_same_results_and_their_share_of_cores(monkeypatch):
-    monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
-    run = processes(2)
-
-    assert run(square, [3, 1, 2]) == serial(square, [3, 1, 2])
-    found = run(polars_threads, [0, 1, 2, 3])
-    share = max(1, (os.cpu_count() or 1) // 2)
-    assert {size for _, size in found} == {share}
-    assert os.getpid() not in {pid for pid, _ in found}
-    assert "POLARS_MAX_THREADS" not in os.environ
-
-
-def test_an_error_in_a_process_arrives():
-    with pytest.raises(ValueError, match="odd 1"):
-        processes(2)(fail_on_odd, [0, 1])
-
-
-@pytest.mark.parametrize("make", [threads, processes])
-def test_no_workers_are_no_executor(make):
+def test_no_workers_are_no_executor():
     with pytest.raises(ConfigError, match="workers is 0; allowed: 1 and more"):
-        make(0)
+        threads(0)

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import check_name
 
 
 def cluster_codes(documents: pl.DataFrame, cluster: str | None) -> NDArray[np.int64]:
@@ -19,7 +19,6 @@ def cluster_codes(documents: pl.DataFrame, cluster: str | None) -> NDArray[np.in
     """
     if cluster is None:
         return np.arange(documents.height)
-    if cluster not in documents.columns:
-        raise ConfigError(unknown_name("column", cluster, documents.columns))
+    check_name("column", cluster, documents.columns)
     ranks = documents[cluster].cast(pl.String).rank("dense").fill_null(0).to_numpy()
     return np.unique(ranks, return_inverse=True)[1]

@@ -26,7 +26,7 @@ from curate.audits.metrics import (
 )
 from curate.audits.remedies import REMEDIES, Remedy, weights_of
 from curate.audits.swaps import Swaps, leaning, load_swaps, swap_all
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name, unknown_name
 from curate.statistics import Estimate, auc_interval, blocks, holm, t_interval
 
 _TOKEN = r"[^\W\d_][\w'’+]*"
@@ -155,13 +155,11 @@ def _parts(documents: pl.DataFrame, design: ClassifierDesign) -> NDArray[np.int6
 def _check(documents: pl.DataFrame, design: ClassifierDesign) -> None:
     cluster = [design.cluster] if design.cluster else []
     for name in ("text", design.group, design.label, *cluster):
-        if name not in documents.columns:
-            raise ConfigError(unknown_name("column", name, documents.columns))
+        check_name("column", name, documents.columns)
     groups = documents[design.group].cast(pl.String).unique().drop_nulls().to_list()
     if design.audited not in groups or len(groups) < 2:
         raise ConfigError(unknown_name(f"value of {design.group}", design.audited, groups))
-    if design.remedy not in REMEDIES:
-        raise ConfigError(unknown_name("remedy", design.remedy, REMEDIES))
+    check_name("remedy", design.remedy, REMEDIES)
     if design.parts < 2 or documents.height < 50 * design.parts:
         raise ConfigError(
             f"{documents.height} documents in {design.parts} parts; at least 2 parts of 50 needed"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from curate.arrays import Bools, Floats
 from curate.audits._codes import cluster_codes
 from curate.audits.lexicons import Entry, holds
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.statistics import (
     Sides,
     benjamini_hochberg,
@@ -72,8 +72,8 @@ def association(
     """
     if not groups or not attributes or documents.is_empty():
         raise ConfigError("association needs documents, groups and attributes")
-    if kept is not None and kept not in documents.columns:
-        raise ConfigError(unknown_name("column", kept, documents.columns))
+    if kept is not None:
+        check_name("column", kept, documents.columns)
     has = documents.select(
         **{f"g{i}": holds(e) for i, e in enumerate(groups)},
         **{f"a{i}": holds(e) for i, e in enumerate(attributes)},

@@ -27,7 +27,7 @@ from curate.audits._adjusted import SCHEMA, Step, adjusted_table, documents_of, 
 from curate.audits._cells import Layout, Population, Sums, lay_out, population, rates_by_group
 from curate.audits._edited import Weighed, edited_rows
 from curate.audits._work import Losses, Steps, Survivors, Work, weights_of, work_of
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.statistics import (
     RateComparison,
     Sides,
@@ -182,10 +182,7 @@ def _native(
     known = frame.collect_schema().names()
     needed = list(dict.fromkeys(c for c in (*groups, *others) if c))
     for name in needed:
-        if name not in known:
-            raise ConfigError(
-                unknown_name("column of the verdicts", name, known, listed="verdicts.columns")
-            )
+        check_name("column of the verdicts", name, known, listed="verdicts.columns")
     if "control" in known:
         frame = frame.filter(pl.col("control").is_null())
     extra = [c for c in ("cluster_id",) if c in known and c not in needed]

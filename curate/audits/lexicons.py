@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from curate.errors import ConfigError, InputError, unknown_name
+from curate.errors import ConfigError, InputError, check_name, unknown_name
 
 NAMED, NOT_NAMED = "named", "not named"
 
@@ -132,8 +132,7 @@ def read_lexicon_file(name: str | Path) -> tuple[bytes, dict[str, Any]]:
     folder = resources.files("curate") / "lexicons"
     packaged = {f.name.removesuffix(".toml"): f for f in folder.iterdir() if f.name[-5:] == ".toml"}
     if isinstance(name, str) and not name.endswith(".toml"):
-        if name not in packaged:
-            raise ConfigError(unknown_name("lexicon", name, packaged))
+        check_name("lexicon", name, packaged)
         raw = packaged[name].read_bytes()
     else:
         try:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from curate.arrays import Bools, Floats
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 
 Remedy = Literal["none", "reweigh", "reweigh_alike"]
 REMEDIES: tuple[Remedy, ...] = ("none", "reweigh", "reweigh_alike")
@@ -85,8 +85,7 @@ def weights_of(remedy: Remedy, own: Bools, label: Bools, features: Any) -> Float
     >>> weights_of("none", np.array([True]), np.array([True]), None).tolist()
     [1.0]
     """
-    if remedy not in REMEDIES:
-        raise ConfigError(unknown_name("remedy", remedy, REMEDIES))
+    check_name("remedy", remedy, REMEDIES)
     if remedy == "none":
         return np.ones(own.size)
     return reweigh(own, label) if remedy == "reweigh" else reweigh_alike(own, label, features)

@@ -20,7 +20,7 @@ from curate.audits._moved import (
     table_of,
 )
 from curate.audits.lexicons import NAMED, NOT_NAMED
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 
 _NUMBERS = (
     *("effective_raw", "effective_curated", "total_variation", "jensen_shannon"),
@@ -101,8 +101,7 @@ def representation(  # noqa: PLR0913 - each names columns of one role
     within = None if cluster == group else cluster
     names = (group, kept, *([weight] if weight else []), *([within] if within else []))
     for name in names:
-        if name not in verdicts.columns:
-            raise ConfigError(unknown_name("column of the verdicts", name, verdicts.columns))
+        check_name("column of the verdicts", name, verdicts.columns)
     if "control" in verdicts.columns:
         verdicts = verdicts.filter(pl.col("control").is_null())
     if verdicts.is_empty():

@@ -14,7 +14,7 @@ import polars as pl
 
 from curate.arrays import Bools, Codes, Floats
 from curate.audits.impact import MISSING_GROUP
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.statistics import (
     cluster_influence,
     compare_means,
@@ -81,8 +81,7 @@ def group_scores(
 def _checked(frame: pl.DataFrame, scores: Sequence[str], others: Sequence[str]) -> pl.DataFrame:
     """The native documents, if the scores are numbers and all columns are there."""
     for name in (*scores, *others):
-        if name not in frame.columns:
-            raise ConfigError(unknown_name("column", name, frame.columns))
+        check_name("column", name, frame.columns)
     for name in scores:
         if not (frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean):
             raise ConfigError(f"score {name!r} is {frame[name].dtype}; a score is a number")

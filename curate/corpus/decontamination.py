@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.corpus.schema import ID, TEXT
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.text import word_ngrams
 
 #: Words that must agree in a row (Brown et al. 2020, "Language Models are Few-Shot Learners",
@@ -49,8 +49,7 @@ class DecontaminationConfig:
     def __post_init__(self) -> None:
         if self.n < 1:
             raise ConfigError(f"n = {self.n}; allowed: 1 or more")
-        if self.action not in ACTIONS:
-            raise ConfigError(unknown_name("action", self.action, ACTIONS))
+        check_name("action", self.action, ACTIONS)
         _check_most(self.most_documents)
 
 

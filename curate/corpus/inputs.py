@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.errors import ConfigError, CurateError, InputError, unknown_name
+from curate.errors import ConfigError, CurateError, InputError, check_name
 
 #: Suffixes of each format, before an optional `.gz` or `.zst` (not for Parquet).
 FORMATS = {
@@ -70,8 +70,8 @@ class InputConfig:
             raise ConfigError("give exactly one of input.path and input.dataset")
         if self.dataset is None and (self.subset or self.streaming):
             raise ConfigError("input.subset and input.streaming belong to input.dataset")
-        if self.format is not None and self.format not in FORMATS:
-            raise ConfigError(unknown_name("input.format", self.format, FORMATS))
+        if self.format is not None:
+            check_name("input.format", self.format, FORMATS)
         if self.text in (self.id, self.source):
             raise ConfigError(f"input.text is {self.text!r}, and so is input.id or input.source")
         if self.part_bytes < 1:

@@ -26,7 +26,7 @@ from curate.duplicates.shuffle import shuffled_pairs_of_bands
 from curate.duplicates.sketches import CorpusSketch, sketch_parts
 from curate.duplicates.survivors import SURVIVOR_POLICIES
 from curate.duplicates.verification import PAIRS_SCHEMA, Ends, Parts, pairs_frame, verified_pairs
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 
 __all__ = ["PAIRS_SCHEMA", "DuplicatesConfig", "find_pairs"]
 
@@ -94,8 +94,7 @@ class DuplicatesConfig:
         return tuple(f"cut_{k}" for k, own in kinds.items() if own and own.action == "cut")
 
     def __post_init__(self) -> None:
-        if self.survivor not in SURVIVOR_POLICIES:
-            raise ConfigError(unknown_name("survivor policy", self.survivor, SURVIVOR_POLICIES))
+        check_name("survivor policy", self.survivor, SURVIVOR_POLICIES)
         if self.memory_mb is not None and self.memory_mb < 1:
             raise ConfigError(f"memory_mb = {self.memory_mb!r}; allowed: 1 or more, or nothing")
         near = self.near

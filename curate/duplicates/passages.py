@@ -24,7 +24,7 @@ from curate.clean import EDIT_SCHEMA
 from curate.duplicates._passage_kernel import find_repeats, key_set, winnow
 from curate.duplicates.shuffle import buckets_for, read_buckets, write_buckets
 from curate.duplicates.verification import Parts, read_again
-from curate.errors import ConfigError, InputError, unknown_name
+from curate.errors import ConfigError, InputError, check_name
 from curate.text import text_view
 from curate.text.words import character_table, gram_multipliers, most_words
 
@@ -99,8 +99,7 @@ class RepeatedUnits:
 
 
 def _check_action(action: str) -> None:
-    if action not in ACTIONS:
-        raise ConfigError(unknown_name("action", action, ACTIONS))
+    check_name("action", action, ACTIONS)
 
 
 def find_passages(parts: Parts, config: PassagesConfig | None = None) -> pl.DataFrame:
@@ -273,8 +272,7 @@ def find_repeated_units(
     >>> find_repeated_units(lambda: [frame]).rows()
     [('b', 8, 14, 1, 'a')]
     """
-    if unit not in UNITS:
-        raise ConfigError(unknown_name("unit", unit, UNITS))
+    check_name("unit", unit, UNITS)
     if documents < 2:
         raise ConfigError(f"documents = {documents}; a repetition needs at least 2")
     ids = _ids(parts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, log1p
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.text import SCHEMES
 
 #: Name → (bands, rows). At J = 0.8 they miss 8 %, 0.05 % and 0.0005 % of pairs.
@@ -92,10 +92,8 @@ class NearDuplicates:
             number = isinstance(value, int | float)
             if value is not None and not (number and 0 < value <= 1):
                 raise ConfigError(f"{name} = {value!r} is no similarity; allowed: (0, 1]")
-        if self.preset not in PRESETS:
-            raise ConfigError(unknown_name("preset", self.preset, PRESETS))
-        if self.scheme not in SCHEMES:
-            raise ConfigError(unknown_name("scheme", self.scheme, SCHEMES))
+        check_name("preset", self.preset, PRESETS)
+        check_name("scheme", self.scheme, SCHEMES)
         if self.recall is not None and not 0 < self.recall < 1:
             raise ConfigError(f"recall = {self.recall!r} is no probability; allowed: (0, 1)")
         if not 0 <= self.seed < 1 << 32:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.duplicates.graph import components
-from curate.errors import ConfigError, InputError, unknown_name
+from curate.errors import ConfigError, InputError, check_name
 from curate.text.compiler import compiled
 
 #: Policy → the column that it reads (None: document order is enough).
@@ -161,8 +161,7 @@ def _native_clusters(
 
 
 def _check(eligible: pl.DataFrame, priority: str) -> None:
-    if priority not in SURVIVOR_POLICIES:
-        raise ConfigError(unknown_name("survivor policy", priority, SURVIVOR_POLICIES))
+    check_name("survivor policy", priority, SURVIVOR_POLICIES)
     needed = ["id", "eligible"]
     column = SURVIVOR_POLICIES[priority]
     missing = [c for c in (*needed, *([column] if column else [])) if c not in eligible.columns]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.proxies import FAMILIES
 
 DEFAULT_ARMS = (
@@ -112,10 +112,8 @@ class MeasureConfig:
             ("proxy size", self.sizes, _all_sizes()),
         ):
             for name in names:
-                if name not in known:
-                    raise ConfigError(unknown_name(what, name, known))
-        if self.precision not in PRECISIONS:
-            raise ConfigError(unknown_name("measure.precision", self.precision, PRECISIONS))
+                check_name(what, name, known)
+        check_name("measure.precision", self.precision, PRECISIONS)
         if not self.families:
             raise ConfigError("measure.families is empty; at least one proxy family is needed")
         self._check_amounts()

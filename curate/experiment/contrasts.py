@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.experiment.coalitions import COALITION
 from curate.experiment.config import ARROW, MeasureConfig
 from curate.experiment.inputs import ONLY, WITHOUT, MeasureInputs
@@ -146,8 +146,7 @@ def find_contrasts(
         for contrast in (*_of_curation(inputs, config), *_of_controls(inputs, config, share))
     ]
     names = [c.name for c in found]
-    if config.headline not in names:
-        raise ConfigError(unknown_name("contrast measure.headline", config.headline, names))
+    check_name("contrast measure.headline", config.headline, names)
     first = replace(found[names.index(config.headline)], kind="headline", everywhere=True)
     return (first, *(c for c in found if c.name != config.headline))
 

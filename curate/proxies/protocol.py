@@ -14,7 +14,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,8 +123,7 @@ def check_ladder(
 
     >>> check_ladder(np.zeros(9, np.uint16), budgets=[4, 8], size="order2", sizes=["order2"])
     """
-    if size not in sizes:
-        raise ConfigError(unknown_name("proxy size", size, sizes))
+    check_name("proxy size", size, sizes)
     rising = all(low < high for low, high in pairwise(budgets))
     if not budgets or budgets[0] < 1 or not rising:
         raise ConfigError(f"budgets must be positive and rise strictly, got {list(budgets)}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from curate.errors import ConfigError
+from curate.corpus import file_digest
+from curate.errors import ConfigError, IntegrityError
 
 
 def checked_frame(
@@ -62,3 +63,20 @@ def read_card(folder: Path, name: str, what: str) -> Any:  # noqa: ANN401 - JSON
         return json.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no {what} in {str(folder)!r}: {name} is missing") from None
+
+
+def check_digests(folder: Path, digests: Mapping[str, str]) -> None:
+    """Refuse files of a saved model that are not those that were saved with it.
+
+    Args:
+        folder: Where the model lies.
+        digests: File name → sha256.
+
+    >>> check_digests(Path("no/such"), {"weights.npz": "0"})
+    Traceback (most recent call last):
+      ...
+    curate.errors.IntegrityError: 'no/such/weights.npz' is not the file that was saved
+    """
+    for name, digest in digests.items():
+        if not (folder / name).exists() or file_digest(folder / name) != digest:
+            raise IntegrityError(f"{str(folder / name)!r} is not the file that was saved")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curate.corpus import InputConfig
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.quality._arguments import check_numbers
 from curate.quality._features import NORMS
 from curate.quality.selection import SelectionConfig
@@ -126,10 +126,9 @@ class QualityConfig:
 
     def _check_scores(self) -> None:
         for name in self.scores:
-            if name not in SCORES:
-                raise ConfigError(unknown_name("score in quality.scores", name, SCORES))
-        if self.combined is not None and self.combined not in COMBINATIONS:
-            raise ConfigError(unknown_name("quality.combined", self.combined, COMBINATIONS))
+            check_name("score in quality.scores", name, SCORES)
+        if self.combined is not None:
+            check_name("quality.combined", self.combined, COMBINATIONS)
         own = [name for name in self.wanted if SCORES[name] == "quality"]
         if len(own) > 1:
             raise ConfigError(
@@ -165,8 +164,7 @@ class QualityConfig:
         own = {"column", "scorer"} & set(self.wanted)
         if self.min is not None and not own and not 0 <= self.min <= 1:
             raise ConfigError(f"quality.min is {self.min}; allowed: 0 to 1")
-        if self.norm not in NORMS:
-            raise ConfigError(unknown_name("quality.norm", self.norm, NORMS))
+        check_name("quality.norm", self.norm, NORMS)
         for name, low, high in (("bits", 10, 24), ("folds", 2, 50), ("max_chars", 1, 10**9)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"quality.{name} is {getattr(self, name)}; allowed: {low}-{high}")
@@ -174,5 +172,5 @@ class QualityConfig:
             raise ConfigError(
                 f"quality.max_documents is {self.max_documents}; allowed: {MIN_DOCUMENTS} or more"
             )
-        if self.wanted and self.select is not None and self.select.score not in self.columns:
-            raise ConfigError(unknown_name("quality.select.score", self.select.score, self.columns))
+        if self.wanted and self.select is not None:
+            check_name("quality.select.score", self.select.score, self.columns)

@@ -17,8 +17,8 @@ import polars as pl
 
 from curate.arrays import Floats
 from curate.corpus import file_digest, write_bytes_atomically
-from curate.errors import ConfigError, IntegrityError
-from curate.quality._arguments import read_card
+from curate.errors import ConfigError
+from curate.quality._arguments import check_digests, read_card
 from curate.quality._features import (
     Texts,
     as_texts,
@@ -78,8 +78,7 @@ def load_importance(folder: Path | str) -> ImportanceModel:
     """
     folder = Path(folder)
     card = read_card(folder, "importance.json", "importance weights")
-    if file_digest(folder / "importance.npz") != card["sha256"]:
-        raise IntegrityError(f"{str(folder / 'importance.npz')!r} is not the file that was saved")
+    check_digests(folder, {"importance.npz": card["sha256"]})
     with np.load(folder / "importance.npz", allow_pickle=False) as arrays:
         return ImportanceModel(log_ratio=arrays["log_ratio"], per_term=card["per_term"])
 

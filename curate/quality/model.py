@@ -24,9 +24,9 @@ import polars as pl
 
 from curate.arrays import Floats
 from curate.corpus import file_digest, write_atomically, write_bytes_atomically
-from curate.errors import ConfigError, IntegrityError
+from curate.errors import ConfigError
 from curate.frames import polars_frame
-from curate.quality._arguments import read_card
+from curate.quality._arguments import check_digests, read_card
 from curate.quality._calibration import Calibration, fit_calibration
 from curate.quality._features import Texts, as_texts, counted, decisions, digests, hashed
 from curate.quality._fitting import checks, fit_linear, held_out_decisions, held_out_scores
@@ -142,11 +142,7 @@ def load_quality(folder: Path | str) -> QualityModel:
     card = read_card(folder, "model.json", "quality model")
     if card.get("features") != _FEATURES:
         raise ConfigError(f"the model in {str(folder)!r} counts terms in an older way: fit it anew")
-    for name, digest in card["sha256"].items():
-        if not (folder / name).exists() or file_digest(folder / name) != digest:
-            raise IntegrityError(
-                f"{str(folder / name)!r} is not the file that was saved with this quality model"
-            )
+    check_digests(folder, card["sha256"])
     with np.load(folder / _FILES[0], allow_pickle=False) as arrays:
         weights = arrays["weights"]
     return QualityModel(

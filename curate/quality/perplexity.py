@@ -16,9 +16,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.corpus import file_digest, write_bytes_atomically
-from curate.errors import ConfigError, IntegrityError
+from curate.errors import ConfigError
 from curate.ngram_model import NgramCounts, discounts_from
-from curate.quality._arguments import read_card
+from curate.quality._arguments import check_digests, read_card
 from curate.quality._features import Texts, as_texts, digests
 from curate.tokens import Tokenizer, encode, load_tokenizer, save_tokenizer, train_tokenizer
 
@@ -74,9 +74,7 @@ def load_perplexity(folder: Path | str) -> PerplexityModel:
     """
     folder = Path(folder)
     card = read_card(folder, "perplexity.json", "perplexity model")
-    for name, digest in card["sha256"].items():
-        if file_digest(folder / name) != digest:
-            raise IntegrityError(f"{str(folder / name)!r} is not the file that was saved")
+    check_digests(folder, card["sha256"])
     with np.load(folder / _FILES[0], allow_pickle=False) as arrays:
         tokens = arrays["tokens"]
     return _counted(load_tokenizer(folder / _FILES[1]), tokens, card["order"])

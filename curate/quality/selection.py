@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.arrays import Floats
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.quality._arguments import check_numbers, checked_frame
 from curate.quality._features import uniforms
 
@@ -51,8 +51,7 @@ class SelectionConfig:
         check_numbers(self, "quality.select", ("share", "temperature"))
         if not 0 < self.share <= 1:
             raise ConfigError(f"quality.select.share is {self.share}; allowed: above 0, up to 1")
-        if self.mode not in MODES:
-            raise ConfigError(unknown_name("quality.select.mode", self.mode, MODES))
+        check_name("quality.select.mode", self.mode, MODES)
         if not 0 < self.temperature < np.inf:
             raise ConfigError(
                 f"quality.select.temperature is {self.temperature}; it must be above 0"

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 import polars as pl
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.scaling.agreement import agreement
 from curate.scaling.conclusions import calibrator_vote, conclude, detectable
 from curate.scaling.costs import Cost, Rates, training_cost
@@ -179,8 +179,7 @@ def _check_points(points: pl.DataFrame, arms: tuple[str, str]) -> None:
         raise ConfigError(f"the table of runs lacks the columns {', '.join(missing)}")
     known = points["arm"].unique().to_list()
     for arm in arms:
-        if arm not in known:
-            raise ConfigError(unknown_name("arm", arm, known))
+        check_name("arm", arm, known)
 
 
 def _check_pair(a: ArmCurve, b: ArmCurve, where: str) -> None:

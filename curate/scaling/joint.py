@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from curate.arrays import Floats
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.scaling import _profile_kernel as profile
 from curate.scaling import _readout_kernel as readout
 from curate.scaling._fit_kernel import (
@@ -97,8 +97,7 @@ def fit_joint(
     options = options or FitOptions()
     known = points["arm"].unique().to_list()
     for arm in (reference, other):
-        if arm not in known:
-            raise ConfigError(unknown_name("arm", arm, known))
+        check_name("arm", arm, known)
     form = law_form(options.form)
     if not form.has_data:
         raise ConfigError(f"{form.formula} has no data term; a data factor needs one")

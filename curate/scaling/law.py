@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 import polars as pl
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.scaling import _fit_kernel as kernel
 from curate.scaling import _readout_kernel as readout
 from curate.scaling.fitting import Fit, fit_form, law_arrays
@@ -178,8 +178,8 @@ def fit_scaling_law(
     arms = checked["arm"].unique().sort().to_list()
     if arm is None and len(arms) > 1:
         raise ConfigError(f"the points hold several arms; pass arm=, one of: {', '.join(arms)}")
-    if arm is not None and arm not in arms:
-        raise ConfigError(unknown_name("arm", arm, arms))
+    if arm is not None:
+        check_name("arm", arm, arms)
     mine = checked.filter(arm=arm) if arm is not None else checked
     if mine.height == 0:
         raise ConfigError("the table of points is empty")

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from curate.arrays import Floats
-from curate.errors import ConfigError, unknown_name
+from curate.errors import check_name
 
 __all__ = ["FORMS", "LawForm", "law_form", "predicted_loss"]
 
@@ -95,8 +95,7 @@ def law_form(name: str) -> LawForm:
     >>> law_form("data").formula
     'E + B / D^β'
     """
-    if name not in FORMS:
-        raise ConfigError(unknown_name("law", name, FORMS))
+    check_name("law", name, FORMS)
     return FORMS[name]
 
 

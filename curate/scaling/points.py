@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.errors import ConfigError, InputError, unknown_name
+from curate.errors import ConfigError, InputError, check_name
 from curate.frames import polars_frame
 from curate.scaling._fit_kernel import Data
 
@@ -114,8 +114,7 @@ def check_points(
         raise ConfigError("the table of points is empty")
     names = {"n_params": columns.n, "n_tokens": columns.d, "loss": columns.loss}
     for name in [*names.values(), *filter(None, [_arm_column(columns), columns.run])]:
-        if name not in table.columns:
-            raise ConfigError(unknown_name("column", name, table.columns))
+        check_name("column", name, table.columns)
     for name in names.values():
         _check_numbers(table[name])
     has_arm = columns.arm is not None and columns.arm in table.columns

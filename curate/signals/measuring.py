@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import numpy as np
 import polars as pl
 
-from curate.errors import ConfigError, InputError, unknown_name
+from curate.errors import ConfigError, InputError, check_name
 from curate.executors import without_collections
 from curate.frames import polars_frame
 from curate.signals.dialects import DIALECT_SIGNALS, DIALECT_SOURCES
@@ -85,8 +85,7 @@ def check_signals(names: Iterable[str]) -> list[str]:
     """
     names = list(names)
     for name in names:
-        if name not in SIGNALS:
-            raise ConfigError(unknown_name("signal", name, SIGNALS, listed=SIGNALS_PAGE))
+        check_name("signal", name, SIGNALS, listed=SIGNALS_PAGE)
     return names
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import ConfigError, check_name
 from curate.text.arrow import text_view
 from curate.text.compiler import compiled, inlined
 from curate.text.simd import load8
@@ -97,8 +97,7 @@ def sketch(
     >>> [bool((result.words_hash[0] == row).all()) for row in result.words_hash]
     [True, True, False]
     """
-    if scheme not in SCHEMES:
-        raise ConfigError(unknown_name("scheme", scheme, SCHEMES))
+    check_name("scheme", scheme, SCHEMES)
     view = text_view(text)
     rows = len(view)
     result = Sketch(

@@ -35,7 +35,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.errors import ConfigError, unknown_name
+from curate.errors import check_name
 from curate.text._characters import character_flags
 from curate.text._line_kernel import TEXT_COUNTS
 from curate.text._statistics_kernel import (
@@ -133,8 +133,7 @@ def statistics_columns(views: Sequence[str] = ("standard",)) -> tuple[str, ...]:
     ('whitespace_tokens', 'whitespace_words', 'whitespace_word_chars')
     """
     for name in views:
-        if name not in VIEWS:
-            raise ConfigError(unknown_name("token view", name, VIEWS))
+        check_name("token view", name, VIEWS)
     standard = STANDARD_COUNTS if "standard" in views else ()
     further = [f"{view}_{name}" for view in VIEWS if view in views for name in VIEW_COUNTS]
     return (
