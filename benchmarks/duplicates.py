@@ -20,6 +20,9 @@ from pathlib import Path
 
 import polars as pl
 
+from benchmarks.peers import environment
+from benchmarks.results import write_section
+
 HERE = Path(__file__).parent
 CORPORA = HERE.parent.parent / "shared" / "corpora"
 FILES = {"planted_dups": "planted_dups/docs.parquet", "mixed": "mixed/raw.parquet"}
@@ -28,8 +31,6 @@ PEERS = {
     "datasketch": ["datasketch==2.0.0", "xxhash"],
     "datatrove": ["datatrove[io,processing]==0.10.1", "spacy"],
 }
-OTHERS = {"dolma": ["dolma==1.2.1"]}  # not about near-duplicates: see benchmarks.passages
-INSTALL_SECONDS = 300
 # datatrove needs half a minute for 20 MB: on `mixed` it gets every fifth document, and the
 # ratio is taken against our own run on the same documents.
 ROUNDS = {"planted_dups": 3, "mixed": 2, "mixed, every 5th": 1}
@@ -39,27 +40,7 @@ BARS = [
     ("pairs", "rensa", 8),
     ("end_to_end", "datatrove", 150),
 ]
-MARK = "## Near-duplicates against the peers"
-
-
-def environment(tool: str, folder: Path) -> str | None:
-    """The Python of a fresh environment with the tool, or None where it cannot be installed."""
-    ready = os.environ.get(f"BENCH_{tool.upper()}_PYTHON")
-    if ready:
-        return ready
-    python = folder / tool / "bin/python"
-    subprocess.run([sys.executable, "-m", "venv", str(folder / tool)], check=True)
-    wanted = OTHERS.get(tool) or [*PEERS[tool], "numpy", "polars"]
-    command = [str(python), "-m", "pip", "install", "--quiet", *wanted]
-    try:
-        subprocess.run(command, capture_output=True, check=True, timeout=INSTALL_SECONDS)
-    except subprocess.CalledProcessError as error:
-        print(f"{tool} could not be installed: {error.stderr.decode()[-300:]}")
-        return None
-    except subprocess.TimeoutExpired:
-        print(f"{tool} was not installed within {INSTALL_SECONDS} s")
-        return None
-    return str(python)
+TITLE = "Near-duplicates against the peers"
 
 
 def run_once(python: str, tool: str, file: Path, folder: Path) -> dict:
@@ -171,28 +152,18 @@ def table(rows: list[str], ratios: list[str], missing: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def save_section(heading: str, text: str) -> None:
-    """Put a section into RESULTS.md, in place of its last form."""
-    path = HERE / "RESULTS.md"
-    old = path.read_text("utf-8") if path.exists() else "# Benchmark results\n"
-    end = f"<!-- end: {heading.strip('# ')} -->"
-    if heading in old:
-        before, _, rest = old.partition(heading)
-        if end not in rest:
-            raise SystemExit(f"{path} has a section {heading!r} without its end; nothing was saved")
-        old = before.rstrip() + "\n" + rest.partition(end)[2]
-    path.write_text(f"{old.rstrip()}\n\n{heading}\n\n{text.rstrip()}\n\n{end}\n", "utf-8")
-
-
 def main() -> None:
     if not CORPORA.exists():
         raise SystemExit("needs ../shared/corpora, not found")
     with tempfile.TemporaryDirectory(prefix="bench-duplicates-") as name:
         folder = Path(name)
-        found = {tool: environment(tool, folder) for tool in PEERS}
+        found = {
+            tool: environment(tool, [*wanted, "numpy", "polars"], folder)
+            for tool, wanted in PEERS.items()
+        }
         pythons = {"curate": sys.executable} | {t: p for t, p in found.items() if p}
         text = table(*measure(pythons, folder), [t for t, p in found.items() if not p])
-    save_section(MARK, text)
+    write_section(TITLE, text)
     print(text)
 
 

@@ -16,7 +16,7 @@ from time import perf_counter, process_time
 import numpy as np
 import polars as pl
 
-from benchmarks.duplicates import save_section
+from benchmarks.results import write_section
 from curate.duplicates import NearDuplicates, find_pairs
 from curate.duplicates.graph import components
 from curate.duplicates.near import candidate_pairs
@@ -104,7 +104,7 @@ def main() -> None:
         f"| documents joined to an earlier one | {clustered:,} = {clustered / copies:.1%} of the "
         f"copies; the curve of bands promises {expected:.1%} |\n"
     )
-    save_section("## Duplicates out of core", text)
+    write_section("Duplicates out of core", text)
     print(text)
 
 

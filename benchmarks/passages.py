@@ -21,10 +21,12 @@ from time import process_time
 
 import polars as pl
 
-from benchmarks.duplicates import CORPORA, FILES, environment, megabytes, save_section
+from benchmarks.duplicates import CORPORA, FILES, megabytes
+from benchmarks.peers import environment
+from benchmarks.results import write_section
 
 ROUNDS = 2
-MARK = "## Repeated passages and lines"
+TITLE = "Repeated passages and lines"
 KINDS = {
     "passages": "passages of 50 words",
     "line": "lines in 2 documents",
@@ -118,7 +120,7 @@ def main() -> None:
         raise SystemExit("needs ../shared/corpora, not found")
     with tempfile.TemporaryDirectory(prefix="bench-passages-") as name:
         folder = Path(name)
-        python = environment("dolma", folder)
+        python = environment("dolma", ["dolma==1.2.1"], folder)
         one = folder / "one.parquet"
         pl.DataFrame({"id": ["a"], "text": ["nothing"]}).write_parquet(one)
         as_jsonl(one, folder / "nothing")
@@ -138,7 +140,7 @@ def main() -> None:
             *([] if python else ["\nDolma could not be installed here; nothing was compared."]),
         ]
     )
-    save_section(MARK, text)
+    write_section(TITLE, text)
     print(text)
 
 

@@ -19,6 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks import proxies
+from benchmarks.results import write_section
 from curate.demo import build_demo_corpus
 from curate.executors import serial
 from curate.experiment import ExperimentResult, MeasureConfig, run_experiment
@@ -115,8 +116,6 @@ def write(parts: tuple[list[str], ...], *, wall: float, used: float) -> None:
     gate, rows, said = parts
     text = "\n".join(
         [
-            f"## {TITLE}",
-            "",
             f"`python -m benchmarks.planted_gpt`: {wall:.0f} s on {os.cpu_count()} cores, "
             f"{used:.0f} CPU seconds, 1-minute load at the end {os.getloadavg()[0]:.1f}. "
             "Documentation of installed packages "
@@ -140,23 +139,9 @@ def write(parts: tuple[list[str], ...], *, wall: float, used: float) -> None:
             "What the run says of it beside its headline:",
             "",
             *(said or ["- nothing: no two kinds of models surely differ by more than a tenth."]),
-            f"<!-- end: {TITLE} -->",
-            "",
         ]
     )
-    replace_section(TITLE, text)
-
-
-def replace_section(title: str, text: str) -> None:
-    """Put a section of the results where its last version stood, or at the end."""
-    path = HERE / "RESULTS.md"
-    old = path.read_text("utf-8") if path.exists() else ""
-    end_mark = f"<!-- end: {title} -->\n"
-    start, end = old.find(f"## {title}\n"), old.find(end_mark)
-    if start >= 0 and end >= 0:
-        path.write_text(old[:start] + text + old[end + len(end_mark) :], "utf-8")
-    else:
-        path.write_text(old.rstrip() + "\n\n" + text, "utf-8")
+    write_section(TITLE, text)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import polars as pl
 
+from benchmarks.peers import environment
+from benchmarks.results import write_section
 from curate.statistics import auc_interval
 
 HERE = Path(__file__).parent
@@ -33,29 +35,8 @@ ROUNDS = 2
 CHARS, SPEED_DOCUMENTS = 1_200, 8_000
 BARS = [("dsir", 3.0), ("fasttext", 0.5), ("scikit_learn", 1.0)]
 LEAST_SPEED = 8_000
-MARK = "## Quality scores against the peers"
-END = "<!-- end: quality scores -->"
+TITLE = "Quality scores against the peers"
 SENDER = re.compile(r"(?m)^From:[^\n]*?([\w.+-]+@[\w.-]+)")
-
-
-def environment(tool: str, folder: Path) -> str | None:
-    """The Python of a fresh environment with the tool, or None where it cannot be installed."""
-    if tool in OURS:
-        return sys.executable
-    ready = os.environ.get(f"BENCH_{tool.upper()}_PYTHON")
-    if ready:
-        return ready
-    python = folder / tool / "bin/python"
-    subprocess.run([sys.executable, "-m", "venv", str(folder / tool)], check=True)
-    install = subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", *PEERS[tool], "polars"],
-        capture_output=True,
-        check=False,
-    )
-    if install.returncode:
-        print(f"{tool} could not be installed: {install.stderr.decode()[-300:]}")
-        return None
-    return str(python)
 
 
 def write_data(folder: Path) -> list[str]:
@@ -123,7 +104,8 @@ def main() -> int:
         folder = Path(name)
         groups = write_data(folder)
         labels = pl.read_parquet(folder / "test.parquet")["label"].to_numpy()
-        pythons = {t: environment(t, folder) for t in (*OURS, *PEERS)}
+        pythons: dict[str, str | None] = dict.fromkeys(OURS, sys.executable)
+        pythons |= {t: environment(t, [*wanted, "polars"], folder) for t, wanted in PEERS.items()}
         found: dict[str, list[dict[str, object]]] = {t: [] for t, p in pythons.items() if p}
         for _ in range(ROUNDS):
             for tool, runs in found.items():
@@ -136,19 +118,10 @@ def main() -> int:
         "featuriser and log ratio, *scikit_learn* HashingVectorizer with the same regression. The "
         "task: mail against spam, bodies only, a fifth of the senders held out."
     )
-    write("\n".join([MARK, "", head, "", *table(found, labels, groups), END]))
+    text = "\n".join([head, "", *table(found, labels, groups)])
+    write_section(TITLE, text)
+    print(text)
     return 0
-
-
-def write(section: str) -> None:
-    """Put the section into RESULTS.md, in place of its last form."""
-    path = HERE / "RESULTS.md"
-    old = path.read_text("utf-8") if path.exists() else "# Benchmark results\n"
-    if MARK in old:
-        before, _, rest = old.partition(MARK)
-        old = before.rstrip() + "\n" + rest.partition(END)[2]
-    path.write_text(old.rstrip() + "\n\n" + section + "\n", "utf-8")
-    print(section)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.duplicates import save_section
+from benchmarks.results import write_section
 from curate.audits import impact
 from curate.config import load_config, to_toml
 from curate.judgement import decision_for, write_rules
@@ -60,7 +60,7 @@ def main() -> None:
     text = page(head, rows, same=same, answer=str(answer))
     print(text)
     if documents == DOCUMENTS:
-        save_section("## What-if on a million documents", text)
+        write_section("What-if on a million documents", text)
     if not same:
         raise SystemExit("the what-if differs from judging anew")
 

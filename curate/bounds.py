@@ -111,8 +111,7 @@ def bound_of(table: Mapping[str, Any]) -> Bound:
     """
     keys = [f.name for f in fields(Bound)]
     for key in table:
-        if key not in keys:
-            raise ConfigError(unknown_name("key", key, keys))
+        check_name("key", key, keys)
     limits = {"between": tuple(table["between"])} if "between" in table else {}
     return Bound(**{**table, **limits})
 

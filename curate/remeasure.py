@@ -28,13 +28,14 @@ from curate.experiment import (
     transfer_said,
 )
 from curate.measure import CHECKPOINTS
-from curate.pipeline import BY_NAME, STAGES, open_context, run_stage
+from curate.pipeline import open_context, run_stage
 from curate.progress import Say
 from curate.run_folder import Manifest, RunFolder
 from curate.scaling import FitOptions, agreement, scaling_report
 from curate.scaling.example import example_points
 from curate.scaling.words import model_words
 from curate.shards import Context
+from curate.stage_order import BY_NAME, STAGES
 
 PREDICTIONS, SCORES = "transfer/predictions.parquet", "transfer/scores.parquet"
 HEADINGS = {

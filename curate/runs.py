@@ -13,10 +13,11 @@ import polars as pl
 from curate.audits import audit_difference
 from curate.config import RunConfig, load_config
 from curate.errors import ConfigError, InputError
-from curate.ledger import Explanation, WhatIf, ask_what_if, explain_document, retention
+from curate.explanations import Explanation, explain_document
 from curate.pipeline import run_config
 from curate.run_folder import RunFolder
 from curate.run_quality import RunQuality
+from curate.what_ifs import WhatIf, ask_what_if, retention
 
 _SHOWN = 20  # lines of a list on a terminal
 
@@ -102,7 +103,7 @@ class Run:
                 to its largest, and the present bound.
 
         Returns:
-            See `curate.ledger.retention`.
+            See `curate.what_ifs.retention`.
 
         Raises:
             ConfigError: The run does not apply such a rule, or there is no such bound.

@@ -30,9 +30,10 @@ from prefect.client.schemas.objects import TaskRun
 from curate.audits import forbidden_rows
 from curate.config import load_config, parse_assignment, to_toml
 from curate.errors import CurateError, GateError
-from curate.pipeline import STAGES, describe, open_context, run_stage
+from curate.pipeline import describe, open_context, run_stage
 from curate.report import markdown
 from curate.shards import Context
+from curate.stage_order import STAGES
 
 
 def worth_a_retry(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:

@@ -13,9 +13,9 @@ from rich.console import Console
 import curate
 from curate import cli
 from curate.errors import ConfigError, InputError
-from curate.pipeline import STAGES
 from curate.report import summary
 from curate.runs import difference_said
+from curate.stage_order import STAGES
 
 
 def run_curate(*arguments):

@@ -10,7 +10,8 @@ from test_duplicates_index import versions
 import curate
 from curate.config import load_config
 from curate.errors import ConfigError, IntegrityError
-from curate.pipeline import STAGES, open_context, run_stage
+from curate.pipeline import open_context, run_stage
+from curate.stage_order import STAGES
 
 NEAR = {"jaccard": 0.8, "preset": "fineweb"}
 

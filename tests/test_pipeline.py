@@ -15,8 +15,9 @@ import curate
 from curate import stages
 from curate.config import load_config, to_toml
 from curate.errors import ConfigError, GateError, InputError, IntegrityError
-from curate.pipeline import STAGES, open_context, run_stage, run_stages
+from curate.pipeline import open_context, run_stage, run_stages
 from curate.runs import open_run
+from curate.stage_order import STAGES
 
 ROOT = Path(__file__).parents[1]
 RULES = {

@@ -68,7 +68,10 @@ def test_demo_config_is_the_packaged_preset():
 def test_readme_config_loads():
     (block,) = re.findall(r"```toml\n(.*?)```", README, re.S)
 
-    assert load_config(tomllib.loads(block)).measure is not None
+    config = load_config(tomllib.loads(block))
+
+    assert config.measure.evaluation == ("eval/*.parquet",)
+    assert config.duplicates.near.jaccard == 0.8
 
 
 def test_readme_commands_exist():

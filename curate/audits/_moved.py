@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
 from curate.audits._codes import cluster_codes
 from curate.statistics import (
     DEGREE,
@@ -54,15 +53,6 @@ class Sums(NamedTuple):
     squares_kept: Floats
     by_cluster: tuple[Floats, Floats] | None
     weighted: bool
-
-
-def floats(values: NDArray[Any]) -> Floats:
-    """Any numbers as float64.
-
-    >>> floats(np.array([1])).tolist()
-    [1.0]
-    """
-    return np.asarray(values, dtype=np.float64)
 
 
 def sums_of(
@@ -318,10 +308,20 @@ def _shares(values: Floats) -> Floats:
     return np.asarray(found / found.sum(1, keepdims=True))
 
 
-def distance_row(
+class Moved(NamedTuple):
+    """A figure of raw and curated shares with its interval, beside random removal, and p."""
+
+    value: float
+    low: float
+    high: float
+    by_chance: float
+    p: float
+
+
+def moved_distance(
     distance: Callable[[Floats, Floats], Floats], shares: tuple[Floats, Floats], moves: Moves
-) -> tuple[float, float, float, float, float]:
-    """A distance of raw and curated shares: value, low, high, by chance, p.
+) -> Moved:
+    """A distance of raw and curated shares.
 
     Distances obey the triangle inequality: the truth lies no further from the value than the
     true curated shares from those found. How far those may be is the larger of what both kinds of
@@ -332,13 +332,14 @@ def distance_row(
     chance = distance(before, moves.by_chance)
     reach = max(float(np.quantile(d, 0.95)) for d in (distance(after, moves.around), chance))
     p = (1 + int((chance >= value - 1e-12).sum())) / (chance.size + 1)
-    return value, max(value - reach, 0.0), min(value + reach, 1.0), float(chance.mean()), p
+    ends = max(value - reach, 0.0), min(value + reach, 1.0)
+    return Moved(value, *ends, float(chance.mean()), p)
 
 
-def number_row(
+def moved_number(
     number: Callable[[Floats], Floats], shares: tuple[Floats, Floats], moves: Moves
-) -> tuple[float, float, float, float, float]:
-    """An effective number of groups: value, low, high, by chance, p.
+) -> Moved:
+    """An effective number of groups.
 
     Draws of even shares look less even than what they were drawn from, in some corpora more
     than in others: the interval spans the percentiles of the draws, their mirror image about the
@@ -354,4 +355,4 @@ def number_row(
     if p >= 0.05:
         every = np.append(every, number(before))
     low, high = np.clip([every.min(), every.max()], 1.0, before.size)
-    return value, float(low), float(high), float(chance.mean()), p
+    return Moved(value, float(low), float(high), float(chance.mean()), p)

@@ -129,11 +129,20 @@ def _change(
     n = np.bincount(clusters * kind + cluster, minlength=4 * clusters).reshape(4, -1).astype(float)
     x = np.bincount(clusters * kind + cluster, stays, 4 * clusters).reshape(4, -1)
     found = kept_change(x.astype(float), n)
-    return dict(zip(("log_odds", "low", "high", "p"), map(float, found), strict=True))
+    return {name: float(value) for name, value in found._asdict().items()}
 
 
-def kept_change(kept: Floats, documents: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Change of a log odds ratio, its 95 % interval and p, from counts kind x cluster (arrays).
+class Change(NamedTuple):
+    """Change of a log odds ratio, its 95 % interval and p (arrays)."""
+
+    log_odds: Floats
+    low: Floats
+    high: Floats
+    p: Floats
+
+
+def kept_change(kept: Floats, documents: Floats) -> Change:
+    """How far a step moves the log odds of pairs, from counts kind x cluster (arrays).
 
     Kinds: neither, attribute only, group only, both. Leading axes are comparisons.
 
@@ -161,7 +170,7 @@ def kept_change(kept: Floats, documents: Floats) -> tuple[Floats, Floats, Floats
         reach = np.where(known, t_quantile(0.95, df) * error, np.nan)
     still = np.isclose(error, 0.0, atol=1e-12) & (rarest >= _FEWEST)
     p, reach = np.where(still, 1.0, p), np.where(still, 0.0, reach)
-    return change, change - reach, change + reach, p
+    return Change(change, change - reach, change + reach, p)
 
 
 class Counted(NamedTuple):

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from curate.arrays import Floats
 from curate.audits._moved import (
+    Moved,
     Sums,
-    distance_row,
+    moved_distance,
+    moved_number,
     moves_of,
-    number_row,
     retention_of,
     sums_of,
     table_of,
@@ -151,17 +152,15 @@ def _figures(sums: Sums, worst: float, rng: np.random.Generator) -> pl.DataFrame
     if sums.kept.sum() > 0:
         moves, shares = moves_of(sums, rng), (_shares(sums.raw), _shares(sums.kept))
         rows = [
-            ("total_variation", *distance_row(total_variations, shares, moves)),
-            ("jensen_shannon", *distance_row(jensen_shannons, shares, moves)),
-            ("effective_number", *number_row(effective_numbers, shares, moves)),
+            ("total_variation", *moved_distance(total_variations, shares, moves)),
+            ("jensen_shannon", *moved_distance(jensen_shannons, shares, moves)),
+            ("effective_number", *moved_number(effective_numbers, shares, moves)),
         ]
     # Every group's interval at a level that all hold together, as the worst was chosen by them.
     every = retention_of(sums, level=1 - 0.05 / n_groups)
     ends = (float(np.nanmin(e)) for e in (every.low, every.high))
     rows.append(("worst_retention", worst, *ends, None, None))
-    schema = {"figure": pl.String} | dict.fromkeys(
-        ("value", "low", "high", "by_chance", "p"), pl.Float64
-    )
+    schema = {"figure": pl.String} | dict.fromkeys(Moved._fields, pl.Float64)
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from curate.arrays import Bools, Floats
 from curate.statistics import Estimate, t_quantile
+from curate.statistics.grouped import share_between
 
 CALIBRATION_BINS = 15
 _DRAWS = 2_000
@@ -75,7 +76,7 @@ def calibration_error(
     noise, df = _noise(label, residual, place, unit)
     observed = float(np.abs(gaps).sum())
     if not df > 0:
-        return _bounded(observed, (0.0, 1.0), float("nan"), 0.0), float("nan")
+        return share_between(observed, (0.0, 1.0), float("nan"), 0.0), float("nan")
     noise = noise * float(t_quantile(confidence, df) / t_quantile(confidence))
     tail = (1 - confidence) / 2
     ends = np.array(
@@ -88,19 +89,13 @@ def calibration_error(
         ]
     )
     chance = np.abs(noise).sum(1)
-    estimate = _bounded(
+    estimate = share_between(
         observed,
         (float(ends[:, 0].min()), min(1.0, float(ends[:, 1].max()))),
         float(chance.std()),
         df,
     )
     return estimate, float(chance.mean())
-
-
-def _bounded(centre: float, ends: tuple[float, float], error: float, df: float) -> Estimate:
-    return Estimate(
-        estimate=centre, low=ends[0], high=ends[1], standard_error=error, degrees_of_freedom=df
-    )
 
 
 def _noise(

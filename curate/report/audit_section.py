@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from curate.audits import POPULATION, Audit
 from curate.report.audit_figures import adjusted_figure
-from curate.report.audit_rows import left_rows, quiet_rows, score_rows
-from curate.report.findings import MISSING, edited_groups, flagged
+from curate.report.audit_rows import edited_groups, flagged, left_rows, quiet_rows, score_rows
+from curate.report.findings import MISSING
 from curate.report.group_figures import group_figures
 from curate.report.html import table_html
 from curate.report.section import Section

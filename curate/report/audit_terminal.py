@@ -14,8 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from curate.audits import Audit
-from curate.report.audit_rows import flag_rows, left_rows, quiet_rows, score_rows
-from curate.report.findings import edited_groups
+from curate.report.audit_rows import edited_groups, flag_rows, left_rows, quiet_rows, score_rows
 
 __all__ = ["print_audit"]
 

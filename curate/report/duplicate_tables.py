@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-__all__ = ["DuplicateTables", "read_duplicates"]
+__all__ = ["DuplicateTables", "read_duplicates", "stored_table"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,15 +45,19 @@ def read_duplicates(folder: Path) -> DuplicateTables:
     evidence = home / "evidence.json"
     return DuplicateTables(
         evidence=json.loads(evidence.read_text("utf-8")) if evidence.exists() else None,
-        losses=_losses(_table(home / "removals.parquet")),
-        shown=_table(home / "shown.parquet"),
-        stability=_table(home / "stability.parquet"),
-        passages=_table(folder / "passages" / "summary.parquet"),
-        contamination=_table(folder / "contamination" / "sets.parquet"),
+        losses=_losses(stored_table(home / "removals.parquet")),
+        shown=stored_table(home / "shown.parquet"),
+        stability=stored_table(home / "stability.parquet"),
+        passages=stored_table(folder / "passages" / "summary.parquet"),
+        contamination=stored_table(folder / "contamination" / "sets.parquet"),
     )
 
 
-def _table(path: Path) -> pl.DataFrame | None:
+def stored_table(path: Path) -> pl.DataFrame | None:
+    """A table of a run folder, or nothing where it is absent or empty.
+
+    >>> stored_table(Path("no-such.parquet"))
+    """
     frame = pl.read_parquet(path) if path.exists() else None
     return None if frame is None or frame.is_empty() else frame
 

@@ -8,19 +8,16 @@ from typing import Any
 
 import polars as pl
 
-from curate.audits import NOT_NAMED, edit_rows
+from curate.report.audit_rows import flags_said
 from curate.report.cells import Cell
 from curate.report.figure import total
-from curate.report.group_figures import audited
-from curate.report.numerals import chance, count, interval, level, measured, percent, ratio, short
+from curate.report.numerals import count, level, measured, percent, short
 from curate.report.tables import RunTables
 
 __all__ = [
     "MISSING",
     "Sentence",
     "Tile",
-    "flagged",
-    "flags_said",
     "funnel_shares",
     "kept_said",
     "sentences",
@@ -147,93 +144,6 @@ def _sentence(found: Mapping[str, Any]) -> Sentence:
         without_gate="" if held_back == found["sentence"] else held_back,
         designs=tuple(map(str, found.get("designs") or ())),
     )
-
-
-def flagged(impact: pl.DataFrame) -> pl.DataFrame:
-    """The audit's flags, strongest first, as people read them.
-
-    Returns:
-        `step, column, group` String, `n` Int64, then as text the shares `removed` and
-        `others`, `removal_ratio` with its 95 % interval, `q` and
-        `largest_group_in_others`: the part of the others' removals that one group makes.
-
-    >>> from curate.report.example import example_impact
-    >>> flagged(example_impact()).select("group", "removed", "others", "removal_ratio").rows()
-    [('news', '30.0 %', '10.0 %', '3.00 [2.00, 4.50]')]
-    """
-    rows = audited(impact).filter(pl.col("state") == "flag")
-    rows = rows.sort(["removal_ratio", "step", "group"], descending=[True, False, False])
-    return pl.DataFrame(
-        [
-            {
-                "step": row["step"],
-                "column": row["group_column"],
-                "group": str(row["group"]),
-                "n": row["n"],
-                "removed": percent(row["removed"] / max(row["n"], 1)),
-                "others": percent(row["removed_rest"] / max(row["n_rest"], 1)),
-                "removal_ratio": f"{ratio(row['removal_ratio'])} "
-                f"{interval(row['removal_ratio_low'], row['removal_ratio_high'])}",
-                "q": chance(row["q"]),
-                "largest_group_in_others": percent(row["largest_group_share_of_rest_removals"]),
-            }
-            for row in rows.iter_rows(named=True)
-        ]
-    )
-
-
-def edited_groups(impact: pl.DataFrame) -> pl.DataFrame:
-    """What steps that edit do to groups, the most touched first; empty where none does.
-
-    Returns:
-        `step, column, group`, then as text the shares of documents `touched` and of text `taken`,
-        each in the group and in `others`, with the ratio once adjusted: at most twelve rows with
-        ten touched documents or more.
-
-    >>> from curate.report.example import example_impact
-    >>> edited_groups(example_impact()).height
-    0
-    """
-    if "adjusted_removal_ratio" not in impact.columns:
-        return pl.DataFrame()
-    enough = impact.filter(population="marginal", weight="touched").filter(
-        pl.col("removed") >= 10, pl.col("removal_ratio").is_finite(), pl.col("group") != NOT_NAMED
-    )
-    keys = ["step", "group_column", "group"]
-    rows = edit_rows(impact).join(enough, on=keys, how="semi", maintain_order="left")
-    rows = rows.sort("touched_ratio", *keys, descending=[True, False, False, False])
-    return pl.DataFrame(
-        [
-            {
-                "step": row["step"],
-                "column": row["group_column"],
-                "group": str(row["group"]),
-                "touched": percent(row["touched"]),
-                "touched, others": percent(row["touched_rest"]),
-                "adjusted ratio of touched": ratio(row["adjusted_touched_ratio"]),
-                "taken": percent(row["taken"]),
-                "taken, others": percent(row["taken_rest"]),
-                "adjusted ratio of taken": ratio(row["adjusted_taken_ratio"]),
-            }
-            for row in rows.head(12).iter_rows(named=True)
-        ]
-    )
-
-
-def flags_said(impact: pl.DataFrame | None) -> str:
-    """How many tests flagged a group, in one sentence.
-
-    >>> flags_said(None)
-    'not audited'
-    """
-    if impact is None:
-        return "not audited"
-    tests = audited(impact)
-    flags = tests.filter(pl.col("state") == "flag").height
-    thin = tests.filter(pl.col("state") == "not enough documents").height
-    said = f"{count(flags)} flags" if flags != 1 else "1 flag"
-    few = f"; {count(thin)} with not enough documents" if thin else ""
-    return f"{said if flags else 'no flags'} in {count(tests.height)} tests{few}"
 
 
 def kept_said(run: RunTables) -> str:

@@ -16,7 +16,8 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from curate.corpus.storage import write_bytes_atomically
-from curate.report.findings import Sentence, Tile, flagged, flags_said, sentences, tiles
+from curate.report.audit_rows import flagged, flags_said
+from curate.report.findings import Sentence, Tile, sentences, tiles
 from curate.report.html import table_html
 from curate.report.section import Section
 from curate.report.sections import sections

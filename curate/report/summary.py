@@ -11,13 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from curate.audits import Audit
+from curate.report.audit_rows import flagged, flags_said
 from curate.report.cells import treatment
 from curate.report.duplicate_section import false_removals_said, removals_said
 from curate.report.findings import (
     MISSING,
     Sentence,
-    flagged,
-    flags_said,
     kept_said,
     sentences,
     verdict_rows,

@@ -12,7 +12,7 @@ import polars as pl
 
 from curate.errors import InputError
 from curate.quality import quality_keep_rates
-from curate.report.duplicate_tables import DuplicateTables, read_duplicates
+from curate.report.duplicate_tables import DuplicateTables, read_duplicates, stored_table
 
 __all__ = ["RunTables", "read_run"]
 
@@ -97,23 +97,23 @@ def read_run(folder: Path) -> RunTables:
         name=folder.resolve().name,
         config=_words(folder / "config.toml"),
         manifest=_json(folder / "manifest.json") or {},
-        funnel=_table(folder / "funnel.parquet"),
+        funnel=stored_table(folder / "funnel.parquet"),
         native=_native(verdicts),
         reasons=_reasons(verdicts),
         quarantine=_quarantine(_scan(folder / "quarantine")),
-        scoreboard=_table(folder / "controls" / "scoreboard.parquet"),
-        declared=_table(folder / "controls" / "declared.parquet"),
-        shown=_table(folder / "shown.parquet"),
-        impact=_table(folder / "audit" / "impact.parquet"),
-        group_scores=_table(folder / "audit" / "scores.parquet"),
-        representation=_table(folder / "audit" / "representation.parquet"),
+        scoreboard=stored_table(folder / "controls" / "scoreboard.parquet"),
+        declared=stored_table(folder / "controls" / "declared.parquet"),
+        shown=stored_table(folder / "shown.parquet"),
+        impact=stored_table(folder / "audit" / "impact.parquet"),
+        group_scores=stored_table(folder / "audit" / "scores.parquet"),
+        representation=stored_table(folder / "audit" / "representation.parquet"),
         word_lists=tuple(_json(folder / "audit" / "word_lists.json") or ()),
-        runs=_table(folder / "proxies" / "runs.parquet"),
-        multipliers=_table(folder / "scaling" / "multipliers.parquet"),
-        memorisation=_table(folder / "proxies" / "memorisation.parquet"),
-        labelled=_table(folder / "proxies" / "labelled.parquet"),
-        shapley=_table(folder / "scaling" / "shapley.parquet"),
-        matrix=_table(folder / "scaling" / "matrix.parquet"),
+        runs=stored_table(folder / "proxies" / "runs.parquet"),
+        multipliers=stored_table(folder / "scaling" / "multipliers.parquet"),
+        memorisation=stored_table(folder / "proxies" / "memorisation.parquet"),
+        labelled=stored_table(folder / "proxies" / "labelled.parquet"),
+        shapley=stored_table(folder / "scaling" / "shapley.parquet"),
+        matrix=stored_table(folder / "scaling" / "matrix.parquet"),
         plan=_json(folder / "proxies" / "plan.json") or {},
         verdicts=tuple(_json(folder / "scaling" / "verdicts.json") or ()),
         quality=_json(folder / "quality" / "evaluation.json"),
@@ -121,15 +121,10 @@ def read_run(folder: Path) -> RunTables:
         quality_scores=tuple(_json(folder / "quality" / "scores.json") or ()),
         quality_bins=_quality_bins(verdicts, str(about.get("score", "quality"))),
         quality_tables=_quality_tables(folder / "quality", verdicts),
-        examples=_table(folder / "examples.parquet"),
-        rules=_table(folder / "rules.parquet"),
+        examples=stored_table(folder / "examples.parquet"),
+        rules=stored_table(folder / "rules.parquet"),
         duplicates=read_duplicates(folder),
     )
-
-
-def _table(path: Path) -> pl.DataFrame | None:
-    frame = pl.read_parquet(path) if path.exists() else None
-    return None if frame is None or frame.is_empty() else frame
 
 
 def _scan(home: Path) -> pl.LazyFrame | None:
@@ -142,8 +137,8 @@ def _json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
 
 
 def _quality_tables(home: Path, verdicts: pl.LazyFrame | None) -> dict[str, pl.DataFrame]:
-    found = {name: _table(home / f"{name}.parquet") for name in _QUALITY}
-    found["group_terms"] = _table(home.parent / "audit" / "quality_words.parquet")
+    found = {name: stored_table(home / f"{name}.parquet") for name in _QUALITY}
+    found["group_terms"] = stored_table(home.parent / "audit" / "quality_words.parquet")
     tables = {name: table for name, table in found.items() if table is not None}
     if "group_terms" in tables and verdicts is not None:
         columns = tables["group_terms"]["group_column"].unique(maintain_order=True)

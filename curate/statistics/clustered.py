@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
 from curate.statistics.intervals import (
     Estimate,
-    floats,
     satterthwaite,
     t_estimate,
     t_quantile,

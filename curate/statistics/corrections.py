@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curate.arrays import Floats
-from curate.statistics.intervals import (
-    floats,
-)
+from curate.arrays import Floats, floats
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:

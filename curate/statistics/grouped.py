@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
 from curate.statistics.intervals import (
     Estimate,
-    floats,
     satterthwaite,
     t_quantile,
 )
@@ -88,19 +87,46 @@ def jackknife_interval(
         own = found[side == name]
         variances.append(float(((own - own.mean()) ** 2).sum()) * (own.size - 1) / own.size)
         counts.append(own.size)
-    rarer = min(counts)
-    if rarer < 2 or not np.isfinite(value):
-        return _share(value, (0.0, 1.0), float("nan"), 0.0)
+    if min(counts) < 2 or not np.isfinite(value):
+        return share_between(value, (0.0, 1.0), float("nan"), 0.0)
     variance, df = satterthwaite(variances, [g - 1.0 for g in counts])
+    return logit_interval(value, (variance, df), rarer=min(counts), confidence=confidence)
+
+
+def logit_interval(
+    value: float, error: tuple[float, float], *, rarer: int, confidence: float
+) -> Estimate:
+    """Interval of a figure in [0, 1], built on the logit scale.
+
+    A figure of 0 or 1, or one without variance, has as its open end the exact bound for as many
+    independent trials as the rarer side has groups.
+
+    Args:
+        value: The figure.
+        error: Its variance, and the degrees of freedom of that.
+        rarer: Groups of the side that has fewer.
+        confidence: Of the interval.
+
+    >>> found = logit_interval(1.0, (0.0, 9.0), rarer=10, confidence=0.95)
+    >>> round(found.low, 3), found.high
+    (0.692, 1.0)
+    """
+    variance, df = error
+    spread = float(np.sqrt(variance)) if variance > 0 else 0.0
     if not 0 < value < 1 or not variance > 0:
         slack = 1 - ((1 - confidence) / 2) ** (1 / rarer)
-        return _share(value, (max(0.0, value - slack), min(1.0, value + slack)), 0.0, df)
-    half = float(t_quantile(confidence, df)) * np.sqrt(variance) / (value * (1 - value))
+        return share_between(value, (max(0.0, value - slack), min(1.0, value + slack)), spread, df)
+    half = float(t_quantile(confidence, df)) * spread / (value * (1 - value))
     ends = special.expit(special.logit(value) + np.array([-half, half]))
-    return _share(value, (float(ends[0]), float(ends[1])), float(np.sqrt(variance)), df)
+    return share_between(value, (float(ends[0]), float(ends[1])), spread, df)
 
 
-def _share(value: float, ends: tuple[float, float], error: float, df: float) -> Estimate:
+def share_between(value: float, ends: tuple[float, float], error: float, df: float) -> Estimate:
+    """An estimate whose interval is known by its ends.
+
+    >>> share_between(0.5, (0.4, 0.7), 0.1, 9.0).high
+    0.7
+    """
     return Estimate(
         estimate=value, low=ends[0], high=ends[1], standard_error=error, degrees_of_freedom=df
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
 from curate.errors import ConfigError
 
 
@@ -33,11 +33,6 @@ class Estimate:
     high: float
     standard_error: float
     degrees_of_freedom: float
-
-
-def floats(values: ArrayLike) -> Floats:
-    """Any numbers as an array of float64."""
-    return np.asarray(values, dtype=np.float64)
 
 
 def check_confidence(confidence: float) -> float:

@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from curate.arrays import floats
 from curate.errors import ConfigError
-from curate.statistics.intervals import Estimate, floats, t_interval
+from curate.statistics.intervals import (
+    Estimate,
+    t_interval,
+)
 from curate.statistics.share import clustered_mean
 
 

@@ -11,11 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
 from curate.statistics._polynomials import Powers
-from curate.statistics.intervals import (
-    floats,
-)
 
 DEGREE = 6
 Both = Sequence[Floats] | Floats

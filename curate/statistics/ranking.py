@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
+from curate.statistics.grouped import logit_interval, share_between
 from curate.statistics.intervals import (
     Estimate,
-    floats,
     satterthwaite,
-    t_quantile,
 )
 
 
@@ -48,24 +46,12 @@ def auc_interval(
     codes = np.arange(label.size) if groups is None else np.unique(groups, return_inverse=True)[1]
     m, n = int(label.sum()), int((~label).sum())
     if not m or not n:
-        return _bounded(float("nan"), (0.0, 1.0), float("nan"), 0.0)
+        return share_between(float("nan"), (0.0, 1.0), float("nan"), 0.0)
     area, influence = _auc_influence(label, score)
     variance, df, rarer = _auc_variance(label, influence, codes)
     if not df > 0:
-        return _bounded(area, (0.0, 1.0), float("nan"), 0.0)
-    if area in (0.0, 1.0) or variance == 0:
-        slack = 1 - ((1 - confidence) / 2) ** (1 / rarer)
-        ends = (max(0.0, area - slack), min(1.0, area + slack))
-        return _bounded(area, ends, float(np.sqrt(variance)), df)
-    half = float(t_quantile(confidence, df)) * np.sqrt(variance) / (area * (1 - area))
-    ends = special.expit(special.logit(area) + np.array([-half, half]))
-    return _bounded(area, (float(ends[0]), float(ends[1])), float(np.sqrt(variance)), df)
-
-
-def _bounded(centre: float, ends: tuple[float, float], error: float, df: float) -> Estimate:
-    return Estimate(
-        estimate=centre, low=ends[0], high=ends[1], standard_error=error, degrees_of_freedom=df
-    )
+        return share_between(area, (0.0, 1.0), float("nan"), 0.0)
+    return logit_interval(area, (variance, df), rarer=rarer, confidence=confidence)
 
 
 def _auc_influence(label: NDArray[np.bool_], score: Floats) -> tuple[float, Floats]:

@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from curate.arrays import Floats
-from curate.statistics.intervals import (
-    floats,
-)
+from curate.arrays import Floats, floats
 
 Pair = tuple[Floats, Floats]
 

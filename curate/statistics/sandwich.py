@@ -16,11 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
 from curate.statistics._polynomials import Polynomial, plus, scaled, summed, times
-from curate.statistics.intervals import (
-    floats,
-)
 from curate.statistics.pairs import ClusteredPair, Sides
 
 # The working model weighs as much as clusters with so many degrees of freedom would.

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
 from curate.errors import ConfigError
 from curate.statistics.clustered import lean_quantile
 from curate.statistics.intervals import (
     Estimate,
-    floats,
     t_estimate,
     t_quantile,
 )

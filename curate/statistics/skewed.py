@@ -16,9 +16,8 @@ import math
 import numpy as np
 from scipy import special
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
 from curate.statistics.intervals import (
-    floats,
     t_quantile,
 )
 

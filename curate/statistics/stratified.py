@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from curate.arrays import Floats
+from curate.arrays import Floats, floats
 from curate.errors import ConfigError
-from curate.statistics.intervals import (
-    floats,
-)
 
 _LEAST_EXPECTED = 5.0
 
