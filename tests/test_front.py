@@ -170,6 +170,7 @@ def column(name, values):
         ([{"question": "who was it then", "answer": "it was me all along"}], "answer", False),
         ([{"name": "a/b", "中文": "没有空格的文字"}], "中文", True),
         ([{"text": "word"}], "text", True),
+        ([{"tags": "['a b c', 'd e f']", "said": "some words"}], "said", True),
         ([{"a": {"b": {"c": "deep words of text"}}}], "a.b.c", True),
     ],
 )
@@ -235,6 +236,38 @@ def test_the_format_is_told_by_content_where_the_suffix_does_not(tmp_path, name)
 
     assert 'format = "jsonl"' in written
     assert 'text = "body"' in written
+
+
+def test_what_cannot_be_used_is_said(tmp_path):
+    """A broken file, a table without texts, a file of no known kind: none stops the others."""
+    data = tmp_path / "data"
+    data.mkdir()
+    write_jsonl(data / "a.jsonl", rows())
+    write_jsonl(data / "counts.jsonl", [{"domain": "site1.org", "n": 3}])
+    (data / "b.parquet").write_bytes(b"PAR1 and no more")
+    (data / "c.tar").write_bytes(b"archive")
+
+    said, path = start(tmp_path, data)
+
+    assert "no row of counts.jsonl has it: leave such files out" in said
+    assert "b.parquet is broken: ArrowInvalid" in said
+    assert "not read: 1 other file of the folder, e.g. c.tar" in said
+    assert load_config(path).input.text == "body"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('["a", "b"]', "not an object (the line holds a string)"),
+        ('{\n "a": 1\n}', "bad line (Expecting property name"),
+        ("", "it is empty"),
+    ],
+)
+def test_without_rows_the_reason_is_told(tmp_path, content, said):
+    (tmp_path / "a.json").write_text(content)
+
+    with pytest.raises(InputError, match=re.escape(said)):
+        guesses(tmp_path / "a.json")
 
 
 def test_a_shells_list_of_files_becomes_a_glob_again(tmp_path):

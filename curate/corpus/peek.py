@@ -39,6 +39,8 @@ class FirstRows:
         formats: Formats of these.
         rows: How many rows were read.
         columns: Column → its values as the reader gives them, `None` where a row has none.
+        files: The file of each row.
+        problems: File → why it could not be read (further); at most the first problem.
     """
 
     config: InputConfig
@@ -47,6 +49,8 @@ class FirstRows:
     formats: tuple[str, ...]
     rows: int
     columns: dict[str, list[Any]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    problems: dict[str, str] = field(default_factory=dict)
 
 
 def first_rows(config: InputConfig, *, rows: int = MOST_ROWS) -> FirstRows:
@@ -70,27 +74,33 @@ def first_rows(config: InputConfig, *, rows: int = MOST_ROWS) -> FirstRows:
     {'doc.text': ['good'], 'doc.lang': ['en']}
     """
     if config.dataset is not None:
-        found = [_flat(row) for row in _python_rows(first_table(config, rows))]
-        names, formats = (dataset_name(config),), ("dataset",)
-        return _told(config, names, formats, found)
+        name = dataset_name(config)
+        first = [(name, row) for row in _python_rows(first_table(config, rows))]
+        return _told(config, (name,), ("dataset",), first)
     config = _with_format(config)
     files = find_files(config)
     chosen = _spread(files, MOST_FILES)
-    each = -(-rows // len(chosen))
-    found = [_flat(row) for file in chosen for row in _rows(file, each)]
+    taken: list[tuple[str, dict[str, Any]]] = []
+    problems: dict[str, str] = {}
+    for file in chosen:
+        found, problem = _tried(file, -(-rows // len(chosen)))
+        taken += [(file.name, row) for row in found]
+        problems |= {file.name: problem} if problem else {}
+    if not taken:
+        said = "; ".join(f"{name}: {why}" for name, why in problems.items()) or "it is empty"
+        raise InputError(f"no row of {config.path!r} can be read: {said}")
     formats = tuple(dict.fromkeys(file.format for file in chosen))
-    told = _told(config, tuple(file.name for file in files), formats, found)
-    return replace(told, looked_at=len(chosen))
+    told = _told(config, tuple(file.name for file in files), formats, taken)
+    return replace(told, looked_at=len(chosen), problems=problems)
 
 
 def _told(
     config: InputConfig,
     names: tuple[str, ...],
     formats: tuple[str, ...],
-    rows: Sequence[dict[str, Any]],
+    taken: Sequence[tuple[str, dict[str, Any]]],
 ) -> FirstRows:
-    if not rows:
-        raise InputError(f"{config.dataset or config.path!r}: no row of it can be read")
+    rows = [_flat(row) for _, row in taken]
     columns = dict.fromkeys(name for row in rows for name in row)
     return FirstRows(
         config=config,
@@ -99,7 +109,23 @@ def _told(
         formats=formats,
         rows=len(rows),
         columns={name: [row.get(name) for row in rows] for name in columns},
+        files=tuple(name for name, _ in taken),
     )
+
+
+def _tried(file: InputFile, most: int) -> tuple[list[dict[str, Any]], str]:
+    """Rows of one file, and why there are no (more) of them; empty = there was no problem."""
+    found: list[dict[str, Any]] = []
+    try:
+        for row in _rows(file, most):
+            found.append(row)
+    except BrokenStreamError as error:
+        return found, str(error)
+    except UnusableError as error:
+        return found, f"{error.reason} ({error.detail})"
+    except BROKEN_TABLE_ERRORS as error:
+        return found, describe(error)
+    return found, ""
 
 
 def _with_format(config: InputConfig) -> InputConfig:
@@ -138,16 +164,13 @@ def _rows(file: InputFile, most: int) -> Iterator[dict[str, Any]]:
 
 
 def _parquet_rows(file: InputFile, most: int) -> Iterator[dict[str, Any]]:
-    try:
-        with pq.ParquetFile(file.path) as parquet:
-            groups = _spread(range(parquet.num_row_groups), PLACES)
-            each = -(-most // max(len(groups), 1))
-            for group in groups:
-                batch = next(parquet.iter_batches(each, row_groups=[group]), None)
-                if batch is not None:
-                    yield from _python_rows(pa.Table.from_batches([batch]))
-    except BROKEN_TABLE_ERRORS as error:
-        raise InputError(f"{file.name!r} cannot be read: {describe(error)}") from None
+    with pq.ParquetFile(file.path) as parquet:
+        groups = _spread(range(parquet.num_row_groups), PLACES)
+        each = -(-most // max(len(groups), 1))
+        for group in groups:
+            batch = next(parquet.iter_batches(each, row_groups=[group]), None)
+            if batch is not None:
+                yield from _python_rows(pa.Table.from_batches([batch]))
 
 
 def _python_rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -167,14 +190,16 @@ def _csv_rows(file: InputFile) -> Iterator[dict[str, Any]]:
 
 
 def _json_rows(file: InputFile, most: int) -> Iterator[dict[str, Any]]:
-    try:
-        for line in _json_pieces(file, most):
-            try:
-                yield parse_record(line)
-            except UnusableError:
-                continue  # quarantined when it is read
-    except BrokenStreamError:
-        return
+    """Objects; a line that is none is said only where no line is one: the run quarantines it."""
+    found, first = 0, None
+    for line in _json_pieces(file, most):
+        try:
+            yield parse_record(line)
+            found += 1
+        except UnusableError as error:
+            first = first or error
+    if not found and first is not None:
+        raise first
 
 
 def _json_pieces(file: InputFile, most: int) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ SOURCE_NAMES = (
 )
 A_TENTH = 0.1  # of the longest column: a column named as a text is one from there on
 ALIKE = 0.5  # of the chosen column: another one as long as this may have been meant
-SOME_TENS = 100  # groups at most
+SOME_TENS, LIKELY = 100, 50  # groups at most; of columns that are not called like a source
 FEWEST_A_GROUP = 5  # rows; where groups are fewer, they are not compared but listed
 FEW_ROWS = 50  # in which groups are small for want of rows
 _WORDS = re.compile(r"[^\W\d_]+\W+[^\W\d_]+")
@@ -46,6 +46,7 @@ class Column:
         present: Of them hold a value.
         chars: Mean length over all rows, of strings.
         groups: Different values.
+        lacking: Files of which no row has a value.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Column:
     present: int
     chars: float
     groups: int
+    lacking: tuple[str, ...] = ()
 
     @property
     def last(self) -> str:
@@ -93,12 +95,13 @@ def describe_columns(found: FirstRows) -> list[Column]:
     >>> [(column.name, column.kind) for column in describe_columns(rows)]
     [('body', 'text'), ('n', 'numbers')]
     """
-    return [_described(name, values) for name, values in found.columns.items()]
+    return [_described(name, values, found.files) for name, values in found.columns.items()]
 
 
-def _described(name: str, values: Sequence[Any]) -> Column:
+def _described(name: str, values: Sequence[Any], files: Sequence[str] = ()) -> Column:
     there = [value for value in values if value is not None and value != ""]
     strings = [value for value in there if isinstance(value, str)]
+    having = {file for file, value in zip(files, values, strict=False) if value}
     return Column(
         name=name,
         kind=_kind(there, strings),
@@ -106,6 +109,7 @@ def _described(name: str, values: Sequence[Any]) -> Column:
         present=len(there),
         chars=sum(map(len, strings)) / max(len(values), 1),
         groups=len({repr(value) for value in there}),
+        lacking=tuple(file for file in dict.fromkeys(files) if file not in having),
     )
 
 
@@ -133,9 +137,11 @@ def _is_number(value: str) -> bool:
 
 
 def _reads_like_text(value: str) -> bool:
-    """Two words, or letters of a script that may put no space between them."""
-    head = value[:2_000]
-    apart = _WORDS.search(head) is not None and any(mark.isspace() for mark in head.strip())
+    """Two words, or letters of a script that may put no space between them; no written list."""
+    head = value[:2_000].strip()
+    if head[:1] + value.strip()[-1:] in ("[]", "{}"):
+        return False
+    apart = _WORDS.search(head) is not None and any(mark.isspace() for mark in head)
     return apart or any(mark.isalpha() and mark > "\u02ff" for mark in head)
 
 
@@ -165,8 +171,10 @@ def guess_text(columns: Sequence[Column], *, where: str) -> Guess:
     reason = f"{how}, {chosen.chars:,.0f} characters a row"
     if missing := chosen.rows - chosen.present:
         reason += f"; {missing:,} of {chosen.rows:,} rows have none and go to quarantine"
+    if chosen.lacking:
+        reason += f"; no row of {', '.join(chosen.lacking)} has it: leave such files out"
     said = tuple(f"{c.name} ({c.chars:,.0f} characters)" for c in others[:4])
-    return Guess(column=chosen.name, reason=reason, sure=not alike, others=said)
+    return Guess(column=chosen.name, reason=reason, sure=not (alike or chosen.lacking), others=said)
 
 
 def _no_text(columns: Sequence[Column], where: str) -> str:
@@ -217,6 +225,11 @@ def _id_rank(column: Column) -> int | None:
     return len(ID_NAMES) if column.last.endswith(("_id", "_key", "_hash", "_uuid")) else None
 
 
+def _is_key(column: Column) -> bool:
+    """Whether a column is called like one that names other rows."""
+    return _id_rank(column) is not None or column.last.startswith("id_")
+
+
 def _id_order(column: Column) -> tuple[int, int]:
     rank = _id_rank(column)
     return (len(ID_NAMES) if rank is None else rank, column.name.count("."))
@@ -237,15 +250,15 @@ def guess_source(columns: Sequence[Column], *, taken: Sequence[str | None], file
     free = [c for c in columns if c.name not in taken and c.kind in ("words", "text", "numbers")]
     fit = [c for c in free if _is_grouping(c)]
     named = sorted((c for c in fit if c.last in SOURCE_NAMES), key=_source_order)
-    called = [c for c in fit if c.kind == "words" and c not in named]
-    rest = sorted(called, key=lambda column: -column.groups)
+    called = [c for c in fit if c.kind == "words" and c not in named and not _is_key(c)]
+    rest = sorted(called, key=lambda column: (column.groups > LIKELY, -column.groups))
     chosen = next(iter((*named, *rest)), None)
     others = tuple(f"{c.name} ({c.groups} groups)" for c in (*named, *rest)[1:5])
     if chosen is None:
         return _no_source(free, files)
     reason = f"{chosen.groups:,} groups in the {chosen.rows:,} rows looked at"
     reason += ", and called like a source" if named else "; chosen by content alone"
-    return Guess(column=chosen.name, reason=reason, sure=bool(named) or not others, others=others)
+    return Guess(column=chosen.name, reason=reason, sure=bool(named), others=others)
 
 
 def _is_grouping(column: Column) -> bool:

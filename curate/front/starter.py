@@ -147,7 +147,7 @@ def write_start(start: Start, path: Path, *, force: bool = False) -> None:
 
 
 def _guesses(found: FirstRows, columns: Sequence[Column]) -> dict[str, Guess]:
-    where = found.config.dataset or found.names[0]
+    where = found.names[0] if len(found.names) == 1 else found.config.path
     text = guess_text(columns, where=repr(where))
     assert text.column is not None
     id = guess_id(columns, text=text.column)
@@ -180,7 +180,23 @@ def _looked_at(found: FirstRows) -> str:
     if found.looked_at == len(found.names):
         of = f"{len(found.names)} file{'s' if len(found.names) > 1 else ''}"
     rows = "" if found.formats == ("text",) else f"{found.rows:,} rows of "
-    return f"{rows}{of} ({kinds})"
+    broken = [f"{name} is broken: {why}" for name, why in found.problems.items()]
+    return "; ".join([f"{rows}{of} ({kinds})", *_passed_over(found), *broken])
+
+
+def _passed_over(found: FirstRows) -> list[str]:
+    """How many files of a folder are no documents: of no known format, or texts beside data."""
+    path = found.config.path
+    if not isinstance(path, str) or not Path(path).expanduser().is_dir():
+        return []
+    root = Path(path).expanduser()
+    below = (p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+    known = set(found.names)
+    others = [n for n in below if n not in known and not any(x[0] == "." for x in n.split("/"))]
+    if not others:
+        return []
+    kinds = "file" if len(others) == 1 else "files"
+    return [f"not read: {len(others):,} other {kinds} of the folder, e.g. {min(others)}"]
 
 
 def _comment(words: str) -> list[str]:
