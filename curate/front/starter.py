@@ -119,7 +119,7 @@ def start_config(config: InputConfig, *, output: str) -> Start:
         _rules_section(),
         _duplicates_section(),
         _quality_section(columns),
-        _measure_section(),
+        _measure_section(guesses),
         ["[output]", f"path = {toml_value(output)}"],
     ]
     text = "\n\n".join("\n".join(lines) for lines in sections) + "\n"
@@ -229,8 +229,10 @@ def _guessed(key: str, guess: Guess) -> list[str]:
     """The comment of a guess, and its line; that of an id which is taken anyway is no more."""
     unsure = "" if guess.sure else " NOT SURE, please check."
     others = f" Could be instead: {', '.join(guess.others)}." if guess.others else ""
+    if (key, guess.column) == ("id", "id"):
+        return _comment(f"id: {guess.reason}; it is taken without being named.{others}")
     lines = _comment(f"{key}: {guess.reason}.{unsure}{others}")
-    if guess.column is None or (key, guess.column) == ("id", "id"):
+    if guess.column is None:
         return lines
     return [*lines, f"{key} = {toml_value(guess.column)}"]
 
@@ -279,8 +281,8 @@ def _quality_section(columns: Sequence[Column]) -> list[str]:
     return lines
 
 
-def _measure_section() -> list[str]:
-    default = MeasureConfig()
+def _measure_section(guesses: dict[str, Guess]) -> list[str]:
+    default, column = MeasureConfig(), guesses["source"].column or "domain"
     return [
         *_comment(
             "The experiment: how many raw tokens is a curated one worth? It needs texts that no "
@@ -289,7 +291,7 @@ def _measure_section() -> list[str]:
         "# [measure]",
         '# evaluation = ["held-out/*.parquet"]',
         *_comment("Where these files hold texts of several kinds, the column that tells them:"),
-        '# evaluation_column = "domain"',
+        f"# evaluation_column = {toml_value(column)}",
         f"# minutes = {default.minutes:g}",
         "",
         "[controls]",
