@@ -64,8 +64,7 @@ def measure_run(
     Says the plan and what it can see, how far it is, every verdict, planned against done, and
     where the tables are.
 
-    With `measure.stop` all of it, report included, fits into the minutes: on a busy machine budgets
-    are smaller and draws fewer; see `curate.experiment.planner`.
+    With `measure.stop` all of it fits into the minutes, report included: `experiment.planner`.
 
     Args:
         folder: Run folder with verdicts.
@@ -86,8 +85,7 @@ def measure_run(
     """
     began = time.monotonic()
     root = Path(folder)
-    before, config, measure = _configs(root, overrides or {}, predict=predict)
-    _say_arms(before, measure, say)
+    before, config, measure = _configs(root, overrides or {}, predict=predict, say=say)
     stored = root / "config.toml"
     resolved = stored.read_bytes()
     try:
@@ -117,7 +115,7 @@ def measure_run(
 
 
 def _configs(
-    root: Path, overrides: Mapping[str, Any], *, predict: bool
+    root: Path, overrides: Mapping[str, Any], *, predict: bool, say: Say
 ) -> tuple[RunConfig, RunConfig, MeasureConfig]:
     """The config of the run, the one that is asked for, and its table of the experiment."""
     stored = root / "config.toml"
@@ -133,6 +131,7 @@ def _configs(
         raise ConfigError(
             "this run names no evaluation files; give text that neither side saw with --evaluation"
         )
+    _say_arms(before, config.measure, say)
     return before, config, config.measure
 
 
