@@ -347,7 +347,7 @@ def test_the_gate_asks_all_sets_together_and_only_what_was_reached():
 
     assert decided(estimate(0.4), calibrator(), one_set)["conclusion"][0] == "worth"
     assert decided(estimate(0.4), one_set, calibrator())["conclusion"][0] == "worth"
-    assert "the calibrator is inconclusive" in decided(estimate(0.4), bound)["conclusion"][0]
+    assert decided(estimate(0.4), bound)["conclusion"][0].startswith("cannot tell: the calibrator")
 
 
 @pytest.mark.parametrize(("se", "vote"), [(0.070, "admitted"), (0.076, "inconclusive")])
