@@ -281,8 +281,8 @@ def _shown_verdicts(folder: RunFolder, rules: list[Rule]) -> pl.DataFrame:
 def funnel(context: Context, native: pl.DataFrame, steps: dict[str, list[str]]) -> pl.DataFrame:
     """Documents, words and bytes into and out of each step, one step after the other.
 
-    Rows: `read`, `quarantined`, then one a step; `documents_removed_only_here` counts what no
-    other step would have removed. Words are those of the standard token view.
+    Rows: `quarantine`, then one a step; `documents_removed_only_here` counts what no other step
+    would have removed. Words are those of the standard token view.
     """
     quarantined = _quarantined_rows(context.folder)
     only = removed_only_by(native, steps)

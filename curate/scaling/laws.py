@@ -19,7 +19,6 @@ from curate.errors import check_name
 __all__ = ["FORMS", "LawForm", "law_form", "predicted_loss"]
 
 _MISSING = -1000.0  # ln of a term that is not there
-_NAMES = ("a", "b", "e", "alpha", "beta")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,7 +32,6 @@ from curate.text.personal_data import KINDS, find_personal_data
 from curate.text.statistics import is_compiled, text_statistics
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
-c = pl.col
 
 
 SIGNALS_PAGE = "curate signals, docs/signals.md, or list(curate.signals.SIGNALS)"
