@@ -158,10 +158,9 @@ def estimates(world: World, draws: Rows, documents: list[Rows]) -> pl.DataFrame:
         found = contrast_rows(cells)
         rows += [row | {"contrast": name} for row in found if row["quantity"] == "multiplier"]
     ends = pl.DataFrame([_ends(row) for row in rows], schema=list(ENDS), orient="row")
-    table = pl.DataFrame(rows).select(
-        *KEYS, "log_estimate", "standard_error", "reached", estimate=pl.col("log_estimate").exp()
-    )
-    return table.hstack(ends)
+    kept = (*KEYS, "log_estimate", "standard_error", "reached")
+    table = pl.DataFrame([{name: row[name] for name in kept} for row in rows])
+    return table.with_columns(estimate=pl.col("log_estimate").exp()).hstack(ends)
 
 
 def _ends(row: dict[str, object]) -> tuple[float, ...]:
