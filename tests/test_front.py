@@ -228,6 +228,17 @@ def test_rows_come_from_all_of_a_large_file(tmp_path):
     assert (table.column, table.reason[:8]) == ("site", "8 groups")
 
 
+def test_no_row_is_looked_at_twice(tmp_path):
+    """Few long lines: the places overlap, and an id that is read twice would seem to repeat."""
+    records = [{"text": "words " * 3000, "id": f"x{k}"} for k in range(300)]
+    start = start_config(
+        input_of([str(write_jsonl(tmp_path / "a.jsonl", records))]), output="runs/x"
+    )
+
+    assert start.looked_at == "300 rows of 1 file (jsonl)"
+    assert start.guesses["id"].column == "id"
+
+
 @pytest.mark.parametrize("name", ["a.txt", "a.data"])
 def test_the_format_is_told_by_content_where_the_suffix_does_not(tmp_path, name):
     written = start_config(

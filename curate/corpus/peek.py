@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -217,13 +217,20 @@ def _is_packed(path: Path) -> bool:
 
 
 def _lines_at(path: Path, most: int) -> Iterator[bytes]:
+    """Lines from several places of a file, none of them twice."""
     size = path.stat().st_size
     with path.open("rb") as file:
         for place in range(PLACES):
             file.seek(size * place // PLACES)
             if place:
                 file.readline()  # the rest of a line that began before
-            yield from _some_lines(enumerate(file), most)
+            lines = _lines_before(file, size * (place + 1) // PLACES)
+            yield from _some_lines(enumerate(lines), most)
+
+
+def _lines_before(file: BinaryIO, end: int) -> Iterator[bytes]:
+    while file.tell() < end and (line := file.readline()):
+        yield line
 
 
 def _some_lines(lines: Iterable[tuple[int, bytes]], most: int) -> Iterator[bytes]:
