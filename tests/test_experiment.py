@@ -313,14 +313,14 @@ def test_a_step_that_removes_filler_is_worth_its_share(inputs):
 
 
 @pytest.mark.parametrize(
-    ("arm", "contrast", "said"),
+    ("arm", "contrast", "noted"),
     [
         ("without_duplicates.near", "{} → curated", "of the prefix repeats earlier text"),
         ("only_duplicates.near", "raw → {}", "of the prefix repeats earlier text"),
         ("without_cut_passages", "{} → curated", "repeated passages are not counted"),
     ],
 )
-def test_kneser_ney_gives_no_verdict_on_repeats(inputs, arm, contrast, said):
+def test_kneser_ney_gives_no_verdict_on_repeats(inputs, arm, contrast, noted):
     """Budget over pool and the repeat rate stand beside the estimate instead."""
     every = np.ones(len(inputs.ids), bool)
     masks = inputs.masks | {arm: every if arm.startswith("without") else inputs.masks["curated"]}
@@ -329,10 +329,13 @@ def test_kneser_ney_gives_no_verdict_on_repeats(inputs, arm, contrast, said):
     result = run_experiment(replace(inputs, masks=masks, clusters=clusters), config, seed=1)
 
     rows = over_all(result).filter(contrast=contrast.format(arm))
+    beside = pl.concat([over_all(result, name) for name in ("harm", "slope_per_doubling")])
+    beside = beside.filter(contrast=contrast.format(arm))
 
-    assert rows.height == 2
-    assert all(word.startswith("cannot tell") for word in rows["conclusion"])
-    assert all("of the pool" in note and said in note for note in rows["note"])
+    assert (rows.height, beside.height) == (2, 3)
+    said = [*rows["conclusion"], *beside["conclusion"]]
+    assert all(word.startswith("cannot tell") for word in said)
+    assert all("of the pool" in note and noted in note for note in rows["note"])
 
 
 def test_oracle_shows_the_documentation_alone(inputs):

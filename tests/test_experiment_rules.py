@@ -12,6 +12,7 @@ from curate.experiment.additions import with_controls
 from curate.experiment.arms import SALTS, make_draws
 from curate.experiment.coalitions import coalitions, orders, shapley_rows
 from curate.experiment.contrasts import find_contrasts
+from curate.experiment.estimates import _duplicate_note
 from curate.experiment.example import example_inputs
 from curate.experiment.jobs import Job, Sequences
 from curate.experiment.plan import HEAD, OTHER_TESTS
@@ -365,3 +366,25 @@ def test_a_budget_that_one_coalition_does_not_reach_has_no_values():
     assert pl.DataFrame(rows)["value"].log().sum() == pytest.approx(
         two[frozenset("ab")].log_m[:, :, 0].mean()
     )
+
+
+# ── what is not said ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("family", "share", "muted"),
+    [
+        ("gpt", 0.05, "at this budget"),
+        ("gpt", 0.06, None),
+        ("kneser_ney", 0.05, "at this budget"),
+        ("kneser_ney", 0.5, "n-gram model"),
+    ],
+)
+def test_copies_are_judged_by_transformers_that_read_enough_of_the_pool(family, share, muted):
+    """Below a twentieth of the pool copies hardly meet; an n-gram model knows them by heart."""
+    row = {"n_tokens": 100, "family": family}
+    found = _duplicate_note(row, {100: (share, "2 % repeat")})
+
+    assert found["note"] == f"budget is {share:.1%} of the pool; 2 % repeat"
+    assert (found["muted"] is None) == (muted is None)
+    assert muted is None or (found["muted"].startswith("cannot tell") and muted in found["muted"])

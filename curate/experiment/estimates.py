@@ -246,8 +246,9 @@ def _annotate(
 def _duplicate_note(
     row: dict[str, Any], notes: dict[int, tuple[float, str]]
 ) -> dict[str, str | None]:
+    by_heart = "cannot tell: an n-gram model cannot judge repeated text"
     if row["n_tokens"] is None:
-        return {"note": None, "muted": None}
+        return {"note": None, "muted": by_heart if row["family"] == "kneser_ney" else None}
     share, said = notes[row["n_tokens"]]
     note = f"budget is {share:.1%} of the pool; {said}"
     if share <= FEW:
@@ -256,7 +257,7 @@ def _duplicate_note(
             "muted": "cannot tell: at this budget copies hardly meet",
         }
     if row["family"] == "kneser_ney":
-        return {"note": note, "muted": "cannot tell: an n-gram model cannot judge repeated text"}
+        return {"note": note, "muted": by_heart}
     return {"note": note, "muted": None}
 
 

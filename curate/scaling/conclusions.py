@@ -157,8 +157,9 @@ def word_of(row: Row, confidence: float, vote: str | None) -> str:
     """What a row says at this level; `vote` is its cell's calibrator's."""
     if row["kind"] == "calibrator" and is_test(row) and row["reached"]:
         return vote or "inconclusive"
-    # What keeps a multiplier from saying anything keeps harm from it: both are read at one loss.
-    if row["quantity"] in ("multiplier", "harm") and row["muted"]:
+    # What keeps a multiplier from saying anything keeps harm and slope from it: all are read at
+    # one loss. Dilution is settled by the draws.
+    if row["quantity"] != "dilution" and row["muted"]:
         return str(row["muted"])
     if not row["reached"]:
         return _bounded_word(row, confidence)
