@@ -342,6 +342,19 @@ def test_what_the_drawing_of_orders_leaves_unsure_stands_in_the_interval():
     assert row["standard_error"] == pytest.approx(row["permutation_error"])
 
 
+def test_coalitions_are_compared_draw_by_draw():
+    """What a draw does to b and to both together alike is no noise of a."""
+    table = cells({("a",): 0.3, ("b",): 0.3, ("a", "b"): 0.6}, 0.0)
+    noise = np.random.default_rng(2).normal(0, 0.5, (6, 1, 1))
+    for key in ("b", "ab"):
+        chosen = frozenset(key)
+        table[chosen] = replace(table[chosen], log_m=table[chosen].log_m + noise)
+    a, b = shapley_rows(table, ["a", "b"], seed=1)
+
+    assert a["standard_error"] == pytest.approx(0, abs=1e-12)
+    assert b["standard_error"] == pytest.approx(noise.std(ddof=1) / np.sqrt(6))
+
+
 @pytest.mark.parametrize(("spread", "resolved"), [(0.01, True), (1.0, False)])
 def test_an_interval_wider_than_the_whole_is_unresolved(spread, resolved):
     table = cells({("a",): 0.3, ("b",): 0.3, ("a", "b"): 0.6}, spread)
