@@ -19,12 +19,12 @@ from curate.experiment.additions import hold_out, with_controls, worst_by_qualit
 from curate.experiment.arms import make_draws
 from curate.experiment.coalitions import coalitions, shapley_rows
 from curate.experiment.contrasts import Contrast
-from curate.experiment.estimates import _shared
+from curate.experiment.estimates import _shared, _with_crossovers
 from curate.experiment.example import example_inputs
 from curate.experiment.power import Design, draws_needed, power, smallest_detectable
 from curate.experiment.repeats import FEW_MINUTES, REPEATED
 from curate.proxies import Gpt
-from curate.scaling import Cells
+from curate.scaling import MULTIPLIER_SCHEMA, Cells
 from curate.subsets import Encoded, draw_order, source_held_order
 
 SMALL = MeasureConfig(sizes=("order2",), arms=("calibrator",), budgets=(4_000, 8_000), replicates=6)
@@ -413,6 +413,41 @@ def test_draws_of_a_pool_are_alike_as_their_pools_are(pool, covered):
     alike = _shared(cells, contrast, draws)
 
     assert alike == pytest.approx([0.8 * covered / (1 - covered)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("ends", "admitted", "told"),
+    [
+        ((2_500.0, 3_500.0), [False, True, True, None], True),
+        ((2_500.0, 3_500.0), [True, True, False, True], False),
+        ((2_000.0, 4_000.0), [None, True, True, None], True),
+        ((1_500.0, 3_500.0), [None, True, True, True], False),
+    ],
+)
+def test_a_crossover_counts_where_the_calibrator_admits_the_budgets_around_it(ends, admitted, told):
+    """Of 1, 2, 4 and 8 thousand tokens; what is said without the gate stays."""
+    own = {"contrast": "raw_pool → curated_pool", "family": "gpt", "size": "width32"}
+    rows = [
+        own | {"n_tokens": n, "quantity": "multiplier", "eval_set": "all", "note": "pool"}
+        for n in (1_000, 2_000, 4_000, 8_000)
+    ]
+    table = pl.DataFrame(
+        [
+            dict.fromkeys(MULTIPLIER_SCHEMA) | r | {"admitted": a}
+            for r, a in zip(rows, admitted, strict=True)
+        ],
+        schema=dict(MULTIPLIER_SCHEMA),
+    )
+    crossed = {"quantity": "crossover", "low": ends[0], "high": ends[1], "note": "pool"}
+    words = {"conclusion_without_gate": "crossover at 3 k tokens"}
+    found = _with_crossovers(table, [own | crossed | words])
+    row = found.row(-1, named=True)
+
+    assert (row["conclusion"] == "crossover at 3 k tokens") == told
+    assert row["conclusion"].startswith("cannot tell") != told
+    assert row["conclusion_without_gate"] == "crossover at 3 k tokens"
+    assert found["note"][0].startswith("pool: crossover at 3 k tokens")
+    assert ("does not admit" in found["note"][0]) != told
 
 
 # ── values of steps ──────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,10 +23,11 @@ from curate.scaling import (
     decide,
     multiplier_cells,
 )
-from curate.scaling.crossover import crossover_row, crossover_words, find_crossover
+from curate.scaling.crossover import crossover_row, find_crossover
 
 FEW = 0.05  # of the pool: below this repeats hardly meet, and nothing can be said of them
 CROSSOVER = "crossover"
+UNVOUCHED = "the calibrator does not admit all budgets around it"
 MOST_COVERED = 0.9  # of the pool by one draw: beyond it draws are too alike to tell its variance
 
 
@@ -69,9 +70,37 @@ def estimate(
         primary=(first, plan.families[first].sizes[0]),
         sources=sources,
     )
-    blank = dict.fromkeys(MULTIPLIER_SCHEMA) | {"n_sources": sources}
-    crossovers = [blank | row for row in rows if row["quantity"] == CROSSOVER]
-    return pl.concat([table, pl.DataFrame(crossovers, schema=dict(MULTIPLIER_SCHEMA))])
+    crossovers = [row | {"n_sources": sources} for row in rows if row["quantity"] == CROSSOVER]
+    return _with_crossovers(table, crossovers)
+
+
+def _with_crossovers(table: pl.DataFrame, crossovers: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """The table with rows of crossovers, which stand in the notes of their contrasts as well.
+
+    As any verdict, a crossover counts where the calibrator admits the budgets that it lies between.
+    """
+    found = []
+    for row in crossovers:
+        own = [pl.col(key) == row[key] for key in ("contrast", "family", "size")]
+        said, vouched = row["conclusion_without_gate"], True
+        if row["low"] is not None:
+            cells = table.filter(*own, quantity="multiplier", eval_set="all").sort("n_tokens")
+            vouched = bool(_around(cells, row)["admitted"].fill_null(value=False).all())
+        note = said if vouched else f"{said} ({UNVOUCHED})"
+        noted = pl.concat_str("note", pl.lit(f": {note}"))
+        table = table.with_columns(note=pl.when(*own).then(noted).otherwise("note"))
+        gated = said if vouched or said.startswith("cannot tell") else f"cannot tell: {UNVOUCHED}"
+        found.append({**dict.fromkeys(MULTIPLIER_SCHEMA), **row, "conclusion": gated})
+    return pl.concat([table, pl.DataFrame(found, schema=dict(MULTIPLIER_SCHEMA))])
+
+
+def _around(cells: pl.DataFrame, row: Mapping[str, Any]) -> pl.DataFrame:
+    """Cells from the last budget at or below a crossover's set to the first at or above it."""
+    budgets = cells["n_tokens"].to_numpy()
+    # Ends of the set that are budgets come back from logarithms.
+    first = int(np.searchsorted(budgets, row["low"] * (1 + 1e-9), side="right")) - 1
+    last = int(np.searchsorted(budgets, row["high"] * (1 - 1e-9)))
+    return cells.slice(max(first, 0), last - max(first, 0) + 1)
 
 
 def _contrast_estimates(
@@ -96,11 +125,9 @@ def _contrast_estimates(
     rows = [fixed | row for row in contrast_rows(cells, prefixes=prefixes)]
     if contrast.repeats:
         crossed = find_crossover(cells)
-        note = f"{_pool_said(data.draws, rows)}: {crossover_words(crossed)}"
-        return [
-            *(row | {"note": note, "muted": None} for row in rows),
-            fixed | {"note": _pool_said(data.draws, rows)} | crossover_row(crossed),
-        ]
+        note = _pool_said(data.draws, rows)
+        rows = [row | {"note": note, "muted": None} for row in rows]
+        return [*rows, fixed | {"note": note} | crossover_row(crossed)]
     rows = _annotate(data.draws, contrast, rows, replicates)
     return _counted(data.draws, contrast, cells, rows)
 
