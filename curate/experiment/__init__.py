@@ -152,13 +152,7 @@ def run_experiment(
     if course.say is not None:
         course.say("\n".join(plan_sentences(promised)))
     draws = make_draws(inputs, share=plan.share, seed=seed, pool=plan.pool_tokens)
-    trained = train(
-        draws,
-        plan,
-        executor=executor,
-        course=course,
-        paces=tried.found,
-    )
+    trained = train(draws, plan, executor=executor, course=course, paces=tried.found)
     # Text of the corpus itself favours one side: it is shown in the matrix and decides nothing.
     losses = trained.losses.filter(pl.col("eval_set").is_in(list(inputs.evaluation)))
     table = _evaluation_table(inputs)
