@@ -208,6 +208,18 @@ def test_no_budget_is_planned_that_raws_ladder_cannot_reach(inputs, reach):
         assert needed - 1 <= max(family.ladders["order2"][contrast.arm_a]) <= contrast.available[0]
 
 
+def test_a_comparison_without_room_for_a_budget_is_said_to_be_left_out(inputs):
+    """An arm of ten documents is in no table, and the plan says why."""
+    few = np.arange(600) < 10
+    masks = {"curated": inputs.masks["curated"], "only_few": few, "only_many": np.arange(600) < 500}
+    config = replace(SMALL, arms=("calibrator", "only_one"))
+    plan = make_plan(replace(inputs, masks=masks), config, seed=1)
+
+    assert plan.left_out == {"raw → only_few": "has too little text to measure"}
+    assert "left out: raw → only_few has too little text to measure" in plan.to_dict()["left_out"]
+    assert "only_few" not in plan.families["kneser_ney"].ladders["order2"]
+
+
 def test_a_rung_that_one_draw_could_not_reach_is_out_of_all(inputs):
     """Whole documents leave a draw a little short; a mean over the others would be another mean."""
     sets = inputs.evaluation

@@ -31,6 +31,7 @@ __all__ = [
     "corrected_for",
     "held",
     "measured",
+    "unheld",
 ]
 
 
@@ -218,3 +219,23 @@ def measured(contrast: Contrast, family: str, *, primary: bool) -> bool:
     if family not in LIGHT and contrast.kind not in FIRST_KINDS:
         return False
     return primary or contrast.everywhere
+
+
+def unheld(contrasts: Sequence[Contrast], families: Mapping[str, FamilyPlan]) -> list[str]:
+    """Comparisons that are wanted and whose arms have too little text for any planned budget.
+
+    >>> from curate.experiment.config import MeasureConfig
+    >>> from curate.experiment.contrasts import find_contrasts
+    >>> from curate.experiment.example import example_inputs
+    >>> found = find_contrasts(example_inputs(), MeasureConfig(arms=("null",)), 0.6)
+    >>> plan = FamilyPlan(sizes=(), replicates=3, budgets=(5_000,), ladders={}, seconds=1.0)
+    >>> unheld(found, {"kneser_ney": plan})
+    ['null_a → null_b']
+    """
+    names = []
+    for contrast in contrasts:
+        able = [f for name, f in families.items() if measured(contrast, name, primary=True)]
+        spoken = contrast.kind != "coalition" and not contrast.repeats
+        if able and spoken and not any(held(contrast, f.budgets) for f in able):
+            names.append(contrast.name)
+    return names

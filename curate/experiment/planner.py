@@ -33,6 +33,7 @@ from curate.experiment.plan import (
     corrected_for,
     held,
     measured,
+    unheld,
 )
 from curate.experiment.power import OTHER_SPREAD, SPREADS, draws_needed
 from curate.experiment.repeats import FEW_MINUTES, REPEATED, holds_text, unread
@@ -157,6 +158,7 @@ def make_plan(
         why := unread(config, replace(draft, families=families), inputs)
     ):
         left_out[REPEATED] = why
+    left_out |= dict.fromkeys(unheld(draft.contrasts, families), "has too little text to measure")
     if not families:
         raise ConfigError("; ".join(f"proxy family {n!r} {why}" for n, why in left_out.items()))
     return replace(draft, families=families, left_out=left_out)
