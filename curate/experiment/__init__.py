@@ -42,8 +42,8 @@ from curate.experiment.transfer import predictions, score_predictions, transfer_
 from curate.scaling import MULTIPLIER_SCHEMA, NO_EVALUATION, sentences
 
 NOTHING_LEFT = (
-    "cannot tell: no curated text is left for training once documents that share 13 words in a "
-    "row with an evaluation set are taken out"
+    "cannot tell: no curated text is left for training; curation keeps nothing, or nothing but "
+    "documents that share 13 words in a row with an evaluation set"
 )
 NO_TIME = "cannot tell: there was no time for a single draw; give more minutes"
 
