@@ -55,9 +55,8 @@ def labelled_task(
     classifier trained on the first n documents, in draw order, of an arm's other four.
 
     Args:
-        documents: `id`, `text` String, `label` Boolean (null = left out), optionally `source` and
-            `cluster` (of copies; null = in none), and one Boolean column an arm but "raw", which
-            holds all.
+        documents: `id`, `text` String, `label` Boolean (null = left out), optionally `source`,
+            `cluster` of copies (null = none), and a Boolean column for each arm but "raw".
         arms: Arms to train on.
         replicates: Draw orders.
         seed: Of folds and orders.
