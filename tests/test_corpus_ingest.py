@@ -295,13 +295,13 @@ def test_rows_without_an_id_get_one_unless_the_column_is_named(tmp_path):
     assert result.reasons == {"null id": 3}
 
 
-def test_an_increment_prefixes_only_made_ids(tmp_path):
+def test_only_rows_without_an_id_are_called_by_file_and_row(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(json_lines([{"id": "x", "text": "1"}, {"text": "2"}]))
 
-    result = ingest(InputConfig(path=str(path)), tmp_path / "out", batch="june")
+    result = ingest(InputConfig(path=str(path)), tmp_path / "out")
 
-    assert pl.read_parquet(list(result.parts))["id"].to_list() == ["x", "june/a.jsonl:2"]
+    assert pl.read_parquet(list(result.parts))["id"].to_list() == ["x", "a.jsonl:2"]
 
 
 def test_named_columns_and_the_source(tmp_path):

@@ -52,7 +52,6 @@ def ingest(
     config: InputConfig,
     folder: Path,
     *,
-    batch: str = "",
     progress: Callable[[int], None] | None = None,
 ) -> IngestResult:
     r"""Parse an input once into `folder/documents/` and `folder/quarantine/`.
@@ -65,7 +64,6 @@ def ingest(
     Args:
         config: What to read.
         folder: Where the two tables go.
-        batch: Name of an increment, put before ids made from path and row (`<batch>/…`).
         progress: Called after each batch with its number of rows.
 
     Raises:
@@ -85,7 +83,7 @@ def ingest(
     seen, rows_read = SeenIds(), 0
     columns: dict[str, None] = {}
     for found in read_batches(config):
-        good, bad = sort_batch(found, config, seen, prefix=f"{batch}/" if batch else "")
+        good, bad = sort_batch(found, config, seen)
         documents.add(good)
         quarantine.add(bad)
         columns |= dict.fromkeys(found.columns)

@@ -73,7 +73,7 @@ def _among(hashes: NDArray[np.uint64], run: NDArray[np.uint64]) -> NDArray[np.bo
 
 
 def sort_batch(
-    batch: Batch, config: InputConfig, seen: SeenIds, *, prefix: str = ""
+    batch: Batch, config: InputConfig, seen: SeenIds
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Documents and quarantine rows of a batch, each in input order.
 
@@ -84,7 +84,6 @@ def sort_batch(
         batch: Rows of the input.
         config: Which columns are text, id and source.
         seen: The ids of earlier batches; those of this batch's documents are added.
-        prefix: Put before ids that are made from path and row.
 
     >>> from curate.corpus.batches import one_file
     >>> rows = pl.DataFrame({"text": ["good", "", None]})
@@ -97,7 +96,7 @@ def sort_batch(
         return pl.DataFrame(), batch.rejects
     roles = _roles(batch.frame.columns, config)
     text, reason = _text(batch.frame, config.text)
-    ids = _ids(batch, roles.get(ID), named=config.id is not None, prefix=prefix)
+    ids = _ids(batch, roles.get(ID), named=config.id is not None)
     rows = pl.DataFrame([batch.paths, batch.rows, ids, text, _source(batch, roles), reason])
     rows = rows.with_columns(reason=pl.coalesce("reason", _when(pl.col(ID).is_null(), NULL_ID)))
     repeated = np.zeros(rows.height, dtype=bool)
@@ -141,7 +140,7 @@ def _constant(name: str, value: str | None, height: int) -> pl.Series:
     return pl.Series(name, [value], dtype=pl.String).new_from_index(0, height)
 
 
-def _ids(batch: Batch, column: str | None, *, named: bool, prefix: str) -> pl.Series:
+def _ids(batch: Batch, column: str | None, *, named: bool) -> pl.Series:
     """Ids as String; null where a column is named and the row has none in it."""
     if column is None:
         given = _constant(ID, None, len(batch.rows))
@@ -149,7 +148,7 @@ def _ids(batch: Batch, column: str | None, *, named: bool, prefix: str) -> pl.Se
         given = _as_string(batch.frame[column]).alias(ID)
     table = pl.DataFrame([given, batch.paths, batch.rows])
     own = pl.when(pl.col(ID) != "").then(pl.col(ID))
-    made = pl.concat_str(pl.lit(prefix), "path", pl.lit(":"), pl.col("row").cast(pl.String))
+    made = pl.concat_str("path", pl.lit(":"), pl.col("row").cast(pl.String))
     return table.select(own if named else pl.coalesce(own, made).alias(ID))[ID]
 
 

@@ -122,7 +122,11 @@ def _with_digests(parts: Iterable[pl.DataFrame], digests: list[bytes]) -> Iterat
 def _check_new(known: pl.Series, new: pl.Series) -> None:
     repeated = new.filter(new.is_in(known.implode()))
     if len(repeated):
-        raise InputError(f"id {repeated[0]!r} is in the index already; ids must be unique")
+        raise InputError(
+            f"id {repeated[0]!r} is in the index already, as are {len(repeated) - 1:,} others of "
+            "this batch; ids must be unique. Documents without a column for them (input.id) are "
+            "called <file>:<row>: give each batch's files names of their own"
+        )
 
 
 def _classes(known: Known, new: CorpusSketch, words_digest: pl.Series) -> _Classes:
