@@ -413,3 +413,23 @@ def test_copies_are_judged_by_transformers_that_read_enough_of_the_pool(family, 
     assert found["note"] == f"budget is {share:.1%} of the pool; 2 % repeat"
     assert (found["muted"] is None) == (muted is None)
     assert muted is None or (found["muted"].startswith("cannot tell") and muted in found["muted"])
+
+
+# ── with which chance ────────────────────────────────────────────────────────────────────────
+
+
+def test_no_model_of_the_gate_begins_as_one_of_the_verdict_does(inputs, monkeypatch):
+    """Weights and windows that both draw would admit a cell by the verdict's own chance."""
+    seeds = {}
+    climb = KneserNey.ladder
+
+    def noted(family, tokens, *, seed, **rest):
+        seeds.setdefault(seed, []).append(len(tokens))
+        return climb(family, tokens, seed=seed, **rest)
+
+    monkeypatch.setattr(KneserNey, "ladder", noted)
+    run_experiment(inputs, SMALL, seed=1)
+    shared = {seed: len(ladders) for seed, ladders in seeds.items()}
+
+    assert len(shared) == 2 * SMALL.replicates  # one a draw of either
+    assert set(shared.values()) == {2}  # raw and curated, diluted and clean

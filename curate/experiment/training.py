@@ -43,6 +43,8 @@ RUN_SCHEMA: Mapping[str, Any] = {
 KEYS = ("arm", "family", "size", "n_tokens", "replicate", "eval_set")
 NOT_TRIED: Mapping[str, Pace] = {}
 
+GATE = 500  # the calibrator's seeds begin here: no chance of the verdict's may admit it
+
 __all__ = ["KEYS", "RUN_SCHEMA", "Course", "Trained", "train"]
 
 Points = list[LadderPoint]
@@ -345,7 +347,9 @@ def _climb_stacked(draws: Draws, jobs: Sequence[Job], advance: Advance) -> dict[
 
 
 def _seed(draws: Draws, job: Job) -> int:
-    return draws.seed * 1_000 + job.replicate
+    """Of initial weights and windows: all arms of a draw share it, but for the gate's."""
+    own = GATE if job.arm.startswith("calibrator") else 0
+    return draws.seed * 1_000 + own + job.replicate
 
 
 def _losses(inputs: MeasureInputs, done: Sequence[tuple[Job, Points]]) -> pl.DataFrame:
