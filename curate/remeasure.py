@@ -298,7 +298,11 @@ def _told(verdict: Mapping[str, Any], first: str) -> list[str]:
     """A verdict, and what is said beside it."""
     sentence, ungated = verdict["sentence"], verdict["sentence_without_gate"]
     beside = [f"without the calibrator's gate: {ungated}"] if ungated != sentence else []
-    beside += [*verdict.get("designs", ()), *filter(None, [verdict.get("note")])]
+    beside += [
+        *verdict.get("doubts", ()),
+        *verdict.get("designs", ()),
+        *filter(None, [verdict.get("note")]),
+    ]
     if verdict["headline"]:
         beside += filter(None, [verdict["detail"]])
         return [f"Verdict: {sentence}", *(f"    {line}" for line in beside)]

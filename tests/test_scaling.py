@@ -425,7 +425,8 @@ def test_only_arms_whose_answer_is_one_can_fail_as_controls():
     said = sentences(decided(estimate(0.3), worst, calibrator()))
 
     assert [v["conclusion"] for v in said if v["kind"] == "control"] == ["harms"]
-    assert not any("Control failed" in v["sentence"] + v["detail"] for v in said)
+    assert not any("Control failed" in v["sentence"] for v in said)
+    assert all(not v["doubts"] for v in said if v["headline"])
 
 
 def test_a_muted_contrast_says_why_and_stays_in_its_family():
@@ -512,5 +513,7 @@ def test_a_control_that_shows_an_effect_is_said_to_have_failed():
     said = sentences(pl.concat([headline, control]))
 
     assert said[0]["headline"]
-    assert "Control failed: null_a → null_b must be 1" in said[0]["detail"]
+    assert said[0]["doubts"][0].startswith("Control failed: null_a → null_b must be 1")
+    assert "but so far from 1 is null_a → null_b, which must be 1 (" in said[0]["sentence"]
+    assert "no advice, for so far from 1 is null_a → null_b" in said[0]["designs"][0]
     assert any(verdict["sentence"].startswith("Control failed") for verdict in said[1:])

@@ -53,7 +53,7 @@ def calibrators(trained=2.0, **changes):
 def test_random_letters_are_told_as_a_finding_beside_the_headline():
     """Both call it worth, and one pays twice as much for the noise as the other."""
     found = table(*both("multiplier", 4.2, 2.1), *both("harm", 2.09, 1.04), *calibrators())
-    (said,) = [v["detail"] for v in sentences(found) if v["headline"]]
+    (said,) = next(v["doubts"] for v in sentences(found) if v["headline"])
 
     assert disagreements(found).select("quantity", "disagree").rows() == [("harm", True)]
     assert said.startswith("Kinds of models disagree on raw → curated: what was removed costs")
@@ -87,7 +87,7 @@ def test_only_what_the_calibrator_admits_takes_part():
     refused = table(*both("harm", 2.0, 1.0), *calibrators(trained=1.2))
 
     assert disagreements(refused).is_empty()
-    assert not any("disagree" in v["detail"] for v in sentences(refused))
+    assert not any(v.get("doubts") for v in sentences(refused))
 
 
 def test_two_sizes_of_a_family_are_not_two_kinds():

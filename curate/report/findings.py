@@ -60,9 +60,9 @@ MISSING = {
 class Sentence:
     """A verdict: what it is about, the sentence with its interval, its word, and more.
 
-    `designs` say what it means where compute binds and where data binds. `claim` and `scope` are
-    the sentence without and within its closing parenthesis, which names what was measured;
-    `without_gate` is the sentence that the calibrator held back.
+    `beside` are its doubts, and what it means where compute binds and where data binds. `claim`
+    and `scope` are the sentence without and within its closing parenthesis, which names what was
+    measured; `without_gate` is the sentence that the calibrator held back.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Sentence:
     conclusion: str
     detail: str = ""
     without_gate: str = ""
-    designs: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def claim(self) -> str:
@@ -142,7 +142,7 @@ def _sentence(found: Mapping[str, Any]) -> Sentence:
         conclusion=str(found.get("conclusion") or ""),
         detail=str(found.get("detail") or ""),
         without_gate="" if held_back == found["sentence"] else held_back,
-        designs=tuple(map(str, found.get("designs") or ())),
+        beside=tuple(map(str, [*(found.get("doubts") or ()), *(found.get("designs") or ())])),
     )
 
 

@@ -95,7 +95,7 @@ def markdown(run_folder: Path | str) -> str:
         "- "
         + _escaped(f"{found.name}: " if found.name else "")
         + f"**{_escaped(found.sentence)}**"
-        + "".join(f"\n  - {_escaped(said)}" for said in found.designs)
+        + "".join(f"\n  - {_escaped(said)}" for said in found.beside)
         for found in sentences(run)
     ]
     kept = kept_said(run)
@@ -296,8 +296,8 @@ def _table(title: str, content: Rows | None, absent: str) -> RenderableType:
 def _verdict(found: Sentence) -> Text:
     style = _STYLES.get(found.conclusion.split(" ")[0], "bold")
     name = f"Verdict, {found.name}  " if found.name else "Verdict  "
-    designs = "".join(f"\n  {said}" for said in found.designs)
-    return Text.assemble((name, "bold"), (found.sentence, style), designs)
+    beside = "".join(f"\n  {said}" for said in found.beside)
+    return Text.assemble((name, "bold"), (found.sentence, style), beside)
 
 
 def _pipe_table(content: Rows | None, absent: str) -> str:

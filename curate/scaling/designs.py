@@ -9,7 +9,8 @@ missing, only models can say that do not learn repeats by heart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import log
 from typing import Any
 
 import polars as pl
@@ -29,16 +30,22 @@ ONCE = {
     "cannot be told from empty": "leaving it out costs nothing that was seen",
 }
 
-__all__ = ["design_sentences"]
+EFFECTS = ("worth", "harms", "what was removed")
+
+__all__ = ["design_sentences", "no_larger"]
 
 
-def design_sentences(table: pl.DataFrame, verdict: Row, *, repeats: str = "") -> list[str]:
+def design_sentences(
+    table: pl.DataFrame, verdict: Row, *, repeats: str = "", failed: Sequence[Row] = ()
+) -> list[str]:
     """What a verdict means where compute binds and where data binds, a sentence a design.
 
     Args:
         table: Multipliers, by `decide`.
         verdict: The row that speaks: `contrast, family, size, n_tokens`.
         repeats: Why no pool was read again and again; empty = it was planned.
+        failed: Rows of controls whose answer is 1 and that show an effect: none that is no larger
+            is advised on.
 
     >>> fixed = {"contrast": "raw → curated", "arm_a": "raw", "arm_b": "curated", "n_tokens": 400,
     ...          "family": "kneser_ney", "size": "order3", "eval_set": "all", "beyond": None,
@@ -63,23 +70,23 @@ def design_sentences(table: pl.DataFrame, verdict: Row, *, repeats: str = "") ->
     if verdict["family"] is None or "multiplier" not in rows:
         return []
     main = rows["multiplier"]
-    return [_equal(main), _once(main, rows.get("harm")), _again(table, repeats)]
+    return [_equal(main, failed), _once(main, rows.get("harm"), failed), _again(table, repeats)]
 
 
 def _over_all(table: pl.DataFrame, *where: pl.Expr) -> list[dict[str, Any]]:
     return table.filter(*where, pl.col("eval_set") == "all").to_dicts()
 
 
-def _equal(row: Row) -> str:
+def _equal(row: Row, failed: Sequence[Row]) -> str:
     a, b = arm_words(row["arm_a"]), arm_words(row["arm_b"])
     said = (
         f"Equal tokens, for where compute binds: at {count_words(row['n_tokens'])} {b} one does "
         f"the work of {interval_words(row)} {a}"
     )
-    return f"{said}: {_meaning(row['conclusion'], EQUAL).format(a=a, b=b)}"
+    return f"{said}: {_meaning(row, EQUAL, failed).format(a=a, b=b)}"
 
 
-def _once(main: Row, harm: Row | None) -> str:
+def _once(main: Row, harm: Row | None, failed: Sequence[Row]) -> str:
     a, b = arm_words(main["arm_a"]), arm_words(main["arm_b"])
     name = "Fixed pool read once, for where data binds"
     if harm is None:
@@ -92,7 +99,7 @@ def _once(main: Row, harm: Row | None) -> str:
     bound = main["bound"] or ""
     return (
         f"{name}: the {b} in a pool of {bound}{pool} {a} are {interval_words(harm)} times as many "
-        f"as do the work of the whole pool: {_meaning(harm['conclusion'], ONCE)}"
+        f"as do the work of the whole pool: {_meaning(harm, ONCE, failed)}"
     )
 
 
@@ -100,12 +107,31 @@ def _three_digits(number: float) -> float:
     return float(f"{number:.3g}")
 
 
-def _meaning(conclusion: str, advice: Mapping[str, str]) -> str:
+def _meaning(row: Row, advice: Mapping[str, str], failed: Sequence[Row]) -> str:
     """The conclusion with what to do about it; alone where it cannot tell."""
+    conclusion = str(row["conclusion"])
+    if (control := no_larger(row, failed)) is not None and conclusion.startswith(EFFECTS):
+        return f"no advice, for so far from 1 is {control['contrast']}, which must be 1"
     for word, meaning in advice.items():
         if conclusion.startswith(word):
             return meaning if advice is EQUAL else f"{conclusion}, {meaning}"
     return conclusion
+
+
+def no_larger(row: Row, failed: Sequence[Row]) -> Row | None:
+    """The failed control of the same models that lies as far from 1 as an effect surely does.
+
+    >>> effect = {"family": "f", "size": "s", "low": 1.02, "high": 1.07}
+    >>> control = {"family": "f", "size": "s", "estimate": 1.05, "contrast": "raw → random"}
+    >>> no_larger(effect, [control])["contrast"], no_larger(effect | {"low": 1.06}, [control])
+    ('raw → random', None)
+    """
+    same = [c for c in failed if (c["family"], c["size"]) == (row["family"], row["size"])]
+    if not same or row["low"] is None or row["high"] is None:
+        return None
+    largest = max(same, key=lambda control: abs(log(control["estimate"])))
+    surely = min(abs(log(row["low"])), abs(log(row["high"])))
+    return largest if surely <= abs(log(largest["estimate"])) else None
 
 
 def _measured(row: Row) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from curate.scaling.crossed import MIN_SOURCES
-from curate.scaling.designs import design_sentences
+from curate.scaling.designs import design_sentences, no_larger
 from curate.scaling.disagreement import disagreements
 from curate.scaling.words import arm_words, count_words, interval_words, is_null, model_words
 
 KINDS = ("headline", "secondary", "control", "calibrator")
+KEYS = (
+    *("contrast", "kind", "family", "size", "n_tokens", "headline", "estimate", "low", "high"),
+    *("beyond", "conclusion", "note"),
+)
 WHAT = {"harm": "what was removed costs", "multiplier": "the multiplier is"}
 NO_EVALUATION = "cannot tell: no neutral evaluation set"
 
@@ -29,43 +33,34 @@ def sentences(table: pl.DataFrame, *, repeats: str = "") -> list[dict[str, Any]]
     Returns:
         Mappings with `contrast, kind, family, size, n_tokens, headline`, `estimate, low, high,
         beyond` (natural scale, null where not reached), `conclusion`, `note`, `sentence` (with the
-        gate), `conclusion_without_gate`, `sentence_without_gate`, and `detail`: controls that
-        failed and other kinds of models that disagree (beside the headline), the slope, harm and
-        dilution, or an empty text. The headline also has `designs`: what it means where compute
-        binds and where data binds, by `design_sentences`.
+        gate), `conclusion_without_gate`, `sentence_without_gate`, and `detail`: the slope, harm and
+        dilution, or an empty text. The headline also has `doubts`: controls that failed and other
+        kinds of models that disagree; and `designs`: what it means where compute binds and where
+        data binds, by `design_sentences`. An effect no larger than what a control shows whose
+        answer is 1 is said beside it, and no advice is given on it.
     """
     tests = table.filter((pl.col("quantity") == "multiplier") & (pl.col("eval_set") == "all"))
-    found, failed = [], []
-    for _, rows in tests.group_by("contrast", "family", "size", maintain_order=True):
-        gated = _speaking(rows, pl.col("decisive"))
-        ungated = _speaking(rows, pl.col("reached"), pl.col("low").is_not_null())
-        keys = (
-            "contrast",
-            "kind",
-            "family",
-            "size",
-            "n_tokens",
-            "headline",
-            "estimate",
-            "low",
-            "high",
-            "beyond",
-            "conclusion",
-            "note",
+    spoken = [
+        (
+            _speaking(rows, pl.col("decisive")),
+            _speaking(rows, pl.col("reached"), pl.col("low").is_not_null()),
         )
-        verdict = {key: gated[key] for key in keys}
-        verdict["sentence"] = _sentence(gated, gated["conclusion"])
-        verdict["conclusion_without_gate"] = ungated["conclusion_without_gate"]
-        verdict["sentence_without_gate"] = _sentence(ungated, ungated["conclusion_without_gate"])
+        for _, rows in tests.group_by("contrast", "family", "size", maintain_order=True)
+    ]
+    failed = [gated for gated, _ in spoken if _failed(gated, gated["conclusion"])]
+    found = []
+    for gated, ungated in spoken:
+        verdict = {key: gated[key] for key in KEYS}
+        verdict["sentence"] = _sentence(gated, gated["conclusion"], failed)
+        word = ungated["conclusion_without_gate"]
+        verdict["conclusion_without_gate"] = word
+        verdict["sentence_without_gate"] = _sentence(ungated, word, failed)
         verdict["detail"] = _detail(table, gated)
-        found.append(verdict)
-        if _failed(gated, gated["conclusion"]):
-            failed.append(verdict["sentence"])
-    for verdict in found:
         if verdict["headline"]:
             others = disagreement_sentences(table, contrast=verdict["contrast"])
-            verdict["detail"] = "; ".join(filter(None, [*failed, *others, verdict["detail"]]))
-            verdict["designs"] = design_sentences(table, verdict, repeats=repeats)
+            verdict["doubts"] = [*(_sentence(row, row["conclusion"]) for row in failed), *others]
+            verdict["designs"] = design_sentences(table, verdict, repeats=repeats, failed=failed)
+        found.append(verdict)
     return sorted(found, key=lambda v: (not v["headline"], KINDS.index(v["kind"])))
 
 
@@ -130,7 +125,9 @@ def _speaking(rows: pl.DataFrame, *flags: pl.Expr) -> dict[str, Any]:
     return rows.sort(*flags, "n_tokens").row(-1, named=True)
 
 
-def _sentence(row: Mapping[str, Any], conclusion: str) -> str:
+def _sentence(
+    row: Mapping[str, Any], conclusion: str, failed: Sequence[Mapping[str, Any]] = ()
+) -> str:
     a, b = arm_words(row["arm_a"]), arm_words(row["arm_b"])
     seen = f"{interval_words(row)} {a}"
     if row["kind"] == "calibrator":
@@ -149,6 +146,9 @@ def _sentence(row: Mapping[str, Any], conclusion: str) -> str:
     else:
         measured = f"; measured {interval_words(row)}" if row["low"] is not None else ""
         text = f"{row['contrast']}: {conclusion}{measured}"
+    doubted = conclusion in ("worth", "harms") and row["kind"] in ("headline", "secondary")
+    if doubted and (control := no_larger(row, failed)) is not None:
+        text += f", but so far from 1 is {control['contrast']}, which must be 1"
     return f"{text} ({_where(row)})" if row["family"] else text
 
 
