@@ -93,7 +93,7 @@ def measure_run(
         if measure.stop:
             context = replace(context, deadline=began + 60 * measure.minutes)
             _compile(say)
-        _complete(context, anew=_evaluation(before) != _evaluation(config))
+        _complete(context, anew=_evaluation(config) != _evaluation_read(context, before))
         ran = _measure(context, say, predict=predict)
     except BaseException as error:
         write_bytes_atomically(resolved, stored)  # what was asked for in vain is not the run's
@@ -200,17 +200,38 @@ def _evaluation(config: RunConfig) -> tuple[object, ...]:
     return measure.evaluation, measure.evaluation_column
 
 
+def _evaluation_read(context: Context, before: RunConfig) -> tuple[object, ...]:
+    """What the text under `evaluation/` was read from, which the config need not say.
+
+    After an interrupt the config is that of the measurement before again, the text is not. A
+    folder of an earlier version does not say what it was read from: what its config names.
+    """
+    record = context.manifest.stages.get("evaluation")
+    facts = record.facts if record is not None else {}
+    if "files" not in facts:
+        return _evaluation(before)
+    return tuple(facts["files"]), facts.get("column")
+
+
 def _complete(context: Context, *, anew: bool) -> None:
     """Run what the experiment and the report read and the folder lacks, e.g. an older run's.
 
     With other evaluation files, these are read and overlaps with them looked for again.
     """
+    if anew:
+        _forget(context, "evaluation", "contamination")
     needed = {*BY_NAME["measure"].after, *BY_NAME["report"].after} - {"measure"}
     for stage in STAGES:
         record = context.manifest.stages.get(stage.name)
-        lacks = stage.name in needed and (record is None or not record.done)
-        if lacks or (anew and stage.name in ("evaluation", "contamination")):
+        if stage.name in needed and (record is None or not record.done):
             run_stage(stage.name, context)
+
+
+def _forget(context: Context, *names: str) -> None:
+    """Drop what stages made, all before one is done again: an interrupt between leaves no half."""
+    with context.folder.alone():
+        for name in names:
+            context.manifest.begin(name, key="", homes=BY_NAME[name].homes)
 
 
 def _larger(config: RunConfig) -> dict[str, Any]:

@@ -90,7 +90,9 @@ def read_evaluation(context: Context) -> Facts:
     measure = context.config.measure
     if measure is None or not measure.evaluation:
         return {"documents": 0}
-    counts = {"documents": 0, "quarantined": 0}
+    counts: Facts = {"documents": 0, "quarantined": 0, "files": list(measure.evaluation)}
+    if measure.evaluation_column is not None:
+        counts["column"] = measure.evaluation_column
     for file in find_files(InputConfig(path=tuple(measure.evaluation))):
         config = InputConfig(path=str(file.path), source=measure.evaluation_column)
         home = context.folder.file(f"evaluation/{file.path.stem}")

@@ -192,6 +192,34 @@ def test_an_interrupt_leaves_the_tables_before_or_none(
         assert set(tables(folder)) == {"report.html"}
 
 
+@pytest.mark.parametrize("where", ["measure.run_experiment", "stages.decontaminate"])
+def test_after_an_interrupt_the_text_is_what_the_next_command_names(
+    measured, tmp_path, monkeypatch, where
+):
+    """Not that of the interrupted command, whose files the folder's config no longer names."""
+    folder = tmp_path / "run"
+    shutil.copytree(measured.folder.root, folder)
+    both = measured.config.measure.evaluation
+    first = {"measure.evaluation": [both[0].replace("*", "first")]}
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"curate.{where}", interrupt)
+    for again in (first, {}):  # without an argument it is what the config names
+        with pytest.raises(KeyboardInterrupt):
+            measure_run(folder, overrides=again | {"measure.replicates": 2}, say=lambda line: None)
+    monkeypatch.undo()
+    told = []
+    measure_run(folder, say=told.append)
+
+    assert "Measured before with these settings" in "\n".join(told)
+    assert {path.name for path in (folder / "evaluation").iterdir()} == {"first", "second"}
+    for table in ("documents", "sets"):
+        name = f"contamination/{table}.parquet"
+        assert pl.read_parquet(folder / name).equals(measured.folder.read(name))
+
+
 def test_an_interrupt_of_the_report_leaves_the_new_tables(measured, tmp_path, monkeypatch):
     """And says how to make the page."""
     folder = tmp_path / "run"
