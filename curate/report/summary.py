@@ -241,11 +241,13 @@ def _contrast_rows(run: RunTables) -> Rows | None:
     if run.multipliers is None:
         return None
     found = verdict_rows(run.multipliers)
-    columns = [c for c in ("contrast", "measured_with", "multiplier", "conclusion") if c in found]
-    if found.is_empty() or len(columns) < 4:
+    wanted = ("contrast", "measured_with", "multiplier", "level", "conclusion")
+    columns = [name for name in wanted if name in found]
+    if found.is_empty() or len(columns) < len(wanted):
         return None
     rows = found.select(pl.col(columns).cast(pl.String).fill_null(NOTHING)).rows()
-    return ("contrast (first → second)", "measured with", "multiplier", "conclusion"), rows
+    header = ("contrast (first → second)", "measured with", "multiplier", "level", "conclusion")
+    return header, rows
 
 
 def _set_rows(run: RunTables) -> Rows | None:
