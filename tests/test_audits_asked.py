@@ -103,6 +103,47 @@ def test_one_group_of_few_is_singular_and_none_is_not_mentioned():
     assert "not enough" not in audit(judged(), groups="site").sentence
 
 
+def thin():
+    """A site that goes whole, one of two documents that stay, and many that mostly stay."""
+    sites = ["junk"] * 30 + ["tiny"] * 2 + ["news"] * 800
+    goes = [True] * 30 + [False] * 2 + ([True] + [False] * 79) * 10
+    failed = pl.Series([["s.r"] * g for g in goes], dtype=pl.List(pl.String))
+    return pl.DataFrame({"site": sites, "failed": failed})
+
+
+def test_a_group_that_lost_nothing_does_not_come_before_one_that_lost_all():
+    found = audit(thin(), groups="site", cluster=None)
+    rows = found.table.filter(population="marginal", weight="documents", group="tiny")
+
+    assert rows["removal_ratio"][0] > 1  # corrected: of none lost
+    assert hardest_hit(found.table).select("group", "lost").rows() == [("junk", 1.0)]
+    assert hardest_hit(found.table)["lacks"].to_list() == ["documents"]
+
+
+def test_a_group_that_lost_all_and_was_not_judged_is_named():
+    found = audit(thin(), groups="site", cluster=None)
+    said = "Not judged (too few documents to tell chance from harm), but lost most: site = junk,"
+
+    assert found.unjudged == f"{said} 30 of 30 by s (others 1.2 %)."
+    assert found.unjudged in repr(found)
+    assert audit(judged(), groups="site").unjudged == ""
+
+
+def test_a_group_within_one_source_lacks_sources_not_documents():
+    sites = ["one"] * 200 + ["rest"] * 400
+    frame = pl.DataFrame(
+        {
+            "site": sites,
+            "host": ["one.org" if s == "one" else f"h{i % 40}" for i, s in enumerate(sites)],
+            "failed": pl.Series([["s.r"] * (s == "one") for s in sites]),
+        }
+    )
+    found = audit(frame, groups="site", cluster="host")
+
+    assert found.unjudged.startswith("Not judged (too few sources to tell")
+    assert "not enough sources" not in audit(frame, groups="site", cluster=None).sentence
+
+
 def test_groups_of_word_lists_are_named_by_their_terms():
     texts = [("the women wrote " if i % 2 else "they wrote ") + "it" for i in range(N)]
     goes = [["s.r"] if i % 4 == 1 else [] for i in range(N)]

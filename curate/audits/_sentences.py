@@ -8,23 +8,47 @@ from typing import Any
 import polars as pl
 
 from curate.audits.lexicons import NAMED, NOT_NAMED
-from curate.audits.tables import explained, strongest_first
+from curate.audits.tables import explained, lacking, strongest_first, unjudged
 
 _KEYS = ("step", "group_column", "group")
 _MOST_COLUMNS = 3
+_MOST_UNJUDGED = 5
 
 
 def said(table: pl.DataFrame) -> str:
     """One sentence on a table of `impact`."""
     tests = table.filter(population="marginal", weight="documents")
     states = dict(tests.group_by("state").len().rows())
-    flags, few = states.get("flag", 0), states.get("not enough documents", 0)
+    flags = states.get("flag", 0)
     tested = flags + states.get("no flag", 0)
     if not tested:
         return _nothing_tested(tests)
     return (
         f"{flags} of {tested} tested (step, group) pairs lose clearly more than the rest of the"
-        f" corpus{_explanation(table)}{_worst(table)}{_untold(tests, few)}."
+        f" corpus{_explanation(table)}{_worst(table)}{_untold(tests)}."
+    )
+
+
+def unjudged_said(table: pl.DataFrame) -> str:
+    """Groups that lost far more than the rest and were not judged, in one sentence, or nothing."""
+    rows = unjudged(table)
+    if rows.is_empty():
+        return ""
+    parts = set(table.filter(weight="touched")["step"])
+    named = []
+    for row in rows.head(_MOST_UNJUDGED).iter_rows(named=True):
+        whom = f"{row['group_column']} = {row['group']}"
+        if ": " in row["group_column"] and row["group"] == NAMED:
+            whom = of_group(row["group_column"], NAMED)
+        share = f"{100 * row['lost']:.1f} % of its texts"
+        lost = share if row["step"] in parts else f"{row['removed']:,} of {row['n']:,}"
+        named.append(f"{whom}, {lost} by {row['step']} (others {100 * row['lost_rest']:.1f} %)")
+    more = rows.height - len(named)
+    also = f"; and {more} more" if more else ""
+    few = " or ".join(sorted(set(rows["lacks"])))
+    return (
+        f"Not judged (too few {few} to tell chance from harm), but lost most:"
+        f" {'; '.join(named)}{also}."
     )
 
 
@@ -67,12 +91,12 @@ def _explanation(table: pl.DataFrame) -> str:
     return "".join(f" ({n} of them explained by {names})" for names, n in by.rows())
 
 
-def _untold(tests: pl.DataFrame, few: int) -> str:
+def _untold(tests: pl.DataFrame) -> str:
     """What cannot be told: pairs without enough documents, and losses that are too small."""
+    thin = few_said(tests, more=" more")
     quiet = tests.filter(state="no flag")["smallest_detectable_ratio"]
     typical = quiet.filter(quiet.is_finite()).median()
-    has = "has" if few == 1 else "have"
-    thin = f"{few} more {has} not enough documents to tell" if few else ""
+    thin = f"{thin} to tell" if thin else ""
     unseen = (
         f"a loss below {typical:.2f} times that of the rest would mostly go unseen"
         if isinstance(typical, float)
@@ -80,6 +104,16 @@ def _untold(tests: pl.DataFrame, few: int) -> str:
     )
     told = ", and ".join(part for part in (thin, unseen) if part)
     return f"; {told}" if told else ""
+
+
+def few_said(tests: pl.DataFrame, *, more: str = "") -> str:
+    """How many tests could not be made, and what they lack, in words; empty where none."""
+    thin = tests.select(lacks=lacking()).drop_nulls().group_by("lacks").len().sort("lacks")
+    words = []
+    for what, many in thin.rows():
+        has = "has" if many == 1 else "have"
+        words.append(f"{many:,}{more} {has} not enough {what}")
+    return " and ".join(words)
 
 
 def _nothing_tested(tests: pl.DataFrame) -> str:

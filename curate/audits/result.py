@@ -17,7 +17,7 @@ from curate.audits._checked import (
     check_sizes,
     with_reasons,
 )
-from curate.audits._sentences import said
+from curate.audits._sentences import said, unjudged_said
 from curate.audits.edits import edited
 from curate.audits.gate import STRATA
 from curate.audits.impact import impact
@@ -80,8 +80,14 @@ class Audit:
         """One sentence: what to worry about, and what cannot be told."""
         return said(self.table)
 
+    @property
+    def unjudged(self) -> str:
+        """Groups that lost far more than the rest and could not be tested; empty: none."""
+        return unjudged_said(self.table)
+
     def __repr__(self) -> str:
-        return f"Audit: {self.sentence}\n{self.hardest_hit}"
+        said = "\n".join(filter(None, (self.sentence, self.unjudged)))
+        return f"Audit: {said}\n{self.hardest_hit}"
 
     def _repr_html_(self) -> str:
         flags, edits = self.flagged.select(_SHOWN), self.edits
@@ -97,7 +103,8 @@ class Audit:
             for title, table in tables.items()
             if table is not None and table.height
         )
-        return f"<p>{html.escape(self.sentence)}</p>{shown}<p>{POPULATION}</p>"
+        said = "".join(f"<p>{html.escape(s)}</p>" for s in (self.sentence, self.unjudged) if s)
+        return f"{said}{shown}<p>{POPULATION}</p>"
 
 
 def audit(  # noqa: PLR0913 - each names columns of one role

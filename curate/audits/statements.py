@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from curate.audits._sentences import removes
+from curate.audits._sentences import removes, unjudged_said
 from curate.audits.lexicons import Lexicon
 from curate.audits.result import POPULATION, Audit
 from curate.audits.tables import explained
@@ -40,10 +40,11 @@ def responsible_ai_fields(found: Audit, lexicons: Sequence[Lexicon] = ()) -> dic
     by = explained(found.flagged).height
     few = found.table.filter(state="not enough documents")
     names = sorted({f"{c} = {g!r}" for c, g in few.select("group_column", "group").rows()})
+    unjudged = f" {said}" if (said := unjudged_said(found.table)) else ""
     lists = "".join(f" Word list {x.id}, sha256 {x.sha256}." for x in lexicons)
     unknown = f" Too few documents to tell at some step: {', '.join(names[:20])}." if names else ""
     return {
         "rai:dataBiases": " ".join([found.sentence, *(f"{text}." for text in harmed)]),
-        "rai:dataLimitations": f"{POPULATION}{unknown}{lists}"
+        "rai:dataLimitations": f"{POPULATION}{unknown}{unjudged}{lists}"
         + (f" {by} flags shrink below the least effect once adjusted." if by else ""),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from curate.audits.impact import MIN_RATIO
+from curate.audits.impact import MIN_EXPECTED_REMOVALS, MIN_RATIO
 from curate.audits.lexicons import NAMED, NOT_NAMED
 
 _METRICS = ("keep_ratio", "removal_ratio", "odds_ratio")
@@ -15,11 +15,13 @@ _TIDY = (
 )
 _KEYS = ["step", "group_column", "group"]
 _ORDER = ("removal_ratio", "step", "group")
-_RANKS = {"flag": 0, "no flag": 1}
+_UNTOLD = "not enough documents"
+_LEAST = 10  # documents that a group has before its share is worth a look
+_MUCH = (0.1, 2.0)  # more lost than elsewhere, as excess and as ratio, that is worth a word
 _HARDEST = (
     *("step", "group_column", "groups", "group", "n", "lost", "lost_rest", "removal_ratio"),
     *("removal_ratio_low", "removal_ratio_high", "adjusted_removal_ratio", "adjusted_for"),
-    *("smallest_detectable_ratio", "q", "state"),
+    *("smallest_detectable_ratio", "q", "state", "lacks"),
 )
 
 
@@ -49,9 +51,10 @@ def explained(rows: pl.DataFrame) -> pl.DataFrame:
 def hardest_hit(table: pl.DataFrame) -> pl.DataFrame:
     """Of each step and group column the group that loses most against the rest.
 
-    A flag comes before what could be tested, that before the rest; then the ratio counts. The
-    columns of word lists (`axis: group`) stand as one column a axis, without those documents
-    that hold no term.
+    Flags come first, then groups that lose more than the rest: those tested, those of ten
+    documents and more, all others. Then the share lost counts, as it was seen. The columns of
+    word lists (`axis: group`) stand as one column a axis, without those documents that hold no
+    term.
 
     Args:
         table: `impact`'s.
@@ -59,8 +62,9 @@ def hardest_hit(table: pl.DataFrame) -> pl.DataFrame:
     Returns:
         `step`, `group_column`, `groups` (how many there are), `group`, `n`, `lost`, `lost_rest`
         (shares), `removal_ratio`, `removal_ratio_low`, `removal_ratio_high`,
-        `adjusted_removal_ratio`, `adjusted_for`, `smallest_detectable_ratio`, `q`, `state`; in
-        the order of the steps. Steps that take nothing from anybody have no row.
+        `adjusted_removal_ratio`, `adjusted_for`, `smallest_detectable_ratio`, `q`, `state`,
+        `lacks` (`documents` or `sources`, where no test was made); in the order of the
+        steps. Steps that take nothing from anybody have no row.
 
     >>> from curate.audits import impact
     >>> verdicts = pl.DataFrame({"source": ["a"] * 50 + ["b"] * 50,
@@ -75,14 +79,73 @@ def hardest_hit(table: pl.DataFrame) -> pl.DataFrame:
     rows = rows.with_columns(
         groups=pl.len().over(keys),
         first=pl.col("place").min().over(keys),
-        rank=pl.col("state").replace_strict(_RANKS, default=2, return_dtype=pl.Int8),
         lost=pl.col("removed") / pl.col("n"),
         lost_rest=pl.col("removed_rest") / pl.col("n_rest"),
-    )
-    order = ["first", "rank", "removal_ratio", "place"]
+    ).with_columns(rank=_rank(), lacks=lacking())
+    order = ["first", "rank", "lost", "place"]
     rows = rows.sort(order, descending=[False, False, True, False], nulls_last=True)
     rows = rows.unique(keys, keep="first", maintain_order=True)
     return rows.select(name for name in _HARDEST if name in rows.columns)
+
+
+def _rank() -> pl.Expr:
+    """How much a row of `hardest_hit` says; a ratio corrected for small counts says nothing."""
+    less = pl.col("lost").fill_nan(0) <= pl.col("lost_rest").fill_nan(0)
+    return (
+        pl.when(pl.col("state") == "flag")
+        .then(0)
+        .when(less)
+        .then(4)
+        .when(pl.col("state") == "no flag")
+        .then(1)
+        .when(pl.col("n") >= _LEAST)
+        .then(2)
+        .otherwise(3)
+    )
+
+
+def lacking() -> pl.Expr:
+    """What a row that was not judged lacks: `documents`, or `sources` (clusters); else null."""
+    overall = (pl.col("removed") + pl.col("removed_rest")) / (pl.col("n") + pl.col("n_rest"))
+    few = pl.min_horizontal("n", "n_rest") * overall.fill_nan(0) < MIN_EXPECTED_REMOVALS
+    what = pl.when(few).then(pl.lit("documents")).otherwise(pl.lit("sources"))
+    return pl.when(pl.col("state") == _UNTOLD).then(what)
+
+
+def unjudged(table: pl.DataFrame) -> pl.DataFrame:
+    """Groups that no test judged and that lost far more than the rest, as it was seen.
+
+    Groups of ten documents or more that lose twice what the rest loses and ten points more: a
+    bound to name groups by, no test.
+
+    Args:
+        table: `impact`'s.
+
+    Returns:
+        `step`, `group_column`, `group`, `n`, `removed`, `lost`, `lost_rest` (shares),
+        `lacks` (`documents` or `sources`), those that lost most first.
+
+    >>> from curate.audits import impact
+    >>> verdicts = pl.DataFrame({"source": ["a"] * 12 + ["b"] * 200,
+    ...                          "failed": [["s.r"]] * 12 + [[]] * 200})
+    >>> found = unjudged(impact(verdicts, steps={"s": ["s.r"]}, group="source"))
+    >>> found.select("group", "removed", "lost_rest", "lacks").rows()
+    [('a', 12, 0.0, 'documents')]
+    """
+    rows = table.filter(population="marginal", weight="documents", state=_UNTOLD)
+    rows = rows.filter(pl.col("n") >= _LEAST, pl.col("group") != NOT_NAMED, pl.col("n_rest") > 0)
+    rows = rows.select(
+        *(*_KEYS, "n", "removed"),
+        lost=pl.col("removed") / pl.col("n"),
+        lost_rest=pl.col("removed_rest") / pl.col("n_rest"),
+        lacks=lacking(),
+    )
+    excess, times = _MUCH
+    far = pl.col("lost") >= pl.max_horizontal(
+        pl.col("lost_rest") + excess, times * pl.col("lost_rest")
+    )
+    by = pl.col("lost") - pl.col("lost_rest")
+    return rows.filter(far).sort(by, descending=True, maintain_order=True)
 
 
 def _by_axis(rows: pl.DataFrame) -> pl.DataFrame:

@@ -39,9 +39,11 @@ def quiet_rows(found: Audit) -> pl.DataFrame:
     >>> quiet_rows(audit(frame)).height
     0
     """
-    rows = found.hardest_hit.filter(pl.col("state") != "flag", pl.col("removal_ratio") > 1)
+    rows = found.hardest_hit.filter(pl.col("state") != "flag", pl.col("lost") > pl.col("lost_rest"))
     seen = [
-        ratio(row["smallest_detectable_ratio"]) if row["state"] == "no flag" else "too few to tell"
+        ratio(row["smallest_detectable_ratio"])
+        if row["lacks"] is None
+        else f"too few {row['lacks']}"
         for row in rows.iter_rows(named=True)
     ]
     read = _read(rows)

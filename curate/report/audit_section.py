@@ -64,6 +64,7 @@ def audit_section(run: RunTables) -> Section:
         if table.height
     ]
     lead = found.sentence + _EDITS_SAID * bool(edits.height)
+    lead += f" {found.unjudged}" if found.unjudged else ""
     adjusted = adjusted_figure(run.impact)
     return Section(
         key="groups",

@@ -52,6 +52,8 @@ def print_audit(found: Audit, *, head: Sequence[str] = (), hint: Sequence[str] =
     for line in head:
         console.print(line, style="dim", soft_wrap=True)
     console.print(found.sentence, style="bold", soft_wrap=False)
+    if found.unjudged:
+        console.print(found.unjudged, style="yellow", soft_wrap=False)
     untested = not set(found.table["state"].drop_nulls()) & {"flag", "no flag"}
     if hint and untested and found.hardest_hit.height:
         console.print(f"Name other columns with --groups; there are: {', '.join(hint)}")

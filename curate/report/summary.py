@@ -61,6 +61,7 @@ def summary(run_folder: Path | str) -> RenderableType:
     if run.declared is not None:
         parts.append(_table("The input's declared noise", _control_rows(run.declared), ""))
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
+    parts += [Text(f"{said}\n", style="yellow") for said in _unjudged_said(run)]
     parts += [Text(f"{said}\n") for said in _duplicates_said(run)]
     warnings = [*_greedy_said(run), *_canaries_said(run), *_idle_said(run)]
     parts += [Text(f"Warning: {said}\n", style="yellow") for said in warnings]
@@ -109,6 +110,7 @@ def markdown(run_folder: Path | str) -> str:
     rules_said = [*_greedy_said(run), *_canaries_said(run), *_idle_said(run)]
     blocks[2:2] = [f"## Rules\n\n{_escaped(said)}" for said in rules_said]
     blocks[2:2] = [f"## Duplicates\n\n{said}" for said in _duplicates_said(run)]
+    blocks[-1:-1] = [_escaped(said) for said in _unjudged_said(run)]
     if (sets := _set_rows(run)) is not None:
         blocks.insert(1, "## The verdict on each evaluation set\n\n" + _pipe_table(sets, ""))
     return "\n\n".join(blocks) + "\n"
@@ -187,6 +189,12 @@ def _no_flags(run: RunTables) -> str:
         return "No group was flagged."
     told = count(tests.height - thin)
     return f"No group was flagged in {told} tests; {count(thin)} more have not enough documents."
+
+
+def _unjudged_said(run: RunTables) -> list[str]:
+    """Groups that lost far more than the rest and that the audit could not judge."""
+    said = "" if run.impact is None else Audit(run.impact).unjudged
+    return [said] if said else []
 
 
 def _funnel_rows(run: RunTables) -> Rows | None:
