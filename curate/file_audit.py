@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,9 +115,9 @@ def audited_file(
     ("200 documents, judged by the file's own column 'kept': 50.0 % of them go",)
     """
     config = config or FileAudit()
-    lexicons = [load_lexicon(name) for name in config.lexicons]
+    lexicons = [load_lexicon(name) for name in split_lexicons(config.lexicons)]
     judged = _judged(path, config)
-    frame, groups = judged.frame, list(_split(config.groups, judged.columns))
+    frame, groups = judged.frame, list(split_names(config.groups, judged.columns))
     frame = _with_fields(frame, groups)
     if frame.is_empty():
         raise InputError(f"{path}: no document in it: there is nothing to audit")
@@ -137,7 +137,7 @@ def audited_file(
         tokens="words" if "words" in frame.columns else None,
         cluster=config.cluster,
         strata=config.strata,
-        scores=config.scores,
+        scores=split_names(config.scores, frame.columns),
         edits=judged.edits,
         cleaned=config.cleaned,
     )
@@ -164,7 +164,7 @@ def _judged(path: str | Path | Sequence[str | Path], config: FileAudit) -> _Judg
     rules = RulesConfig(sets=sets)
     documents = scan_corpus(path, text=config.text)
     own = documents.collect_schema().names()
-    asked = (*config.groups, *config.scores, *config.strata)
+    asked = split_names((*config.groups, *config.scores, *config.strata), own)
     known = [name for name in asked if name in DEFAULT_SIGNALS and name not in own]
     names = list(dict.fromkeys(["words", *rule_signals(rules), *known]))
     held = documents
@@ -207,13 +207,23 @@ def _with_text(documents: pl.LazyFrame, text: pl.Expr) -> pl.LazyFrame:
     return documents.with_columns(text.alias("text"))
 
 
-def _split(groups: Iterable[str], known: Sequence[str]) -> dict[str, None]:
-    """Names of columns; `a,b` stands for two where no column is called so."""
+def split_names(names: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    """Names of columns or word lists; `a,b` stands for two where nothing known is called so.
+
+    >>> split_names(["a,b", "c, d", "a"], ["c, d"])
+    ('a', 'b', 'c, d')
+    """
     found: dict[str, None] = {}
-    for name in groups:
+    for name in names:
         several = [name] if name in known else [part.strip() for part in name.split(",")]
-        found |= dict.fromkeys(several)
-    return found
+        found |= dict.fromkeys(part for part in several if part)
+    return tuple(found)
+
+
+def split_lexicons(names: Iterable[str]) -> tuple[str, ...]:
+    """Word lists by name; `a,b` stands for two where no file is called so."""
+    names = tuple(names)
+    return split_names(names, [name for name in names if Path(name).is_file()])
 
 
 def _with_fields(frame: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:

@@ -18,6 +18,8 @@ from curate.file_audit import (
     FileAudit,
     audited_file,
     check_table,
+    split_lexicons,
+    split_names,
     word_list_said,
     write_table,
 )
@@ -51,6 +53,13 @@ def audited_run(
     run = open_run(path)
     asked = {"groups": groups, "lexicons": lexicons, "topics": topics, "scores": scores}
     changes = {k: tuple(v) if isinstance(v, Sequence) else v for k, v in asked.items() if v}
+    first = run.folder.parts("documents")[0]
+    known = pl.scan_parquet(first).collect_schema().names()
+    columns = tuple(c for c in known if c not in ("text", "control"))
+    for name in {"groups", "scores"} & set(changes):
+        changes[name] = split_names(asked[name], (*known, *run.verdicts.columns))  # type: ignore[arg-type]
+    if lexicons:
+        changes["lexicons"] = split_lexicons(lexicons)
     config = replace(run.config.audit, **changes)  # type: ignore[arg-type]
     found = _anew(run, config) if changes else _stored(run)
     if found is None:
@@ -59,9 +68,6 @@ def audited_run(
     share = 100 * (1 - native["kept"].mean()) if native.height else 0.0  # type: ignore[operator]
     head = [f"{native.height:,} documents, judged by this run: {share:.1f} % of them go"]
     head += [word_list_said(load_lexicon(name)) for name in config.lexicons]
-    first = run.folder.parts("documents")[0]
-    known = pl.scan_parquet(first).collect_schema().names()
-    columns = tuple(c for c in known if c not in ("text", "control"))
     return AuditedFile(found=found, head=tuple(head), columns=columns)
 
 

@@ -12,7 +12,9 @@ from curate.audits import add_lexicon_groups, audit, hardest_hit, load_lexicon
 from curate.cli import app
 from curate.errors import ConfigError
 from curate.file_audit import FileAudit, audited_file
+from curate.report.audit_rows import flags_said
 from curate.report.audit_terminal import print_audit
+from curate.report.group_figures import group_figures
 
 N = 600
 
@@ -129,6 +131,30 @@ def test_a_group_that_lost_all_and_was_not_judged_is_named():
     assert audit(judged(), groups="site").unjudged == ""
 
 
+def test_rows_that_were_not_tested_are_no_passed_tests():
+    rows = audit(thin(), groups="site", cluster=None).tidy
+    both = audit(judged(), groups="site").tidy
+
+    assert rows.filter(group="junk").select("flag", "state").unique().rows() == [
+        (None, "not enough documents")
+    ]
+    assert set(both.select("flag", "state").unique().rows()) == {
+        (True, "flag"),
+        (False, "no flag"),
+    }
+
+
+def test_the_page_counts_tests_and_shows_no_ratio_against_what_was_seen():
+    table = audit(thin(), groups="site", cluster=None).table
+    (figure,) = group_figures(table.with_columns(adjusted_removal_ratio=pl.lit(float("inf"))))
+    shown = figure.table.filter(group="tiny")
+
+    assert flags_said(table) == "no flags in 0 tests; 3 pairs not judged"
+    assert shown["removal_ratio"].to_list() == [None]
+    assert figure.table["adjusted_removal_ratio"].null_count() == figure.table.height
+    assert figure.table.filter(group="junk")["fails_four_fifths_rule"].item()
+
+
 def test_a_group_within_one_source_lacks_sources_not_documents():
     sites = ["one"] * 200 + ["rest"] * 400
     frame = pl.DataFrame(
@@ -193,11 +219,13 @@ def test_the_command_names_groups_and_word_lists_and_offers_columns(tmp_path):
     path = tmp_path / "v.parquet"
     judged(text="the women wrote").write_parquet(path)
     both = asked(path, "--groups", "site,one", "--groups", "site", "--lexicons", "identity")
+    lists = asked(path, "--groups", "one", "--lexicons", "identity,dialect")
     nothing = asked(path, "--groups", "one")
 
     assert "600 documents, judged by the file's own column 'failed'" in both
     assert f"sha256 {load_lexicon('identity').sha256}" in both
     assert both.count("a (50.0 %)") == 1  # who keeps least
+    assert all(load_lexicon(name).sha256 in lists for name in ("identity", "dialect"))
     assert "Name other columns with --groups; there are: id, site" in nothing
 
 
@@ -251,6 +279,8 @@ def test_a_run_is_audited_without_its_planted_documents_and_by_other_columns(tmp
     assert "own takes" in other
     assert "topic_column = 'x'" in other
     assert "unknown group column 'topic'" in str(asked(tmp_path / "run", "--groups", "topic"))
+    both = asked(tmp_path / "run", "--groups", "source,topic_column", "--scores", "words")
+    assert "topic_column = 'x'" in both
     assert "--rules belongs to a file" in str(asked(tmp_path / "run", "--rules", "c4"))
 
 

@@ -283,7 +283,8 @@ def test_tidy_rows_and_card_fields():
     fields = responsible_ai_fields(found, [load_lexicon("identity")])
 
     assert rows.columns == [
-        *("step", "group_axis", "group", "metric", "value", "low", "high", "n", "q", "flag")
+        *("step", "group_axis", "group", "metric", "value", "low", "high", "n", "q", "flag"),
+        "state",
     ]
     assert rows.filter(group="a", metric="removal_ratio")["value"].item() == pytest.approx(4)
     assert "s takes 20.0 % of source = 'a'" in fields["rai:dataBiases"]

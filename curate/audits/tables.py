@@ -11,8 +11,9 @@ _METRICS = ("keep_ratio", "removal_ratio", "odds_ratio")
 _ADJUSTED = ("adjusted_removal_ratio", "adjusted_odds_ratio")
 _TIDY = (
     *("step", "group_axis", "group", "metric", "value", "low", "high"),
-    *("n", "q", "flag"),
+    *("n", "q", "flag", "state"),
 )
+_VERDICT = ["n", "q", "flag", "state"]
 _KEYS = ["step", "group_column", "group"]
 _ORDER = ("removal_ratio", "step", "group")
 _UNTOLD = "not enough documents"
@@ -163,7 +164,8 @@ def tidy(table: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         `step`, `group_axis`, `group`, `metric`, `value`, `low`, `high`, `n`, `q`, `flag`
-        Boolean; `q` and `flag` belong to the (step, group). Metrics are those of the tested rows
+        Boolean, `state`; the last three belong to the (step, group), and `q` and `flag` are null
+        where it was not tested. Metrics are those of the tested rows
         by name, of all others behind what sets them apart, as in `tokens removal_ratio`,
         `cumulative removal_ratio`, `cumulative tokens removal_ratio`, `touched removal_ratio`.
         Those that are undefined are left out.
@@ -176,8 +178,10 @@ def tidy(table: pl.DataFrame) -> pl.DataFrame:
     ['keep_ratio', 'removal_ratio', 'odds_ratio', 'excess_removal']
     """
     tested = table.filter(population="marginal", weight="documents")
-    verdict = tested.select(*_KEYS, "q", flag=pl.col("state") == "flag")
-    rows = table.drop("q").with_row_index("place")
+    judged = pl.col("state") != _UNTOLD
+    flag = pl.when(judged).then(pl.col("state") == "flag")
+    verdict = tested.select(*_KEYS, "q", "state", flag=flag)
+    rows = table.drop("q", "state").with_row_index("place")
     rows = rows.join(verdict, on=_KEYS, how="left", maintain_order="left")
     # The plain name is that of the tested row; all others say what they are.
     words = [
@@ -193,7 +197,7 @@ def tidy(table: pl.DataFrame) -> pl.DataFrame:
         metric = pl.concat_str(*words, pl.lit(name)).alias("metric")
         numbers = [pl.col(name).alias("value"), low.alias("low"), high.alias("high")]
         keys = [pl.lit(order).alias("order"), axis, metric]
-        parts.append(rows.select("place", "step", "group", "n", "q", "flag", *keys, *numbers))
+        parts.append(rows.select("place", "step", "group", *_VERDICT, *keys, *numbers))
     found = pl.concat(parts).filter(pl.col("value").is_not_null() & pl.col("value").is_not_nan())
     marginal = ~pl.col("metric").str.starts_with("cumulative")
     found = found.sort("step", "group_axis", "group", ~marginal, "place", "order")

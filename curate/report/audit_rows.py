@@ -206,7 +206,7 @@ def edited_groups(impact: pl.DataFrame) -> pl.DataFrame:
 
 
 def flags_said(impact: pl.DataFrame | None) -> str:
-    """How many tests flagged a group, in one sentence.
+    """How many tests flagged a group, in one sentence; pairs that were not judged are no tests.
 
     >>> flags_said(None)
     'not audited'
@@ -217,5 +217,7 @@ def flags_said(impact: pl.DataFrame | None) -> str:
     flags = tests.filter(pl.col("state") == "flag").height
     thin = tests.filter(pl.col("state") == "not enough documents").height
     said = f"{count(flags)} flags" if flags != 1 else "1 flag"
-    few = f"; {count(thin)} with not enough documents" if thin else ""
-    return f"{said if flags else 'no flags'} in {count(tests.height)} tests{few}"
+    few = f"; {count(thin)} pairs not judged" if thin != 1 else "; 1 pair not judged"
+    made = tests.height - thin
+    tests_said = f"{count(made)} tests" if made != 1 else "1 test"
+    return f"{said if flags else 'no flags'} in {tests_said}{few if thin else ''}"

@@ -41,11 +41,16 @@ def group_figures(impact: pl.DataFrame) -> list[Figure]:
     ['What "gopher_quality" removes per source: 2 groups, 1 flagged']
     """
     rows = _by_word_list(audited(impact).filter(pl.col("removal_ratio").is_finite()))
+    rows = _that_say_something(rows)
     keys = ["step", "group_column"]
     order = (
         rows.group_by(keys)
-        .agg(flags=(pl.col("state") == "flag").sum(), removed=pl.col("removed").sum())
-        .filter(pl.col("removed") > 0)
+        .agg(
+            flags=(pl.col("state") == "flag").sum(),
+            removed=pl.col("removed").sum(),
+            said=pl.col("removal_ratio").count(),
+        )
+        .filter(pl.col("removed") > 0, pl.col("said") > 0)
         .sort(["flags", "removed", *keys], descending=[True, True, False, False])
     )
     return [
@@ -81,12 +86,25 @@ def _by_word_list(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _that_say_something(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows without ratios that only a correction for small counts or an empty side made."""
+    seen, others = pl.col("removed") / pl.col("n"), pl.col("removed_rest") / pl.col("n_rest")
+    # Corrected, none of two is more than a tenth of hundreds: what was seen says the opposite.
+    turned = (pl.col("removal_ratio") > 1) & (seen < others)
+    ends = [name for name in rows.columns if name.startswith("removal_ratio")]
+    adjusted = {"adjusted_removal_ratio", "adjusted_odds_ratio"} & set(rows.columns)
+    return rows.with_columns(
+        *(pl.when(~turned).then(pl.col(name)).alias(name) for name in ends),
+        *(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in adjusted),
+    )
+
+
 def _group_figure(rows: pl.DataFrame, *, folded: bool) -> Figure:
     step, column = rows["step"][0], rows["group_column"][0]
     flags = rows.filter(pl.col("state") == "flag").height
     said = f"{flags} flagged" if flags else "none flagged"
     title = f'What "{step}" removes per {column}: {rows.height} groups, {said}'
-    shown = _worth_showing(rows)
+    shown = _worth_showing(rows.drop_nulls("removal_ratio"))
     ends = ("removal_ratio", "removal_ratio_low", "removal_ratio_high")
     axis = removal_axis([value for name in ends for value in shown[name] if value is not None])
     about = About(title=title, description="One row a group: removal ratio with interval.")
@@ -94,7 +112,9 @@ def _group_figure(rows: pl.DataFrame, *, folded: bool) -> Figure:
     return Figure(
         title=title,
         caption=_group_caption(rows),
-        table=rows.drop("population", "weight", "step", "group_column"),
+        table=rows.drop("population", "weight", "step", "group_column").rename(
+            {"four_fifths": "fails_four_fifths_rule"}, strict=False
+        ),
         folded=folded,
         drawings=drawn_twice(lambda layout: forest(marks, axis=axis, about=about, layout=layout)),
     )
@@ -121,7 +141,7 @@ def _group_row(row: dict[str, Any]) -> ForestRow:
 def _group_caption(rows: pl.DataFrame) -> str:
     thin = rows.filter(pl.col("state") == "not enough documents").height
     groups = "1 group" if thin == 1 else f"{thin} groups"
-    few = f" Grey: {groups} with fewer than 10 expected removals." if thin else ""
+    few = f" Grey: {groups} not judged: too few documents or sources." if thin else ""
     return (
         f"n = {count(total(rows['n']))} native documents, this step alone applied to all of them. "
         "Whiskers: 95 % intervals, linearised over clusters; the second line marks the ratio of "

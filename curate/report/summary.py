@@ -188,7 +188,7 @@ def _no_flags(run: RunTables) -> str:
     if not thin:
         return "No group was flagged."
     told = count(tests.height - thin)
-    return f"No group was flagged in {told} tests; {count(thin)} more have not enough documents."
+    return f"No group was flagged in {told} tests; {count(thin)} more were not judged."
 
 
 def _unjudged_said(run: RunTables) -> list[str]:
