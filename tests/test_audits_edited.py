@@ -291,7 +291,7 @@ def test_the_command_audits_cleaning_and_writes_the_tidy_table(tmp_path):
     assert "What steps that edit do" in done.stdout
     assert table.columns == [
         *("step", "group_axis", "group", "metric", "value"),
-        *("low", "high", "n", "q", "flag"),
+        *("low", "high", "n", "q", "flag", "state"),
     ]
     assert set(table["step"]) >= {"mask_pii"}
 
