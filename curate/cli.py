@@ -233,8 +233,12 @@ def sweep(
         tried = [float(v) for v in values.split(",")] if values else []
     except ValueError:
         raise ConfigError(f"--values is {values!r}; allowed: numbers, as in 10,20,50") from None
-    curve = open_run(folder).sweep(name, bound=bound, values=tried)
-    print(f"Documents kept as {rule} moves, all else as it is:")
+    opened = open_run(folder)
+    curve = opened.sweep(name, bound=bound, values=tried)
+    rules = opened.config.rules
+    if name.split(".")[0] in frozenset(rules.shown).difference(rules.sets):
+        print(f"{name} is only shown by this run; here it is applied")
+    print(f"Documents kept as {rule} moves, all else as it is; shares are of usable documents:")
     print(f"{'value':>12} {'documents':>12} {'share':>7} {'tokens':>14}")
     for row in curve.to_dicts():
         bar = "█" * round(40 * row["share"]) + ("  ◀ present bound" if row["present"] else "")

@@ -159,14 +159,16 @@ def plant_defects(
     return made.with_columns(_similarity(made)).drop("origin_text")
 
 
-def scoreboard(truth: pl.DataFrame, verdicts: pl.DataFrame, edits: pl.DataFrame) -> pl.DataFrame:
+def scoreboard(
+    truth: pl.DataFrame, verdicts: pl.DataFrame, edits: pl.DataFrame, *, near: float = _NEAR
+) -> pl.DataFrame:
     """What a run did to documents whose right treatment is known.
 
     Caught means: not kept. Personal data that `mask_pii` edited and mojibake that
     `repair_encoding` or `repair_mojibake` edited are caught too; and a copy is caught when it and
     its origin are not both kept, since of two equal documents it does not matter which one stays.
     (Boilerplate whose whole text was dropped is an empty document, which the length rules remove.)
-    Near copies are scored in two rows, from a similarity of 0.8 on and below it; only the first
+    Near copies are scored in two rows, from the similarity `near` on and below it; only the first
     must be caught. Of the others, only those count as lost that went as duplicates: what other
     rules do to a copy they do to the text of its origin as well.
 
@@ -175,6 +177,7 @@ def scoreboard(truth: pl.DataFrame, verdicts: pl.DataFrame, edits: pl.DataFrame)
         verdicts: `id`, `kept`, optionally `failed` (without it every removal of a near copy counts
             as one for its likeness).
         edits: `id`, `step`, one row an edit.
+        near: Least similarity of near-duplicates.
 
     Returns:
         One row a kind, what must be caught first: `kind`, `planted`, `caught` Int64, `recall`,
@@ -192,10 +195,10 @@ def scoreboard(truth: pl.DataFrame, verdicts: pl.DataFrame, edits: pl.DataFrame)
     """
     scored = truth.filter(pl.col("kind").is_not_null())
     joined = _with_verdicts(scored, verdicts, edits)
-    spared = _expected() == "kept"
+    spared = _expected(near) == "kept"
     joined = joined.with_columns(caught=pl.when(spared).then("lost").otherwise("caught"))
     counted = (
-        joined.group_by(_row_label().alias("kind"), _expected().alias("expected"))
+        joined.group_by(_row_label(near).alias("kind"), _expected(near).alias("expected"))
         .agg(pl.len().cast(pl.Int64).alias("planted"), pl.col("caught").sum().cast(pl.Int64))
         .sort(pl.col("expected") == "kept", "kind")
     )
@@ -325,20 +328,20 @@ def _with_verdicts(
     )
 
 
-def _row_label() -> pl.Expr:
-    near = pl.col("kind").str.starts_with("near_copy")
+def _row_label(near: float) -> pl.Expr:
+    edited = pl.col("kind").str.starts_with("near_copy")
     return (
-        pl.when(near & (pl.col("similarity") >= _NEAR))
-        .then(pl.lit(f"near_copy, jaccard >= {_NEAR}"))
-        .when(near)
-        .then(pl.lit(f"near_copy, jaccard < {_NEAR}"))
+        pl.when(edited & (pl.col("similarity") >= near))
+        .then(pl.lit(f"near_copy, jaccard >= {near:g}"))
+        .when(edited)
+        .then(pl.lit(f"near_copy, jaccard < {near:g}"))
         .otherwise("kind")
     )
 
 
-def _expected() -> pl.Expr:
+def _expected(near: float = _NEAR) -> pl.Expr:
     kind = pl.col("kind")
-    distant = kind.str.starts_with("near_copy") & (pl.col("similarity") < _NEAR)
+    distant = kind.str.starts_with("near_copy") & (pl.col("similarity") < near)
     return (
         pl.when((kind == "canary") | distant)
         .then(pl.lit("kept"))

@@ -291,8 +291,12 @@ _SHOWN_SCHEMA = {
 
 def _eligible(verdicts: pl.DataFrame) -> pl.DataFrame:
     """What `resolve` is given: who fails no rule other than that of duplicates."""
+    return verdicts.with_columns(eligible=_fails_no_rule())
+
+
+def _fails_no_rule() -> pl.Expr:
     others = pl.col("failed").list.eval(pl.element().str.starts_with(_PREFIX).not_())
-    return verdicts.with_columns(eligible=~others.list.any())
+    return ~others.list.any()
 
 
 def _counts(context: Context, verdicts: pl.DataFrame, removals: pl.DataFrame) -> dict[str, Any]:
@@ -307,9 +311,11 @@ def _counts(context: Context, verdicts: pl.DataFrame, removals: pl.DataFrame) ->
     native = verdicts.filter(pl.col("control").is_null())
     sizes = native.drop_nulls("cluster_id")["cluster_id"].value_counts()["count"]
     sizes = sizes.filter(sizes > 1)
+    gone = removals["id"].implode()
     return {
         "documents": native.height,
         "removed": dict(removals.group_by("kind").len().sort("kind").rows()),
+        "failing_a_rule": native.filter(~_fails_no_rule(), pl.col("id").is_in(gone)).height,
         "clusters": len(sizes),
         "largest_cluster": sizes.max() or 0,
         "survivor": config.survivor,

@@ -115,14 +115,11 @@ def _never_judged(folder: RunFolder, id: str) -> str:
     """Why there is no verdict on a document: its row was quarantined, or no row has this id."""
     rows = quarantined_rows(folder.parts("quarantine"), id)
     if not rows:
-        return f"no document {id!r} among the {_height(folder):,} of this run"
+        ids = folder.table("verdicts").filter(pl.col("control").is_null())["id"]
+        example = f"; an id of them is {ids[0]!r}" if len(ids) else ""
+        return f"no document {id!r} among the {len(ids):,} of this run{example}"
     said = "; ".join(f"row {r['row']} of {r['path']}: {r['reason']} ({r['detail']})" for r in rows)
     return f"{id!r} was never judged, it is in quarantine: {said}"
-
-
-def _height(folder: RunFolder) -> int:
-    parts = folder.parts("verdicts")
-    return sum(pl.scan_parquet(p).select(pl.len()).collect().item() for p in parts)
 
 
 def _edits(folder: RunFolder, part: str, id: str) -> pl.DataFrame:

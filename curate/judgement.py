@@ -13,6 +13,7 @@ from curate.clean import apply_edits, clean
 from curate.config import RunConfig
 from curate.controls import scoreboard
 from curate.corpus import write_atomically
+from curate.duplicates import NearDuplicates
 from curate.errors import ConfigError, IntegrityError
 from curate.rules import Rule, RulesConfig, judge, load_rules
 from curate.run_folder import RunFolder
@@ -210,10 +211,11 @@ def _write_scoreboards(context: Context, table: pl.DataFrame) -> None:
     if context.config.truth is not None:
         boards["declared"] = Path(context.config.truth)
     edits = [pl.read_parquet(part, columns=["id", "step"]) for part in folder.parts("edits")]
+    near = (context.config.duplicates.near or NearDuplicates()).jaccard
     for name, path in boards.items():
         if path.exists():
             truth = _as_judged(folder, _complete_truth(pl.read_parquet(path), table))
-            board = scoreboard(truth, table, pl.concat(edits))
+            board = scoreboard(truth, table, pl.concat(edits), near=near)
             write_atomically(board, folder.file(f"controls/{name}.parquet"))
 
 

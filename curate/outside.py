@@ -7,16 +7,18 @@ from pathlib import Path
 
 from curate.audits import load_lexicon
 from curate.config import RunConfig
-from curate.corpus import InputConfig, find_files, keys_named
+from curate.corpus import InputConfig, find_files, keys_named, reads_below
 from curate.duplicate_stages import batch_name
 from curate.duplicates import index_state
 from curate.errors import ConfigError
 from curate.quality import scorer_file
+from curate.run_folder import RunFolder
 
 Files = dict[str, InputConfig]
 
 __all__ = [
     "check_files",
+    "check_output",
     "check_survivor",
     "evaluation_files",
     "further_sets",
@@ -133,6 +135,31 @@ def check_files(config: RunConfig) -> None:
                 f"{min(both).name!r} is named by {side} and by measure.evaluation: a verdict needs "
                 "text that no filter was fitted on; hold some of it out in a file of its own"
             )
+
+
+def check_output(config: RunConfig) -> None:
+    """Whether a run may write where it is asked to: not among its input, nor among other files.
+
+    Raises:
+        ConfigError: The input reads what lies in the output folder, or the folder holds files
+            and is none of a run.
+
+    >>> from curate.config import load_config
+    >>> check_output(load_config({"input": {"path": "a"}, "output": {"path": "a/run"}}))
+    Traceback (most recent call last):
+    curate.errors.ConfigError: output.path 'a/run' lies in the input 'a', which would read it ...
+    """
+    path = config.output.path
+    if pattern := reads_below(config.input, Path(path)):
+        raise ConfigError(
+            f"output.path {path!r} lies in the input {pattern!r}, which would read it as "
+            "documents: name a folder beside the input, e.g. runs/a"
+        )
+    if RunFolder(Path(path)).is_foreign():
+        raise ConfigError(
+            f"output.path {path!r} is a folder with files, and none of a run (no manifest.json): "
+            "name a new or an empty one"
+        )
 
 
 def check_survivor(config: RunConfig) -> None:

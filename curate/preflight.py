@@ -28,8 +28,8 @@ def check(config: RunConfig, *, finished: bool = False) -> None:
     """Everything that can be known to fail before any work; of a finished run not its inputs.
 
     Raises:
-        ConfigError: A rule set, a word list, a column or a language is not known, or a stored
-            plan is of another experiment.
+        ConfigError: A rule set, a word list, a column or a language is not known, a stored plan
+            is of another experiment, or the output lies among the input.
         InputError: A file is not there.
 
     >>> from curate.config import load_config
@@ -42,6 +42,7 @@ def check(config: RunConfig, *, finished: bool = False) -> None:
     if config.measure is not None:
         check_plan(config.measure, seed=config.seed)
     if not finished:
+        outside.check_output(config)
         outside.check_files(config)
         check_columns(config)
         check_languages(config)

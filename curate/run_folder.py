@@ -89,6 +89,17 @@ class RunFolder:
                 f"output.path {str(self.root)!r} is no folder that can be written: {error.strerror}"
             ) from error
 
+    def is_foreign(self) -> bool:
+        """Whether files lie here, and no run has written them; hidden ones do not count.
+
+        >>> [RunFolder(p).is_foreign() for p in (Path("no/such/run"), Path(__file__).parent)]
+        [False, True]
+        """
+        if not self.root.is_dir() or self.file("manifest.json").is_file():
+            return False
+        # A run that was stopped at once has left its config alone.
+        return any(p.name[0] != "." and p.name != "config.toml" for p in self.root.iterdir())
+
     def parts(self, table: str) -> list[Path]:
         """The shards of a sharded table (`documents`, `edits`, …) in document order."""
         return sorted((self.root / table).glob("part-*.parquet"))

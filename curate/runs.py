@@ -87,7 +87,8 @@ class Run:
                 `{"gopher_quality.word_count": {"min": 30}}`; `None` lifts a bound.
 
         Raises:
-            ConfigError: A rule that this run does not apply, or a bound other than min and max.
+            ConfigError: A rule that this run neither applies nor shows, or a bound other than min
+                and max.
         """
         return ask_what_if(self.folder, self.config, overrides)
 
@@ -106,7 +107,7 @@ class Run:
             See `curate.what_ifs.retention`.
 
         Raises:
-            ConfigError: The run does not apply such a rule, or there is no such bound.
+            ConfigError: The run neither applies nor shows such a rule, or it has no such bound.
         """
         if bound is None:
             rule, _, bound = rule.rpartition(".")

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from curate.audits import audit_difference, impact
 from curate.config import RunConfig
-from curate.errors import ConfigError
 from curate.judgement import stored_decision, stored_shown_rules
+from curate.rules import Rule
 from curate.run_folder import RunFolder
-from curate.shards import comparison_in
+from curate.shards import comparison_in, signal_columns
 from curate.sweeps import named_rule, spread, sweep
 from curate.verdicts import Changes, Decision, decide, with_bounds
 
@@ -35,12 +35,14 @@ class WhatIf:
         after: Verdicts under the other bounds, duplicates resolved again.
         audit_before: Table of `impact` for the run; empty where no group is audited.
         audit_after: The same under the other bounds.
+        assumed: Rules that the run only shows, applied after and not before.
     """
 
     before: pl.DataFrame
     after: pl.DataFrame
     audit_before: pl.DataFrame
     audit_after: pl.DataFrame
+    assumed: tuple[str, ...] = ()
 
     @property
     def changed(self) -> pl.DataFrame:
@@ -81,6 +83,7 @@ class WhatIf:
         lost = (native & ~self.after["kept"] & self.before["kept"]).sum()
         (_, documents, documents_after), (_, tokens, tokens_after) = self.counts.rows()
         lines = [
+            *(f"{name} is only shown by this run; here it is applied" for name in self.assumed),
             f"{documents:,} documents kept → {documents_after:,} "
             f"({gained:+,} kept, {lost:,} removed)",
             f"{tokens:,} tokens kept → {tokens_after:,} ({tokens_after - tokens:+,})",
@@ -106,14 +109,14 @@ def ask_what_if(
     """Judge again under other bounds; nothing is measured again.
 
     Raises:
-        ConfigError: A rule that this run does not apply, or a bound that it does not have.
+        ConfigError: A rule that this run neither applies nor shows, or a bound that it has not.
     """
-    before = folder.table("verdicts")
-    stored = stored_decision(folder, config)
-    _refuse_shown(folder, stored, overrides if isinstance(overrides, Mapping) else ())
-    decision = with_bounds(stored, overrides)
+    before, stored = folder.table("verdicts"), stored_decision(folder, config)
+    shown = _shown_among(folder, stored, overrides if isinstance(overrides, Mapping) else ())
+    columns = _with_signals(folder, before.drop(_VERDICT), shown)
+    decision = with_bounds(replace(stored, rules=(*stored.rules, *shown)), overrides)
     pairs, compare = folder.read("duplicates/pairs.parquet"), comparison_in(folder, config)
-    after = decide(before.drop(_VERDICT), pairs, decision, compare=compare)
+    after = decide(columns, pairs, decision, compare=compare)
     path = folder.file("audit/impact.parquet")
     audited = pl.read_parquet(path) if path.exists() else _audit(before, config, stored)
     return WhatIf(
@@ -121,6 +124,7 @@ def ask_what_if(
         after=after,
         audit_before=audited,
         audit_after=_audit(after, config, decision),
+        assumed=tuple(rule.name for rule in shown),
     )
 
 
@@ -143,10 +147,12 @@ def retention(
         of the column from its smallest value to its largest, the present bound among them.
 
     Raises:
-        ConfigError: The run does not apply such a rule, or there is no such bound.
+        ConfigError: The run neither applies nor shows such a rule, or it has no such bound.
     """
-    verdicts, decision = folder.table("verdicts"), stored_decision(folder, config)
-    _refuse_shown(folder, decision, [rule])
+    decision = stored_decision(folder, config)
+    shown = _shown_among(folder, decision, [rule])
+    decision = replace(decision, rules=(*decision.rules, *shown))
+    verdicts = _with_signals(folder, folder.table("verdicts"), shown)
     moving = named_rule(decision.rules, rule, bound)
     native = verdicts.filter(pl.col("control").is_null())
     now = {"min": moving.min, "max": moving.max}.get(bound)
@@ -170,16 +176,20 @@ def retention(
     )
 
 
-def _refuse_shown(folder: RunFolder, decision: Decision, names: Iterable[str]) -> None:
-    """A rule that the run only shows is known, and has no part in its verdicts: say that."""
-    applied = {rule.name for rule in decision.rules}
-    shown = {rule.name for rule in stored_shown_rules(folder)} - applied
-    for name in names:
-        if name in shown:
-            raise ConfigError(
-                f"rule {name!r} is only shown by this run (rules.shown), its bounds decide nothing;"
-                " put its set into rules.sets and run again, which measures nothing twice"
-            )
+def _shown_among(folder: RunFolder, decision: Decision, names: Iterable[str]) -> list[Rule]:
+    """Rules of these names that the run only shows: they are asked about as if it applied them."""
+    applied, asked = {rule.name for rule in decision.rules}, set(names)
+    shown = [rule for rule in stored_shown_rules(folder) if rule.name not in applied]
+    return [rule for rule in shown if rule.name in asked]
+
+
+def _with_signals(folder: RunFolder, columns: pl.DataFrame, rules: list[Rule]) -> pl.DataFrame:
+    """The columns that further rules read, beside those that verdicts are stored with."""
+    absent = {rule.signal for rule in rules} - set(columns.columns)
+    if not absent:
+        return columns
+    signals = signal_columns(folder).select("id", *sorted(absent))
+    return columns.join(signals, on="id", how="left", maintain_order="left")
 
 
 def _audit(verdicts: pl.DataFrame, config: RunConfig, decision: Decision) -> pl.DataFrame:

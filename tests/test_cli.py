@@ -12,7 +12,7 @@ from rich.console import Console
 
 import curate
 from curate import cli
-from curate.errors import ConfigError, InputError
+from curate.errors import InputError
 from curate.report import summary
 from curate.runs import difference_said
 from curate.stage_order import STAGES
@@ -127,13 +127,15 @@ def test_what_was_quarantined_is_explained(tmp_path):
             "controls": {"share": 0.0},
         }
     )
-    said = run_curate("report", tmp_path / "run").stdout.splitlines()[0]
+    said = " ".join(run_curate("report", tmp_path / "run").stdout.split())
 
     assert "row 2 of raw.jsonl has the same id" in str(run.explain("a"))
-    for id, reason in (("b", "empty text"), ("raw.jsonl:3", "empty text"), ("c", "no document")):
+    for id, reason in (("b", "empty text"), ("raw.jsonl:3", "empty text"), ("c", "the 1 .*'a'")):
         with pytest.raises(InputError, match=reason):
             run.explain(id)
-    assert said.startswith("1 of 3 documents kept (33.3 %); not usable: 1 × empty text, 1 ×")
+    first, _, kept = said.partition("? ")
+    assert first.startswith("WARNING: 66.7 % of the rows went to quarantine, most of them as 1 × ")
+    assert kept.startswith("1 of 3 documents kept (33.3 %; 100.0 % of the 1 usable); not usable: ")
 
 
 def test_without_arguments_it_shows_help():
@@ -197,19 +199,37 @@ def test_rules_for_another_language_are_said_to_be(tmp_path, capsys):
         "output": {"path": str(tmp_path / "run"), "min_yield": 0.0},
     }
 
-    done = curate.run(values)
+    curate.run(values)
 
     Console(width=1000).print(summary(tmp_path / "run"))
     shown = capsys.readouterr().out
     assert "most documents fail gopher_quality.stop_words (100.0 %)" in shown
     assert "It counts English words" in shown
     assert f"curate measure {tmp_path / 'run'} --evaluation FILES measures it" in shown
-    for ask in (
-        lambda: done.what_if({"fineweb.terminal_punctuation": {"min": 0.5}}),
-        lambda: done.sweep("fineweb.terminal_punctuation", bound="min"),
-    ):
-        with pytest.raises(ConfigError, match=r"only shown by this run \(rules.shown\)"):
-            ask()
+
+
+def test_bounds_of_a_set_that_is_only_shown_can_be_asked_about(tmp_path):
+    """As `init` writes it; the answer is that of a run that applies the rule."""
+    rows = [{"id": f"d{k}", "text": " ".join(["word"] * 10 * k) + f" {k}"} for k in range(1, 11)]
+    pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
+    values = {
+        "input": {"path": str(tmp_path / "a.parquet")},
+        "rules": {"sets": [], "shown": ["gopher_quality"]},
+        "duplicates": {"near": False},
+        "controls": {"share": 0.0},
+        "output": {"path": str(tmp_path / "run"), "min_yield": 0.0},
+    }
+    done = curate.run(values, until="verdicts")
+
+    asked = done.what_if({"gopher_quality.word_count": {"min": 50}})
+    curve = done.sweep("gopher_quality.word_count", bound="min", values=[50, 80])
+
+    assert str(asked).startswith("gopher_quality.word_count is only shown by this run; here it is")
+    assert asked.counts["before"][0] == 10
+    assert asked.counts["after"][0] == 6
+    assert curve["kept"].to_list() == [6, 3]
+    said = run_curate("sweep", tmp_path / "run", "--rule", "gopher_quality.word_count.min").stdout
+    assert said.startswith("gopher_quality.word_count is only shown by this run")
 
 
 def test_runs_of_different_corpora_are_not_compared(tmp_path):

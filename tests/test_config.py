@@ -18,6 +18,11 @@ SMALL = {"input": {"path": "a.jsonl"}, "output": {"path": "runs/a"}}
         ({"seed": "seventeen"}, r"seed is 'seventeen' \(str\); allowed: a whole number"),
         ({"seed": True}, r"seed is True \(bool\)"),
         ({"controls": {"share": "much"}}, r"controls\.share is 'much'"),
+        (
+            {"duplicates": {"near": {"jaccard": 1.7}}},
+            r"^duplicates\.near\.jaccard = 1\.7 is no similarity",
+        ),
+        ({"duplicates": {"near": {"preset": "fast"}}}, r"duplicates\.near\.preset 'fast'"),
         ({"output": {}}, r"missing key 'output\.path'"),
         ({"output": {"path": "x", "min_yield": 2.0}}, r"output\.min_yield is 2\.0"),
         ({"rules": {"sets": "gopher_quality"}}, r"rules\.sets is 'gopher_quality'"),

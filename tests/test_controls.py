@@ -245,6 +245,23 @@ def test_near_copies_stand_in_two_rows_by_similarity():
     assert found["near_copy, jaccard < 0.8"]["recall"] == 0
 
 
+def test_near_copies_are_scored_by_the_threshold_of_the_run():
+    truth = pl.DataFrame(
+        {"id": ["a", "b"], "kind": ["near_copy_5"] * 2, "origin": [None] * 2}
+        | {"similarity": [0.6, 0.4]},
+        schema_overrides={"origin": pl.String},
+    )
+    verdicts = pl.DataFrame({"id": ["a", "b"], "kept": [False, True]})
+    edits = pl.DataFrame(schema={"id": str, "step": str})
+
+    found = scoreboard(truth, verdicts, edits, near=0.5).select("kind", "caught", "expected")
+
+    assert found.rows() == [
+        ("near_copy, jaccard >= 0.5", 1, "removed"),
+        ("near_copy, jaccard < 0.5", 0, "kept"),
+    ]
+
+
 def test_rows_stand_in_a_fixed_order_what_must_be_caught_first():
     kinds = ["canary", "mojibake", "near_copy_5", "base64_dump"]
     rows = [(str(i), kind, None, 0.5, True) for i, kind in enumerate(kinds)]

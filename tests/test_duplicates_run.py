@@ -13,6 +13,7 @@ import curate
 from curate.config import load_config, to_toml
 from curate.duplicates import side_by_side
 from curate.report import markdown
+from curate.report.duplicate_section import removals_said
 
 MAIL = "ann@site.org"
 
@@ -66,10 +67,22 @@ def test_sampled_removals_are_true_and_another_seed_moves_none(done):
 
     assert found["false_removals"]["sampled"] == removals.height == sum(found["removed"].values())
     assert found["false_removals"]["false"] == 0
+    assert found["failing_a_rule"] == 0
     assert 0 < found["false_removals"]["high"] < 0.2
     assert done.folder.read("duplicates/stability.parquet").select("seed", "moved").rows() == [
         (2, 0.0)
     ]
+
+
+def test_duplicates_that_fail_a_rule_as_well_are_counted(tmp_path):
+    texts = ["one text that is there twice"] * 2 + ["another text", "and a third one"]
+    frame = pl.DataFrame({"id": list("abcd"), "text": texts, "grade": [1, 0, 1, 0]})
+    rules = {"add": {"good": {"signal": "grade", "min": 0.5}}}
+    run = curate.run(config_for(tmp_path, frame, rules=rules), until="evidence")
+    found = run.folder.read_json("duplicates/evidence.json")
+
+    assert (found["removed"], found["failing_a_rule"]) == ({"exact": 1}, 1)
+    assert "(1 exact; 1 of them fails a rule as well)" in removals_said(found)
 
 
 def test_cluster_sizes_are_kept_for_weights(done):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import curate
 from curate.cli import app
 from curate.config import load_config
+from curate.corpus import InputConfig
 from curate.errors import ConfigError, InputError
 from curate.front import input_of, rule_entries, signal_entries, start_config
 from curate.rule_tables import RULE_SETS
@@ -189,6 +190,7 @@ def test_the_text_column(tmp_path, records, text, sure):
         ("id", [None, *range(29)], None, "id is taken where a row has one"),
         ("slug", [f"x{k}" for k in range(30)], None, "documents are called <file>:<row>"),
         ("url", ["a.org"] * 30, None, "documents are called <file>:<row>"),
+        ("meta_id", [*range(29), 3], None, "meta_id repeat: 1 of 30 rows;"),
     ],
 )
 def test_the_id_column(tmp_path, name, values, found, said):
@@ -247,6 +249,14 @@ def test_the_format_is_told_by_content_where_the_suffix_does_not(tmp_path, name)
 
     assert 'format = "jsonl"' in written
     assert 'text = "body"' in written
+
+
+def test_lines_that_are_no_rows_are_counted(tmp_path):
+    rows = [json.dumps({"text": f"some words of row {k}"}) for k in range(5)]
+    (tmp_path / "a.jsonl").write_text("\n".join([*rows[:2], "{broken", *rows[2:], "[1]"]))
+    start = start_config(InputConfig(path=str(tmp_path / "a.jsonl")), output="run")
+
+    assert start.looked_at == "5 rows of 1 file (jsonl); 2 rows could not be read, for quarantine"
 
 
 def test_what_cannot_be_used_is_said(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 import curate
 import curate.config
+import curate.preflight
 import curate.run_folder
 from curate.corpus import InputConfig, absent_columns
 from curate.errors import ConfigError, InputError
@@ -54,6 +55,44 @@ def test_a_bad_config_touches_nothing(values, tmp_path, change, error, said):
         curate.run(values | change)
 
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("read", "output", "said"),
+    [
+        ("data", "data", "lies in the input"),
+        ("data", "data/run", "lies in the input"),
+        ("data/**/*.parquet", "data/run", "lies in the input"),
+        ("data/**", "data/run", "lies in the input"),
+        ("data/*/*.parquet", "data/run", "lies in the input"),
+        ("data/raw.parquet", "data", "none of a run"),
+        ("data/*.parquet", "data/run", None),
+        ("data", "data/.run", None),
+        ("data", "data-run", None),
+        ("data", "empty", None),
+        ("data", "old", None),
+        ("data", "stopped", None),
+    ],
+)
+def test_an_output_among_the_input_or_other_files_is_refused(values, tmp_path, read, output, said):
+    for name in ("data", "empty", "old", "stopped"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "raw.parquet").rename(tmp_path / "data" / "raw.parquet")
+    (tmp_path / "old" / "manifest.json").write_text('{"stages": {}}')
+    (tmp_path / "stopped" / "config.toml").write_text("")
+    asked = values | {
+        "input": {"path": str(tmp_path / read)},
+        "output": {"path": str(tmp_path / output)},
+    }
+    before = sorted(tmp_path.rglob("*"))
+
+    if said is None:
+        curate.preflight.check(curate.config.load_config(asked))
+    else:
+        with pytest.raises(ConfigError, match=said):
+            curate.run(asked)
+
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_an_output_that_is_a_file_is_a_config_error(values, tmp_path):

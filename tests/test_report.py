@@ -17,7 +17,7 @@ from rich.console import Console
 from curate.errors import InputError
 from curate.report import markdown, summary, write_report
 from curate.report.charts import bars, forest, lines
-from curate.report.findings import MISSING, UNMEASURED, sentences, tiles
+from curate.report.findings import MISSING, UNMEASURED, kept_said, sentences, tiles
 from curate.report.shapes import NARROW, WIDE, About, Axis, Bar, ForestRow, Line, Point
 from curate.report.tables import read_run
 
@@ -334,6 +334,27 @@ def test_summary_fits_the_terminal(run_folder, width):
     ):
         assert words in flat
     assert "report.html" in "".join(text.split())
+
+
+@pytest.mark.parametrize(("steps", "said"), [("[]", True), ('["mask_pii"]', False)])
+def test_personal_data_that_stays_names_what_masks_it(tmp_path, steps, said):
+    folder = write_run(tmp_path / "run")
+    (folder / "config.toml").write_text(f"[clean]\nsteps = {steps}\n")
+
+    assert ("2 of 60 planted texts with personal data stay" in markdown(folder)) is said
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"), [(4, " and 1 other reason."), (5, " 2 other reasons.")]
+)
+def test_reasons_beyond_three_are_counted(tmp_path, reasons, said):
+    folder = write_run(tmp_path / "run")
+    rows = pl.read_parquet(folder / "quarantine/part-00000.parquet")
+    names = [f"reason {k}" for k in range(reasons)]
+    again = pl.concat([rows.head(1).with_columns(reason=pl.lit(name)) for name in names])
+    again.write_parquet(folder / "quarantine/part-00000.parquet")
+
+    assert kept_said(read_run(folder)).endswith(said)
 
 
 def test_summary_says_that_nothing_was_flagged(tmp_path):

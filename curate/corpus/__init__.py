@@ -12,7 +12,14 @@ from curate.corpus.ingestion import (
     ingest,
     ingest_beside,
 )
-from curate.corpus.inputs import FORMATS, InputConfig, InputFile, find_files, keys_named
+from curate.corpus.inputs import (
+    FORMATS,
+    InputConfig,
+    InputFile,
+    find_files,
+    keys_named,
+    reads_below,
+)
 from curate.corpus.parts import quarantined_rows
 from curate.corpus.peek import FirstRows, first_rows
 from curate.corpus.scan import scan_corpus
@@ -56,6 +63,7 @@ __all__ = [
     "ingest_beside",
     "keys_named",
     "quarantined_rows",
+    "reads_below",
     "scan_corpus",
     "write_atomically",
     "write_bytes_atomically",

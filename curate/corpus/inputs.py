@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
@@ -124,6 +125,30 @@ def find_files(config: InputConfig) -> tuple[InputFile, ...]:
     )
 
 
+def reads_below(config: InputConfig, folder: Path) -> str | None:
+    """The member of `config.path` that reads what lies in a folder, if one does.
+
+    >>> reads_below(InputConfig(path="data"), Path("data/run")), reads_below(
+    ...     InputConfig(path=("a.csv", "data/*.parquet")), Path("data/run"))
+    ('data', None)
+    """
+    patterns = (config.path,) if isinstance(config.path, str) else config.path or ()
+    inside = folder.resolve()
+    for pattern in (*patterns, *filter(None, [config.dataset])):
+        path = Path(pattern).expanduser().absolute()
+        if glob.has_magic(pattern) and not path.exists():
+            root, wanted = _fixed_root(path), path.parts[len(_fixed_root(path).parts) :]
+        else:
+            root, wanted = path, ("**",)
+        if not inside.is_relative_to(root.resolve()) or path.is_file():
+            continue
+        below = inside.relative_to(root.resolve())
+        tables = (below / "rules.parquet", below / "documents" / "part-00000.parquet")
+        if not _hidden(below) and any(_matches(table.parts, wanted) for table in tables):
+            return pattern
+    return None
+
+
 @contextmanager
 def keys_named(name: str) -> Iterator[None]:
     r"""Errors about the keys of an input are said of another table of the config, or of arguments.
@@ -206,6 +231,15 @@ def _fixed_root(path: Path) -> Path:
     fixed = [part for part in path.parts]
     first = next(i for i, part in enumerate(fixed) if glob.has_magic(part))
     return Path(*fixed[:first])
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path fits a glob, both in parts; `**` stands for any number of folders."""
+    if not pattern or not parts:
+        return not parts and all(part == "**" for part in pattern)
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+    return fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def _readable(root: Path, matches: Iterable[Path], wanted: str | None, pattern: str) -> list[Path]:

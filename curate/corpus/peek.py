@@ -41,6 +41,7 @@ class FirstRows:
         columns: Column → its values as the reader gives them, `None` where a row has none.
         files: The file of each row.
         problems: File → why it could not be read (further); at most the first problem.
+        unreadable: How many lines between the rows are none, and will go to quarantine.
     """
 
     config: InputConfig
@@ -51,6 +52,7 @@ class FirstRows:
     columns: dict[str, list[Any]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     problems: dict[str, str] = field(default_factory=dict)
+    unreadable: int = 0
 
 
 def first_rows(config: InputConfig, *, rows: int = MOST_ROWS) -> FirstRows:
@@ -82,8 +84,9 @@ def first_rows(config: InputConfig, *, rows: int = MOST_ROWS) -> FirstRows:
     chosen = _spread(files, MOST_FILES)
     taken: list[tuple[str, dict[str, Any]]] = []
     problems: dict[str, str] = {}
+    unreadable: list[bytes] = []
     for file in chosen:
-        found, problem = _tried(file, -(-rows // len(chosen)))
+        found, problem = _tried(file, -(-rows // len(chosen)), unreadable)
         taken += [(file.name, row) for row in found]
         problems |= {file.name: problem} if problem else {}
     if not taken:
@@ -91,7 +94,7 @@ def first_rows(config: InputConfig, *, rows: int = MOST_ROWS) -> FirstRows:
         raise InputError(f"no row of {config.path!r} can be read: {said}")
     formats = tuple(dict.fromkeys(file.format for file in chosen))
     told = _told(config, tuple(file.name for file in files), formats, taken)
-    return replace(told, looked_at=len(chosen), problems=problems)
+    return replace(told, looked_at=len(chosen), problems=problems, unreadable=len(unreadable))
 
 
 def _told(
@@ -113,11 +116,11 @@ def _told(
     )
 
 
-def _tried(file: InputFile, most: int) -> tuple[list[dict[str, Any]], str]:
+def _tried(file: InputFile, most: int, bad: list[bytes]) -> tuple[list[dict[str, Any]], str]:
     """Rows of one file, and why there are no (more) of them; empty = there was no problem."""
     found: list[dict[str, Any]] = []
     try:
-        for row in _rows(file, most):
+        for row in _rows(file, most, bad):
             found.append(row)
     except BrokenStreamError as error:
         return found, str(error)
@@ -152,15 +155,15 @@ def _format_inside(path: Path) -> str | None:
     return "jsonl"
 
 
-def _rows(file: InputFile, most: int) -> Iterator[dict[str, Any]]:
-    """Rows of one file as its reader takes them; what cannot be read is left out."""
+def _rows(file: InputFile, most: int, bad: list[bytes]) -> Iterator[dict[str, Any]]:
+    """Rows of one file as its reader takes them; lines that are none go to `bad`."""
     if file.format == "parquet":
         return _parquet_rows(file, most)
     if file.format == "csv":
         return islice(_csv_rows(file), most)
     if file.format == "text":
         return (row for batch in read_text_files((file,), "text") for row in batch.frame.to_dicts())
-    return _json_rows(file, most)
+    return _json_rows(file, most, bad)
 
 
 def _parquet_rows(file: InputFile, most: int) -> Iterator[dict[str, Any]]:
@@ -189,7 +192,7 @@ def _csv_rows(file: InputFile) -> Iterator[dict[str, Any]]:
         yield from batch.frame.to_dicts()
 
 
-def _json_rows(file: InputFile, most: int) -> Iterator[dict[str, Any]]:
+def _json_rows(file: InputFile, most: int, bad: list[bytes]) -> Iterator[dict[str, Any]]:
     """Objects; a line that is none is said only where no line is one: the run quarantines it."""
     found, first = 0, None
     for line in _json_pieces(file, most):
@@ -198,6 +201,7 @@ def _json_rows(file: InputFile, most: int) -> Iterator[dict[str, Any]]:
             found += 1
         except UnusableError as error:
             first = first or error
+            bad.append(line)
     if not found and first is not None:
         raise first
 

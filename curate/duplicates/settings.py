@@ -16,6 +16,8 @@ PRESETS = {
     "high_recall": (40, 6),
 }
 
+_KEY = "duplicates.near."
+
 #: Longest signature that `choose_bands` proposes: 2 KB a document.
 _MOST_PERMUTATIONS = 512
 
@@ -91,13 +93,13 @@ class NearDuplicates:
             value = getattr(self, name)
             number = isinstance(value, int | float)
             if value is not None and not (number and 0 < value <= 1):
-                raise ConfigError(f"{name} = {value!r} is no similarity; allowed: (0, 1]")
-        check_name("preset", self.preset, PRESETS)
-        check_name("scheme", self.scheme, SCHEMES)
+                raise ConfigError(f"{_KEY}{name} = {value!r} is no similarity; allowed: (0, 1]")
+        check_name(f"{_KEY}preset", self.preset, PRESETS)
+        check_name(f"{_KEY}scheme", self.scheme, SCHEMES)
         if self.recall is not None and not 0 < self.recall < 1:
-            raise ConfigError(f"recall = {self.recall!r} is no probability; allowed: (0, 1)")
+            raise ConfigError(f"{_KEY}recall = {self.recall!r} is no probability; allowed: (0, 1)")
         if not 0 <= self.seed < 1 << 32:
-            raise ConfigError(f"seed = {self.seed!r} is out of range; allowed: 0 to 2^32 - 1")
+            raise ConfigError(f"{_KEY}seed = {self.seed!r} is out of range; allowed: 0 to 2^32 - 1")
         self._shape()  # fails here rather than in the middle of a run
 
     def _shape(self) -> tuple[int, int]:
@@ -142,7 +144,7 @@ class EvidenceConfig:
 
     >>> EvidenceConfig(sample=-1)
     Traceback (most recent call last):
-    curate.errors.ConfigError: sample = -1; allowed: 0 or more
+    curate.errors.ConfigError: duplicates.evidence.sample = -1; allowed: 0 or more
     """
 
     sample: int = 500
@@ -152,7 +154,11 @@ class EvidenceConfig:
     def __post_init__(self) -> None:
         for name in ("sample", "shown"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"{name} = {getattr(self, name)}; allowed: 0 or more")
+                raise ConfigError(
+                    f"duplicates.evidence.{name} = {getattr(self, name)}; allowed: 0 or more"
+                )
         for seed in self.other_seeds:
             if not 0 <= seed < 1 << 32:
-                raise ConfigError(f"other_seeds names {seed}; allowed: 0 to 2^32 - 1")
+                raise ConfigError(
+                    f"duplicates.evidence.other_seeds names {seed}; allowed: 0 to 2^32 - 1"
+                )

@@ -215,7 +215,12 @@ def guess_id(columns: Sequence[Column], *, text: str) -> Guess:
     if plain is not None:
         reason = "id is taken where a row has one; the others are called <file>:<row>"
         return Guess(column=None, reason=reason, others=others)
-    reason = "no unique column is called like an id: documents are called <file>:<row>"
+    called = [c for c in free if _id_rank(c) is not None and c.groups < c.present]
+    said = [
+        f"values of {c.name} repeat: {c.present - c.groups:,} of {c.rows:,} rows" for c in called
+    ]
+    reason = ", ".join(said[:3]) or "no unique column is called like an id"
+    reason += "; documents are called <file>:<row>"
     return Guess(column=None, reason=reason, others=others)
 
 

@@ -181,7 +181,9 @@ def _looked_at(found: FirstRows) -> str:
         of = f"{len(found.names)} file{'s' if len(found.names) > 1 else ''}"
     rows = "" if found.formats == ("text",) else f"{found.rows:,} rows of "
     broken = [f"{name} is broken: {why}" for name, why in found.problems.items()]
-    return "; ".join([f"{rows}{of} ({kinds})", *_passed_over(found), *broken])
+    bad = found.unreadable
+    lost = [f"{bad:,} row{'s' if bad > 1 else ''} could not be read, for quarantine"] if bad else []
+    return "; ".join([f"{rows}{of} ({kinds})", *lost, *_passed_over(found), *broken])
 
 
 def _passed_over(found: FirstRows) -> list[str]:

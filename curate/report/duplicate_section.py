@@ -40,11 +40,13 @@ def removals_said(evidence: Mapping[str, Any]) -> str:
     kinds = ", ".join(f"{count(n)} {kind}" for kind, n in removed.items()) or "none"
     if not evidence["clusters"]:
         return f"Of {count(evidence['documents'])} native documents none has a duplicate."
+    failing = evidence.get("failing_a_rule", 0)  # in the funnel these count as the rule's
+    also = f"; {count(failing)} of them fail{'s' * (failing == 1)} a rule as well" * (failing > 0)
     return (
         f"Of {count(evidence['documents'])} native documents {count(sum(removed.values()))} went "
-        f"as duplicates ({kinds}). Of each cluster {_POLICIES[evidence['survivor']]} member that "
-        f"fails no other rule stays; the largest of {count(evidence['clusters'])} clusters has "
-        f"{count(evidence['largest_cluster'])} members."
+        f"as duplicates ({kinds}{also}). Of each cluster {_POLICIES[evidence['survivor']]} member "
+        "that fails no other rule stays; the largest of "
+        f"{count(evidence['clusters'])} clusters has {count(evidence['largest_cluster'])} members."
     )
 
 

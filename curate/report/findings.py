@@ -158,15 +158,31 @@ def kept_said(run: RunTables) -> str:
     if run.funnel is None:
         return ""
     read, left = run.funnel["documents_in"][0], run.funnel["documents_out"][-1]
-    said = f"{count(left)} of {count(read)} documents kept"
+    usable = run.funnel["documents_out"][0]
+    said = f"{_unusable_said(run, read, usable)}{count(left)} of {count(read)} documents kept"
     if read:
-        said += f" ({percent(left / read)})"
+        rest = f"; {percent(left / usable)} of the {count(usable)} usable" if usable < read else ""
+        said += f" ({percent(left / read)}{rest})"
     if run.reasons is not None and run.reasons.height:
         reason, documents, _ = run.reasons.row(0)
         said += f"; most removed by {reason} ({count(documents)})"
     if run.quarantine is not None and run.quarantine.height:
         said += f"; not usable: {_reasons_said(run.quarantine)}"
     return said + _broken_said(run.manifest) + "."
+
+
+def _unusable_said(run: RunTables, read: int, usable: int) -> str:
+    """A warning where most rows went to quarantine: then an input or a column is not what it was.
+
+    It stands before all else: what is said of the rest is said of a small part of the data.
+    """
+    if 2 * usable >= read:
+        return ""
+    main = "" if run.quarantine is None else _reasons_said(run.quarantine.head(1))
+    return (
+        f"WARNING: {percent(1 - usable / read)} of the rows went to quarantine, most of them as "
+        f"{main or 'unusable'}: does [input] name the right files and columns? "
+    )
 
 
 def _broken_said(manifest: Mapping[str, Any]) -> str:
@@ -181,7 +197,7 @@ def _reasons_said(quarantine: pl.DataFrame) -> str:
     """The most frequent reasons of the quarantine with their counts."""
     listed = [f"{count(rows)} × {reason}" for reason, rows in quarantine.head(3).rows()]
     more = quarantine.height - len(listed)
-    return ", ".join(listed) + (f" and {more} other reasons" if more > 0 else "")
+    return ", ".join(listed) + (f" and {more} other reason" + "s" * (more > 1)) * (more > 0)
 
 
 def funnel_shares(funnel: pl.DataFrame) -> dict[str, float]:

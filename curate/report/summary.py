@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def summary(run_folder: Path | str) -> RenderableType:
     parts.append(_table(f"Audit: {flags_said(run.impact)}", _flag_rows(run), _no_flags(run)))
     parts += [Text(f"{said}\n", style="yellow") for said in _unjudged_said(run)]
     parts += [Text(f"{said}\n") for said in _duplicates_said(run)]
-    warnings = [*_greedy_said(run), *_canaries_said(run), *_idle_said(run)]
+    warnings = [*_greedy_said(run), *_canaries_said(run), *_unmasked_said(run), *_idle_said(run)]
     parts += [Text(f"Warning: {said}\n", style="yellow") for said in warnings]
     if (contrasts := _contrast_rows(run)) is not None:
         parts.append(_table("What each change is worth by itself", contrasts, ""))
@@ -107,7 +108,7 @@ def markdown(run_folder: Path | str) -> str:
         f"## Audit: {flags_said(run.impact)}\n\n" + _pipe_table(_flag_rows(run), _no_flags(run)),
         f"Report: `{folder / 'report.html'}`",
     ]
-    rules_said = [*_greedy_said(run), *_canaries_said(run), *_idle_said(run)]
+    rules_said = [*_greedy_said(run), *_canaries_said(run), *_unmasked_said(run), *_idle_said(run)]
     blocks[2:2] = [f"## Rules\n\n{_escaped(said)}" for said in rules_said]
     blocks[2:2] = [f"## Duplicates\n\n{said}" for said in _duplicates_said(run)]
     blocks[-1:-1] = [_escaped(said) for said in _unjudged_said(run)]
@@ -176,6 +177,20 @@ def _canaries_said(run: RunTables) -> list[str]:
     ]
 
 
+def _unmasked_said(run: RunTables) -> list[str]:
+    """What masks personal data, where controls that hold some stayed and nothing masks it."""
+    if run.scoreboard is None:
+        return []
+    steps = tomllib.loads(run.config).get("clean", {}).get("steps", [])
+    rows = run.scoreboard.filter(kind="personal_data").filter(pl.col("caught") < pl.col("planted"))
+    return [
+        f"{count(row['planted'] - row['caught'])} of {count(row['planted'])} planted texts with "
+        "personal data stay as they are: the cleaning step mask_pii masks it (clean.steps)."
+        for row in rows.to_dicts()
+        if "mask_pii" not in steps
+    ]
+
+
 def _no_flags(run: RunTables) -> str:
     if run.impact is None:
         return MISSING["groups"]
@@ -200,7 +215,16 @@ def _unjudged_said(run: RunTables) -> list[str]:
 def _funnel_rows(run: RunTables) -> Rows | None:
     if run.funnel is None:
         return None
-    header = ("step", "documents\nin", "out", "words\nin", "out", "bytes\nin", "out", "alone")
+    header = (
+        "step",
+        "documents\nin",
+        "out",
+        "words\nin",
+        "out",
+        "bytes\nin",
+        "out",
+        "only by\nthis step",
+    )
     rows: list[tuple[str, ...]] = [
         (
             row["step"],
