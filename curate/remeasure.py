@@ -302,32 +302,46 @@ def _model(name: str) -> str:
 
 def _tell_verdicts(verdicts: Sequence[Mapping[str, Any]], say: Say) -> None:
     """Each with the gate, and without it where that makes a difference."""
-    first = verdicts[0]["sentence"] if verdicts else ""
+    first = _first(verdicts)
+    sentence = first["sentence"] if first else "cannot tell: the headline was not measured"
+    for line in _told(first) if first else [f"Verdict: {sentence}"]:
+        say(line)
     heading = ""
     for verdict in verdicts:
+        if verdict is first:
+            continue
         own = HEADINGS[verdict["kind"]]
-        if not verdict["headline"] and own != heading:
+        if own != heading:
             heading = own
             say(heading)
-        for line in _told(verdict, first):
+        for line in _told(verdict, beside=sentence):
             say(line)
     if all(v["sentence_without_gate"] == v["sentence"] for v in verdicts):
         say("Without the calibrator's gate every verdict is the same.")
 
 
-def _told(verdict: Mapping[str, Any], first: str) -> list[str]:
-    """A verdict, and what is said beside it."""
+def _first(verdicts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The headline; where no cell of it can speak, the first that says so.
+
+    >>> silent = {"kind": "headline", "headline": False, "conclusion": "cannot tell: one draw"}
+    >>> _first([silent | {"conclusion": "worth"}, silent])["conclusion"]
+    'cannot tell: one draw'
+    """
+    silent = (
+        v for v in verdicts if v["kind"] == "headline" and v["conclusion"].startswith("cannot tell")
+    )
+    return next((v for v in verdicts if v["headline"]), None) or next(silent, None)
+
+
+def _told(verdict: Mapping[str, Any], *, beside: str | None = None) -> list[str]:
+    """A verdict, and what is said with it; shortened where it stands `beside` the first one's."""
     sentence, ungated = verdict["sentence"], verdict["sentence_without_gate"]
-    beside = [f"without the calibrator's gate: {ungated}"] if ungated != sentence else []
-    beside += [
-        *verdict.get("doubts", ()),
-        *verdict.get("designs", ()),
-        *filter(None, [verdict.get("note")]),
-    ]
-    if verdict["headline"]:
-        beside += filter(None, [verdict["detail"]])
-        return [f"Verdict: {sentence}", *(f"    {line}" for line in beside)]
-    return [f"  {_shortened(sentence, first)}", *(f"    {line}" for line in beside)]
+    more = [f"without the calibrator's gate: {ungated}"] if ungated != sentence else []
+    more += [*verdict.get("designs", ()), *filter(None, [verdict.get("note")])]
+    if beside is not None:
+        return [f"  {_shortened(sentence, beside)}", *(f"    {line}" for line in more)]
+    more += filter(None, [verdict["detail"]])
+    return [f"Verdict: {sentence}", *(f"    {line}" for line in more)]
 
 
 def _shortened(sentence: str, first: str) -> str:

@@ -23,6 +23,7 @@ from curate.corpus import (
     IngestResult,
     InputConfig,
     InputFile,
+    MissingColumnError,
     decontaminate,
     find_files,
     ingest,
@@ -96,10 +97,21 @@ def read_evaluation(context: Context) -> Facts:
     for file in find_files(InputConfig(path=tuple(measure.evaluation))):
         config = InputConfig(path=str(file.path), source=measure.evaluation_column)
         home = context.folder.file(f"evaluation/{file.path.stem}")
-        result = _read_beside(context, config, home)
+        try:
+            result = _read_beside(context, config, home)
+        except MissingColumnError as error:
+            raise _no_such_kinds(str(file.path), error) from None
         counts["documents"] += result.documents
         counts["quarantined"] += result.quarantined
     return counts
+
+
+def _no_such_kinds(path: str, error: MissingColumnError) -> InputError:
+    """Told in the config's words: the column that should tell texts of several kinds apart."""
+    return InputError(
+        f"evaluation file {path!r} has no column {error.name!r} (measure.evaluation_column); "
+        f"columns there: {error.there}"
+    )
 
 
 def find_contamination(context: Context) -> Facts:
@@ -156,6 +168,8 @@ def _read_beside(context: Context, config: InputConfig, home: Path) -> IngestRes
     try:
         return ingest_beside(config, home, text=context.config.input.text)
     except InputError as error:
+        if isinstance(error, MissingColumnError) and error.role != "text":
+            raise
         raise InputError(f"{str(config.path)!r}: {error}") from None
 
 

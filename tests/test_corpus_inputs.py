@@ -3,8 +3,13 @@
 import polars as pl
 import pytest
 
+from curate.config import load_config
 from curate.corpus import InputConfig, find_files, fingerprint, ingest_beside
 from curate.errors import ConfigError, InputError
+from curate.executors import threads
+from curate.run_folder import Manifest, RunFolder
+from curate.shards import Context
+from curate.stages import read_evaluation
 
 
 def touch(folder, *names):
@@ -141,3 +146,24 @@ def test_texts_beside_a_corpus_without_either_column_are_refused_by_its_name(tmp
 
     with pytest.raises(InputError, match=r"no row .* 'content' .* columns there: body"):
         ingest_beside(config, tmp_path / "read", text="content")
+
+
+@pytest.mark.parametrize("name", ["nosuch", "meta.origin.site"])
+@pytest.mark.parametrize("text", ["text", "doc.body"])
+def test_a_wrong_column_of_evaluation_sets_is_what_the_message_is_about(tmp_path, name, text):
+    """Not the corpus's own text column, which evaluation files need not have."""
+    pl.DataFrame({"text": ["x"], "kind": ["a"]}).write_parquet(tmp_path / "eval.parquet")
+    values = {
+        "input": {"path": "a", "text": text},
+        "measure": {"evaluation": [str(tmp_path / "eval.parquet")], "evaluation_column": name},
+        "output": {"path": str(tmp_path / "run")},
+    }
+    folder = RunFolder(tmp_path / "run")
+    context = Context(load_config(values), folder, Manifest(folder), threads(1))
+
+    with pytest.raises(InputError) as raised:
+        read_evaluation(context)
+    assert str(raised.value) == (
+        f"evaluation file '{tmp_path}/eval.parquet' has no column '{name}' "
+        "(measure.evaluation_column); columns there: text, kind"
+    )

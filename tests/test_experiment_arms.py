@@ -62,11 +62,22 @@ def test_without_torch_the_transformers_are_left_out_and_nothing_else_changes(in
 def test_too_few_minutes_leave_the_transformers_out_and_say_how_many_they_need(inputs, monkeypatch):
     """Rather than a model that is too small to say anything."""
     monkeypatch.setattr(Gpt, "available", lambda _: True)
-    config = MeasureConfig(minutes=0.5, arms=("calibrator",), families=("kneser_ney", "gpt"))
+    arms = ("calibrator", "fixed_pool")
+    config = MeasureConfig(minutes=0.5, arms=arms, families=("kneser_ney", "gpt"))
     plan = make_plan(inputs, config, seed=1)
 
     assert list(plan.families) == ["kneser_ney"]
     assert plan.left_out["gpt"].startswith("needs minutes = ")
+    assert plan.left_out[REPEATED] == f"needs gpt, which {plan.left_out['gpt']}"
+
+
+def test_where_no_family_fits_the_error_speaks_of_families_alone(inputs, monkeypatch):
+    """And says how many minutes the first needs."""
+    monkeypatch.setattr(Gpt, "available", lambda _: True)
+    config = MeasureConfig(minutes=0.01, arms=("fixed_pool",), families=("gpt",))
+
+    with pytest.raises(ConfigError, match=r"^proxy family 'gpt' needs minutes = \S+ or more$"):
+        make_plan(inputs, config, seed=1)
 
 
 def test_no_family_left_is_an_error(inputs, monkeypatch):

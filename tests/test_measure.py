@@ -15,7 +15,7 @@ from curate.errors import ConfigError, CurateError
 from curate.experiment import MeasureConfig
 from curate.measure import _pool, _versions, _with_versions, arm_masks
 from curate.pipeline import open_context, run_stages
-from curate.remeasure import measure_run
+from curate.remeasure import _tell_verdicts, measure_run
 
 
 def write(path, rows):
@@ -190,6 +190,21 @@ def test_an_interrupt_leaves_the_tables_before_or_none(
         assert "Measured before with these settings" in "\n".join(told)
     else:
         assert set(tables(folder)) == {"report.html"}
+
+
+def test_a_verdict_is_told_first_also_where_no_cell_of_it_speaks():
+    """As after a measuring of few seconds: "cannot tell", and why."""
+    silent = {
+        **{"kind": "headline", "headline": False, "detail": "", "note": None},
+        **{"conclusion": "cannot tell: one draw", "sentence": "cannot tell: one draw (order 3)"},
+    }
+    control = silent | {"kind": "calibrator", "conclusion": "inconclusive", "sentence": "So (a)"}
+    found = [v | {"sentence_without_gate": v["sentence"]} for v in (silent, control)]
+    for verdicts, said in ((found, "one draw (order 3)"), ([], "the headline was not measured")):
+        told = []
+        _tell_verdicts(verdicts, told.append)
+        assert told[0] == f"Verdict: cannot tell: {said}"
+        assert not any(line.startswith("The same with other models") for line in told)
 
 
 @pytest.mark.parametrize("where", ["measure.run_experiment", "stages.decontaminate"])

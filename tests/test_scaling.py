@@ -395,6 +395,16 @@ def test_opposite_signs_have_no_single_answer():
     assert table["conclusion"][0] == "no single answer: worth on x; harms on y"
 
 
+def test_a_calibrator_without_an_interval_promises_none():
+    """Its estimate of a single draw, and no level of what is not there."""
+    table = decided(estimate(0.3), calibrator())
+    alone = pl.when(pl.col("kind") != "calibrator").then(pl.col("low", "high"))
+    said = [found[-1]["sentence"] for found in map(sentences, (table, table.with_columns(alone)))]
+
+    assert [s.startswith("Calibrator") for s in said] == [True, True]
+    assert ["interval" in s for s in said] == [True, False]
+
+
 def test_holm_gives_the_rest_their_levels_and_leaves_headline_and_controls_alone():
     """Three secondary contrasts: 1 − .05/3, 1 − .05/2, 1 − .05."""
     rest = [

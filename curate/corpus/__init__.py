@@ -8,6 +8,7 @@ from curate.corpus.fingerprints import fingerprint
 from curate.corpus.ingestion import (
     BrokenFile,
     IngestResult,
+    MissingColumnError,
     check_counts,
     ingest,
     ingest_beside,
@@ -49,6 +50,7 @@ __all__ = [
     "IngestResult",
     "InputConfig",
     "InputFile",
+    "MissingColumnError",
     "absent_columns",
     "check_counts",
     "clear_parts",

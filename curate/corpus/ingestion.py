@@ -20,6 +20,21 @@ from curate.corpus.sorting import SeenIds, sort_batch
 from curate.errors import InputError, IntegrityError
 
 
+class MissingColumnError(InputError):
+    """No row of an input has a column that is named as its text, id or source.
+
+    >>> str(MissingColumnError("source", "kind", "id, text"))
+    "no row of the input has the column 'kind' that input.source names; columns there: id, text"
+    """
+
+    def __init__(self, role: str, name: str, there: str) -> None:
+        self.role, self.name, self.there = role, name, there
+        super().__init__(
+            f"no row of the input has the column {name!r} that input.{role} names;"
+            f" columns there: {there}"
+        )
+
+
 class BrokenFile(NamedTuple):
     """A file that could not be read, or not to its end."""
 
@@ -117,12 +132,15 @@ def ingest_beside(config: InputConfig, folder: Path, *, text: str) -> IngestResu
 
     Raises:
         InputError: As for `ingest`; where neither column is there, the message names the first.
+        MissingColumnError: It has a text, but not the id or source that is named.
     """
     missing: list[InputError] = []
     for name in dict.fromkeys((text, config.text)):
         try:
             return ingest(replace(config, text=name), folder)
         except InputError as error:
+            if isinstance(error, MissingColumnError) and error.role != "text":
+                raise  # the text is there: another name for it would not help
             missing.append(error)
     raise missing[0]
 
@@ -182,7 +200,4 @@ def _check_columns(config: InputConfig, columns: list[str], *, rejected: Mapping
     for role in ("text", "id", "source"):
         name = getattr(config, role)
         if name is not None and name not in columns:
-            raise InputError(
-                f"no row of the input has the column {name!r} that input.{role} names;"
-                f" columns there: {there}"
-            )
+            raise MissingColumnError(role, name, there)

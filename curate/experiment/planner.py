@@ -154,13 +154,12 @@ def make_plan(
         fewer = replace(config, families=tuple(families))
         families, left_out = _family_plans(draft, _Purse(fewer, inputs, means))
         left_out |= refused
-    if "fixed_pool" in config.arms and (
-        why := unread(config, replace(draft, families=families), inputs)
-    ):
-        left_out[REPEATED] = why
-    left_out |= dict.fromkeys(unheld(draft.contrasts, families), "has too little text to measure")
     if not families:
         raise ConfigError("; ".join(f"proxy family {n!r} {why}" for n, why in left_out.items()))
+    planned = replace(draft, families=families, left_out=left_out)
+    if "fixed_pool" in config.arms and (why := unread(config, planned, inputs)):
+        left_out[REPEATED] = why
+    left_out |= dict.fromkeys(unheld(draft.contrasts, families), "has too little text to measure")
     return replace(draft, families=families, left_out=left_out)
 
 

@@ -37,7 +37,7 @@ def unread(config: MeasureConfig, plan: Plan, inputs: MeasureInputs) -> str:
 
     Args:
         config: Arms and families that are wanted.
-        plan: With its families.
+        plan: With its families, and why others are left out.
         inputs: The corpus.
 
     >>> from curate.experiment.example import example_inputs
@@ -61,6 +61,8 @@ def unread(config: MeasureConfig, plan: Plan, inputs: MeasureInputs) -> str:
         return ""
     if not any(FAMILIES[name].available() for name in able):
         return "needs torch"
+    if refused := [name for name in able if name in plan.left_out]:
+        return f"needs {refused[0]}, which {plan.left_out[refused[0]]}"
     planned = [plan.families[name].budgets for name in able if name in plan.families]
     if planned and not any(holds_text(inputs, budgets, plan.share) for budgets in planned):
         return "as a pool of these budgets may hold no curated text"

@@ -160,9 +160,8 @@ def _where(row: Mapping[str, Any]) -> str:
         f"{row['n_replicates']} paired draw{'s' * (row['n_replicates'] != 1)}",
     ]
     conditional = "; conditional on these sources" if row["n_sources"] < MIN_SOURCES else ""
-    level = (
-        "" if abs(row["confidence"] - 0.95) < 1e-9 else f", {_level(row['confidence'])} interval"
-    )
+    usual = row["low"] is None or abs(row["confidence"] - 0.95) < 1e-9
+    level = "" if usual else f", {_level(row['confidence'])} interval"
     return ", ".join(parts) + level + conditional
 
 
