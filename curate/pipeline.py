@@ -12,7 +12,8 @@ import importlib.metadata
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from curate import asked, preflight
 from curate.config import RunConfig, config_values, load_config, to_toml
 from curate.corpus import InputConfig, fingerprint, keys_named, write_bytes_atomically
 from curate.energy import metered
-from curate.errors import check_name
+from curate.errors import GateError, check_name
 from curate.executors import threads
 from curate.progress import Say, at_work, facts_said, worth_a_line
 from curate.run_folder import Manifest, RunFolder
@@ -48,24 +49,27 @@ def open_context(
     preflight.check(config, finished=finished)
     folder = RunFolder(Path(config.output.path))
     folder.make()
+    stored = folder.file("config.toml")
     with folder.alone():
-        write_bytes_atomically(to_toml(config).encode(), folder.file("config.toml"))
+        earlier = stored.read_bytes() if stored.is_file() else None
+        write_bytes_atomically(to_toml(config).encode(), stored)
     manifest = Manifest(folder)
     lists = manifest.header.get("flagged_words") if finished else asked.word_list_digests(config)
     manifest.header = {"versions": {name: _version(name) for name in (*LIBRARIES, "datasets")}}
     manifest.header |= {"flagged_words": lists} if lists else {}
     executor = threads(workers or os.cpu_count() or 1)
-    return Context(config, folder, manifest, executor, say)
+    return Context(config, folder, manifest, executor, say, earlier=earlier)
 
 
 def run_stages(context: Context, *, until: str | None = None, without: str | None = None) -> None:
     """Run every stage whose key has changed, in order, up to and including `until`.
 
-    `without` leaves one stage out; what it has made before stays only where it still holds.
+    `without` leaves one stage out; what it has made before stays only where it still holds. A run
+    that fails before it has finished any stage anew leaves the folder the config that it had.
     """
     if until is not None:
         check_name("stage", until, BY_NAME)
-    with context.folder.alone():
+    with context.folder.alone(), _config_of_what_stands(context):
         for stage in STAGES:
             if stage.name == without:
                 _leave_out(stage, context)
@@ -77,6 +81,27 @@ def run_stages(context: Context, *, until: str | None = None, without: str | Non
                 context.say(describe(stage.name, context, ran=ran))
             if stage.name == until:
                 return
+
+
+@contextmanager
+def _config_of_what_stands(context: Context) -> Iterator[None]:
+    """Where nothing is finished anew before a failure, all that stands is the earlier config's.
+
+    A gate that fails is a result: its tables stand, and the config that they were made by.
+    """
+    before = _finished(context.manifest)
+    try:
+        yield
+    except GateError:
+        raise
+    except BaseException:
+        if context.earlier is not None and _finished(context.manifest) <= before:
+            write_bytes_atomically(context.earlier, context.folder.file("config.toml"))
+        raise
+
+
+def _finished(manifest: Manifest) -> set[tuple[str, str]]:
+    return {(name, record.key) for name, record in manifest.stages.items() if record.done}
 
 
 def _leave_out(stage: Stage, context: Context) -> None:

@@ -29,6 +29,7 @@ class Context:
     `say` takes lines for somebody who waits for a long stage; by `deadline` (`time.monotonic()`) a
     measuring that must end on time is over, report included: `None` = its minutes after its start.
     `make_room` is called by a stage whose earlier tables may stand until it writes new ones.
+    `earlier` is the folder's `config.toml` as it was before this one; `None` = there was none.
     """
 
     config: RunConfig
@@ -38,6 +39,7 @@ class Context:
     say: Say | None = None
     deadline: float | None = None
     make_room: Callable[[], None] = lambda: None
+    earlier: bytes | None = None
 
 
 def native_parts(folder: RunFolder) -> list[Path]:

@@ -197,6 +197,28 @@ def test_second_run_does_nothing_and_another_rule_only_what_changed(tmp_path, co
     assert "annotate" not in changed
 
 
+def test_a_run_that_fails_before_anything_is_done_leaves_the_config_as_it_was(tmp_path):
+    """Else the next measuring of the run would go by it; what is done anew keeps its own."""
+    raw, own = tmp_path / "raw.parquet", tmp_path / "own.parquet"
+    for path, number in ((raw, 4), (own, 5)):
+        texts = [f"document number {n} says hello" for n in range(number)]
+        pl.DataFrame({"text": texts}).write_parquet(path)
+    values = {
+        "input": {"path": str(raw)},
+        "controls": {"share": 0.0},
+        "output": {"path": str(tmp_path / "run")},
+    }
+    run_stages(open_context(load_config(values)), until="contamination")
+    stored = tmp_path / "run" / "config.toml"
+    before = stored.read_bytes()
+    wrong = {"measure": {"evaluation": [str(own)], "evaluation_column": "nosuch"}}
+
+    for changed, kept in ((wrong, True), (wrong | {"input": {"path": str(own)}}, False)):
+        with pytest.raises(InputError, match="has no column 'nosuch'"):
+            run_stages(open_context(load_config(values | changed)))
+        assert (stored.read_bytes() == before) is kept
+
+
 def stages_run(values):
     """Names of the stages that a run of this config really runs."""
     context = open_context(load_config(values))

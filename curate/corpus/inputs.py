@@ -167,7 +167,8 @@ def keys_named(name: str) -> Iterator[None]:
     except CurateError as error:
         # Such a table may be written as its path alone.
         short = re.sub(r"\binput\.path(?= ['\"])", name, str(error)) if name else str(error)
-        raise type(error)(_KEY.sub(said, short)) from None
+        error.args = (_KEY.sub(said, short),)
+        raise
 
 
 def allowed_suffixes() -> str:
