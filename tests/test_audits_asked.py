@@ -12,7 +12,7 @@ from curate.audits import add_lexicon_groups, audit, hardest_hit, load_lexicon
 from curate.cli import app
 from curate.errors import ConfigError
 from curate.file_audit import FileAudit, audited_file
-from curate.report.audit_rows import flags_said
+from curate.report.audit_rows import flags_said, quiet_rows
 from curate.report.audit_terminal import print_audit
 from curate.report.group_figures import group_figures
 
@@ -119,7 +119,11 @@ def test_a_group_that_lost_nothing_does_not_come_before_one_that_lost_all():
 
     assert rows["removal_ratio"][0] > 1  # corrected: of none lost
     assert hardest_hit(found.table).select("group", "lost").rows() == [("junk", 1.0)]
-    assert hardest_hit(found.table)["lacks"].to_list() == ["documents"]
+    assert quiet_rows(found).select("group", "lost", "seen from").rows() == [
+        ("junk", "100.0 %", "too few documents")
+    ]
+    two = thin().with_columns(failed=pl.when(pl.col("site") == "tiny").then(["s.r"]).otherwise([]))
+    assert quiet_rows(audit(two, groups="site", cluster=None)).is_empty()  # two documents
 
 
 def test_a_group_that_lost_all_and_was_not_judged_is_named():
@@ -167,6 +171,7 @@ def test_a_group_within_one_source_lacks_sources_not_documents():
     found = audit(frame, groups="site", cluster="host")
 
     assert found.unjudged.startswith("Not judged (too few sources to tell")
+    assert set(found.tidy["state"]) == {"not enough sources"}
     assert "not enough sources" not in audit(frame, groups="site", cluster=None).sentence
 
 

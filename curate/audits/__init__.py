@@ -36,7 +36,14 @@ from curate.audits.result import POPULATION, Audit, audit
 from curate.audits.scores import group_scores
 from curate.audits.statements import responsible_ai_fields
 from curate.audits.swaps import Swaps, load_swaps, swap
-from curate.audits.tables import edit_rows, explained, hardest_hit, strongest_first, tidy
+from curate.audits.tables import (
+    edit_rows,
+    explained,
+    hardest_hit,
+    state_said,
+    strongest_first,
+    tidy,
+)
 from curate.audits.topics import add_topics
 from curate.audits.weat import Weat, resampled_weat, weat
 from curate.audits.words import distinctive_words, log_odds_z
@@ -87,6 +94,7 @@ __all__ = [
     "responsible_ai_fields",
     "reweigh",
     "reweigh_alike",
+    "state_said",
     "strongest_first",
     "swap",
     "swap_test",

@@ -113,6 +113,19 @@ def lacking() -> pl.Expr:
     return pl.when(pl.col("state") == _UNTOLD).then(what)
 
 
+def state_said() -> pl.Expr:
+    """The state of a row, which of two things it lacks where it was not judged.
+
+    >>> rows = pl.DataFrame({"state": ["not enough documents"] * 2, "n": [5, 50], "n_rest": 50,
+    ...                      "removed": [5, 50], "removed_rest": 0})
+    >>> rows.select(state_said())["state"].to_list()
+    ['not enough documents', 'not enough sources']
+    """
+    few = lacking() == "sources"
+    said = pl.when(few).then(pl.lit("not enough sources")).otherwise("state")
+    return said.alias("state")
+
+
 def unjudged(table: pl.DataFrame) -> pl.DataFrame:
     """Groups that no test judged and that lost far more than the rest, as it was seen.
 
@@ -164,9 +177,8 @@ def tidy(table: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         `step`, `group_axis`, `group`, `metric`, `value`, `low`, `high`, `n`, `q`, `flag`
-        Boolean, `state`; the last three belong to the (step, group), and `q` and `flag` are null
-        where it was not tested. Metrics are those of the tested rows
-        by name, of all others behind what sets them apart, as in `tokens removal_ratio`,
+        Boolean, `state` (of `state_said`); the last three belong to the (step, group), and `q`
+        and `flag` are null where it was not tested. Metrics are those of the tested rows by name, of all others behind what sets them apart, as in `tokens removal_ratio`,
         `cumulative removal_ratio`, `cumulative tokens removal_ratio`, `touched removal_ratio`.
         Those that are undefined are left out.
 
@@ -180,7 +192,7 @@ def tidy(table: pl.DataFrame) -> pl.DataFrame:
     tested = table.filter(population="marginal", weight="documents")
     judged = pl.col("state") != _UNTOLD
     flag = pl.when(judged).then(pl.col("state") == "flag")
-    verdict = tested.select(*_KEYS, "q", "state", flag=flag)
+    verdict = tested.select(*_KEYS, "q", state_said(), flag=flag)
     rows = table.drop("q", "state").with_row_index("place")
     rows = rows.join(verdict, on=_KEYS, how="left", maintain_order="left")
     # The plain name is that of the tested row; all others say what they are.

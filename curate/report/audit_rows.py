@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import polars as pl
 
 from curate.audits import NOT_NAMED, Audit, edit_rows
@@ -17,6 +19,8 @@ __all__ = [
     "quiet_rows",
     "score_rows",
 ]
+
+_LEAST = 10  # documents of a group that was not judged
 
 
 def flag_rows(found: Audit) -> pl.DataFrame:
@@ -39,7 +43,10 @@ def quiet_rows(found: Audit) -> pl.DataFrame:
     >>> quiet_rows(audit(frame)).height
     0
     """
-    rows = found.hardest_hit.filter(pl.col("state") != "flag", pl.col("lost") > pl.col("lost_rest"))
+    # A ratio corrected for two documents may say the opposite of what was seen.
+    says = pl.col("lacks").is_null() | (pl.col("n") >= _LEAST)
+    more = (pl.col("lost") > pl.col("lost_rest")) & (pl.col("removal_ratio") > 1)
+    rows = found.hardest_hit.filter(pl.col("state") != "flag", says, more)
     seen = [
         ratio(row["smallest_detectable_ratio"])
         if row["lacks"] is None
@@ -131,7 +138,11 @@ def _read(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _adjusted(row: dict[str, object]) -> str:
     value = row.get("adjusted_removal_ratio")
-    return "" if not isinstance(value, float) else f"{ratio(value)} ({row['adjusted_for']})"
+    return (
+        ""
+        if not isinstance(value, float) or not isfinite(value)
+        else f"{ratio(value)} ({row['adjusted_for']})"
+    )
 
 
 def flagged(impact: pl.DataFrame) -> pl.DataFrame:

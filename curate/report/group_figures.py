@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from curate.audits import state_said
 from curate.report.charts import forest
 from curate.report.figure import MOST_ROWS, Figure, drawn_twice, left_out, total
 from curate.report.numerals import count, interval, ratio
@@ -112,9 +113,9 @@ def _group_figure(rows: pl.DataFrame, *, folded: bool) -> Figure:
     return Figure(
         title=title,
         caption=_group_caption(rows),
-        table=rows.drop("population", "weight", "step", "group_column").rename(
-            {"four_fifths": "fails_four_fifths_rule"}, strict=False
-        ),
+        table=rows.with_columns(state_said())
+        .drop("population", "weight", "step", "group_column")
+        .rename({"four_fifths": "fails_four_fifths_rule"}, strict=False),
         folded=folded,
         drawings=drawn_twice(lambda layout: forest(marks, axis=axis, about=about, layout=layout)),
     )
