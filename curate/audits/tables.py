@@ -178,7 +178,7 @@ def tidy(table: pl.DataFrame) -> pl.DataFrame:
     Returns:
         `step`, `group_axis`, `group`, `metric`, `value`, `low`, `high`, `n`, `q`, `flag`
         Boolean, `state` (of `state_said`); the last three belong to the (step, group), and `q`
-        and `flag` are null where it was not tested. Metrics are those of the tested rows by name, of
+        and `flag` are null where it was not tested. Metrics: those of the tested rows by name, of
         all others behind what sets them apart, as in `tokens removal_ratio`,
         `cumulative removal_ratio`, `cumulative tokens removal_ratio`, `touched removal_ratio`.
         Those that are undefined are left out.
