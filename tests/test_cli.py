@@ -194,7 +194,7 @@ def test_rules_for_another_language_are_said_to_be(tmp_path, capsys):
     pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
     values = {
         "input": {"path": str(tmp_path / "a.parquet")},
-        "rules": {"sets": ["gopher_quality"], "shown": ["fineweb"]},
+        "rules": {"sets": ["gopher_quality"], "shown": ["fineweb", "gopher_quality"]},
         "controls": {"share": 0.0},
         "output": {"path": str(tmp_path / "run"), "min_yield": 0.0},
     }
@@ -203,6 +203,7 @@ def test_rules_for_another_language_are_said_to_be(tmp_path, capsys):
 
     Console(width=1000).print(summary(tmp_path / "run"))
     shown = capsys.readouterr().out
+    assert shown.count("gopher_quality.stop_words (100.0 %)") == 1
     assert "most documents fail gopher_quality.stop_words (100.0 %)" in shown
     assert "It counts English words" in shown
     assert f"curate measure {tmp_path / 'run'} --evaluation FILES measures it" in shown

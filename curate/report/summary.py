@@ -149,7 +149,8 @@ def _greedy_said(run: RunTables) -> list[str]:
     if run.reasons is None or run.rules is None or run.native < FEWEST_FOR_GREEDY:
         return []
     most = run.reasons.filter(pl.col("documents") > GREEDY * run.native)
-    rows = most.join(run.rules, left_on="reason", right_on="name", maintain_order="left").to_dicts()
+    rules = run.rules.unique("name", keep="first", maintain_order=True)  # a set is also shown
+    rows = most.join(rules, left_on="reason", right_on="name", maintain_order="left").to_dicts()
     if not rows:
         return []
     listed = ", ".join(
