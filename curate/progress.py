@@ -24,6 +24,7 @@ Say = Callable[[str], None]
 
 EVERY = 15.0  # seconds between two lines where somebody reads lines
 EARLY = 0.05  # of the work: what takes longer at the start would make a wild guess
+NAMED_BEFORE = ("files", "column")  # facts that repeat what the config or the command names
 
 
 class _Throughput(TextColumn):
@@ -156,9 +157,13 @@ def facts_said(facts: Mapping[str, Any]) -> str:
     'rows read 4,097, reasons (43 × bad line), kept share 0.92'
     >>> facts_said({"broken_files": [["a.gz", "cut off"], ["b.gz", "no gzip"]]})
     'broken files (a.gz: cut off; b.gz: no gzip)'
+    >>> facts_said({"documents": 9, "files": ["held/a.parquet"], "column": "domain"})
+    'documents 9'
     """
     shown = {
-        k: v for k, v in facts.items() if v not in ({}, []) and (k, v) != ("shards_resumed", 0)
+        k: v
+        for k, v in facts.items()
+        if v not in ({}, []) and k not in NAMED_BEFORE and (k, v) != ("shards_resumed", 0)
     }
     return ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in shown.items())
 
