@@ -12,12 +12,7 @@ from curate.clean import apply_edits, clean
 from curate.cli import app
 from curate.errors import ConfigError, InputError
 from curate.file_audit import FileAudit, audited_file
-from curate.statistics import (
-    ClusteredPair,
-    compare_rates,
-    effective_sides,
-    exponents,
-)
+from curate.statistics import ClusteredPair, compare_rates, effective_sides, exponents
 
 ENDS = ("adjusted_removal_ratio", "adjusted_removal_ratio_low", "adjusted_removal_ratio_high")
 

@@ -16,13 +16,7 @@ from hypothesis import strategies as st
 
 import curate.corpus.arrow
 import curate.corpus.ingestion
-from curate.corpus import (
-    DOCUMENT_SCHEMA,
-    InputConfig,
-    absent_columns,
-    ingest,
-    scan_corpus,
-)
+from curate.corpus import DOCUMENT_SCHEMA, InputConfig, absent_columns, ingest, scan_corpus
 from curate.corpus.batches import UnusableError
 from curate.corpus.jsonl import parse_record
 from curate.corpus.sorting import SeenIds

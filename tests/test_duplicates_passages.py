@@ -5,12 +5,7 @@ import polars as pl
 import pytest
 
 from curate.clean import apply_edits
-from curate.duplicates import (
-    PassagesConfig,
-    find_passages,
-    find_repeated_units,
-    passage_edits,
-)
+from curate.duplicates import PassagesConfig, find_passages, find_repeated_units, passage_edits
 from curate.errors import ConfigError, InputError
 from curate.text import split_words
 

@@ -15,12 +15,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from curate.errors import ConfigError, InputError
-from curate.tokens import (
-    encode,
-    load_tokenizer,
-    save_tokenizer,
-    train_tokenizer,
-)
+from curate.tokens import encode, load_tokenizer, save_tokenizer, train_tokenizer
 
 TRAINING = [
     "The parser reads one line at a time and returns None at the end.  See also: open(), io.\n",

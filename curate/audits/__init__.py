@@ -6,11 +6,7 @@ model trained on it, `representation` what is left of whom.
 """
 
 from curate.audits._work import Losses
-from curate.audits.amplification import (
-    ClassifierAudit,
-    ClassifierDesign,
-    audit_classifier,
-)
+from curate.audits.amplification import ClassifierAudit, ClassifierDesign, audit_classifier
 from curate.audits.association import association, npmi
 from curate.audits.counterfactual import SwapDesign, SwapTest, swap_test
 from curate.audits.difference import audit_difference
@@ -25,11 +21,7 @@ from curate.audits.lexicons import (
     add_lexicon_groups,
     load_lexicon,
 )
-from curate.audits.metrics import (
-    directional_amplification,
-    group_metrics,
-    zhao_amplification,
-)
+from curate.audits.metrics import directional_amplification, group_metrics, zhao_amplification
 from curate.audits.remedies import reweigh, reweigh_alike
 from curate.audits.representation import Representation, representation, representation_rows
 from curate.audits.result import POPULATION, Audit, audit

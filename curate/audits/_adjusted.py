@@ -17,13 +17,7 @@ import numpy as np
 import polars as pl
 
 from curate.arrays import Bools, Codes, Floats
-from curate.audits._clusters import (
-    Cells,
-    OneGroup,
-    count_cells,
-    expected_heterogeneity,
-    one_group,
-)
+from curate.audits._clusters import Cells, OneGroup, count_cells, expected_heterogeneity, one_group
 from curate.audits._standard import (
     Design,
     Held,

@@ -10,13 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from curate.arrays import Bools, Floats
 from curate.audits._codes import cluster_codes
-from curate.statistics import (
-    ClusteredPair,
-    benjamini_hochberg,
-    effective_sides,
-    exponents,
-    rates_p,
-)
+from curate.statistics import ClusteredPair, benjamini_hochberg, effective_sides, exponents, rates_p
 
 _WORD = r"(?u)\b[^\W\d_][\w'’]+\b"
 # Documents that must be expected on each side before a word is tested.

@@ -24,12 +24,7 @@ from curate.corpus.inputs import (
 from curate.corpus.parts import quarantined_rows
 from curate.corpus.peek import FirstRows, first_rows
 from curate.corpus.scan import scan_corpus
-from curate.corpus.schema import (
-    DOCUMENT_SCHEMA,
-    QUARANTINE_SCHEMA,
-    RESERVED_COLUMNS,
-    conform,
-)
+from curate.corpus.schema import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, RESERVED_COLUMNS, conform
 from curate.corpus.storage import (
     clear_parts,
     file_digest,

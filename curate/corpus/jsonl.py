@@ -22,12 +22,7 @@ from curate.corpus.schema import (
     NULL_TEXT,
     TEXT_NOT_STRING,
 )
-from curate.corpus.streams import (
-    BYTE_ORDER_MARK,
-    BrokenStreamError,
-    byte_chunks,
-    numbered_lines,
-)
+from curate.corpus.streams import BYTE_ORDER_MARK, BrokenStreamError, byte_chunks, numbered_lines
 
 
 def read_jsonl(file: InputFile, text: str, *, paths: Sequence[str] = ()) -> Iterator[Batch]:

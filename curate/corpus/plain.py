@@ -12,12 +12,7 @@ import polars as pl
 from curate.corpus.batches import BATCH_BYTES, Batch, Reject, excerpt, one_file
 from curate.corpus.inputs import InputFile, suffix_of
 from curate.corpus.schema import BAD_LINE, BROKEN_FILE, INVALID_UTF8, quarantine_frame
-from curate.corpus.streams import (
-    BYTE_ORDER_MARK,
-    BrokenStreamError,
-    byte_chunks,
-    numbered_lines,
-)
+from curate.corpus.streams import BYTE_ORDER_MARK, BrokenStreamError, byte_chunks, numbered_lines
 
 
 class _DecodedLines:

@@ -14,12 +14,7 @@ from curate.duplicates.evidence import (
 )
 from curate.duplicates.find import Duplicates, find_duplicates
 from curate.duplicates.guard import WipeOutGuard, check_wipe_out
-from curate.duplicates.index import (
-    add_to_index,
-    compare_with_index,
-    index_parts,
-    index_state,
-)
+from curate.duplicates.index import add_to_index, compare_with_index, index_parts, index_state
 from curate.duplicates.pairs import PAIRS_SCHEMA, DuplicatesConfig, find_pairs
 from curate.duplicates.passages import (
     PassagesConfig,

@@ -7,15 +7,7 @@ from numpy.typing import NDArray
 
 from curate.text.compiler import compiled
 from curate.text.simd import load8
-from curate.text.words import (
-    PADDING,
-    U64,
-    _decode,
-    hash_grams,
-    hash_words,
-    longest,
-    lower,
-)
+from curate.text.words import PADDING, U64, _decode, hash_grams, hash_words, longest, lower
 
 U32 = np.uint32
 View = tuple[NDArray[np.uint64], NDArray[np.int64]]

@@ -18,12 +18,7 @@ from curate.experiment.coalitions import (
     coalition_steps,
     coalitions,
 )
-from curate.experiment.config import (
-    ARM_GROUPS,
-    DEFAULT_ARMS,
-    FORMER_DEFAULT_ARMS,
-    MeasureConfig,
-)
+from curate.experiment.config import ARM_GROUPS, DEFAULT_ARMS, FORMER_DEFAULT_ARMS, MeasureConfig
 from curate.experiment.contrasts import Contrast, tokens_of
 from curate.experiment.encoding import evaluation_sets, measure_inputs
 from curate.experiment.estimates import estimate, step_values

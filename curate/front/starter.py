@@ -15,14 +15,7 @@ from curate.corpus import FirstRows, InputConfig, first_rows, write_bytes_atomic
 from curate.duplicates import DuplicatesConfig, NearDuplicates
 from curate.errors import ConfigError, InputError
 from curate.experiment import MeasureConfig
-from curate.front.guesses import (
-    Column,
-    Guess,
-    describe_columns,
-    guess_id,
-    guess_source,
-    guess_text,
-)
+from curate.front.guesses import Column, Guess, describe_columns, guess_id, guess_source, guess_text
 
 __all__ = ["Start", "input_of", "start_config", "write_start"]
 

@@ -19,12 +19,7 @@ from curate.quality.description import (
 )
 from curate.quality.evaluation import evaluate_scores
 from curate.quality.explanation import contributions, group_contributions, top_terms
-from curate.quality.importance import (
-    ImportanceModel,
-    fit_importance,
-    gumbel_top_k,
-    load_importance,
-)
+from curate.quality.importance import ImportanceModel, fit_importance, gumbel_top_k, load_importance
 from curate.quality.labels import apply_scorer, fit_labels, labelled_sides, load_scorer, scorer_file
 from curate.quality.model import QualityModel, fit_quality, load_quality, training_documents
 from curate.quality.perplexity import (

@@ -23,19 +23,10 @@ from curate.report.law_section import law_section
 from curate.report.loss_figures import loss_figure
 from curate.report.numerals import percent
 from curate.report.quality_section import quality_section
-from curate.report.removal_figures import (
-    controls_figure,
-    funnel_figure,
-    reasons_figure,
-)
+from curate.report.removal_figures import controls_figure, funnel_figure, reasons_figure
 from curate.report.section import Example, Section
 from curate.report.tables import RunTables
-from curate.report.worth_figures import (
-    growth_figure,
-    harm_figure,
-    multiplier_figure,
-    sets_figure,
-)
+from curate.report.worth_figures import growth_figure, harm_figure, multiplier_figure, sets_figure
 from curate.report.worth_tables import worth_tables
 
 __all__ = ["sections"]

@@ -15,13 +15,7 @@ from curate.audits import Audit
 from curate.report.audit_rows import flagged, flags_said
 from curate.report.cells import treatment
 from curate.report.duplicate_section import false_removals_said, removals_said
-from curate.report.findings import (
-    MISSING,
-    Sentence,
-    kept_said,
-    sentences,
-    verdict_rows,
-)
+from curate.report.findings import MISSING, Sentence, kept_said, sentences, verdict_rows
 from curate.report.group_figures import audited
 from curate.report.numerals import NOTHING, count, interval, measured, percent, short
 from curate.report.tables import RunTables, read_run

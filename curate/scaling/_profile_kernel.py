@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curate.arrays import Floats
-from curate.scaling._fit_kernel import (
-    Data,
-    Law,
-    compiled,
-    solve,
-)
+from curate.scaling._fit_kernel import Data, Law, compiled, solve
 from curate.scaling._noise_kernel import inverse, noise_of, trunk_sums, weighted_sums
 from curate.scaling._readout_kernel import quantity, slope
 

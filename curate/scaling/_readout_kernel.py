@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curate.arrays import Floats
-from curate.scaling._fit_kernel import (
-    Law,
-    compiled,
-    log_loss,
-    theta_of,
-)
+from curate.scaling._fit_kernel import Law, compiled, log_loss, theta_of
 
 #: What `quantity` reads off a law; every value but PARAMETER and FLOOR_SHIFT is a logarithm.
 PARAMETER, LOG_PARAMETER, ODDS, TOKENS, MULTIPLIER, BEST_N, BEST_D, KNEE, LOSS = range(9)

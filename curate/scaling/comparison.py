@@ -17,9 +17,7 @@ import numpy as np
 from curate.arrays import Floats
 from curate.scaling import _fit_kernel as kernel
 from curate.scaling import _profile_kernel as profile
-from curate.scaling._fit_kernel import (
-    Law,
-)
+from curate.scaling._fit_kernel import Law
 from curate.scaling.uncertainty import Evidence
 
 __all__ = ["bic_of", "held_out_error", "redrawn_causes", "weighted_optimum"]

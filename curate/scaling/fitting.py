@@ -16,9 +16,7 @@ from curate.arrays import Floats
 from curate.errors import ConfigError
 from curate.scaling import _fit_kernel as kernel
 from curate.scaling import _noise_kernel as noise
-from curate.scaling._fit_kernel import (
-    Law,
-)
+from curate.scaling._fit_kernel import Law
 from curate.scaling.laws import LawForm
 from curate.scaling.points import PointSet
 

@@ -20,9 +20,7 @@ from curate.arrays import Floats
 from curate.errors import ConfigError, check_name
 from curate.scaling import _profile_kernel as profile
 from curate.scaling import _readout_kernel as readout
-from curate.scaling._fit_kernel import (
-    Law,
-)
+from curate.scaling._fit_kernel import Law
 from curate.scaling.comparison import bic_of, held_out_error, redrawn_causes, weighted_optimum
 from curate.scaling.fitting import fit_form, fit_map
 from curate.scaling.law import FEWEST_LEVELS, FitOptions

@@ -27,10 +27,7 @@ from curate.scaling import _fit_kernel as kernel
 from curate.scaling import _noise_kernel as noise
 from curate.scaling import _profile_kernel as profile
 from curate.scaling import _readout_kernel as readout
-from curate.scaling._fit_kernel import (
-    Data,
-    Law,
-)
+from curate.scaling._fit_kernel import Data, Law
 from curate.scaling.fitting import HUBER_WIDTH, LADDER, outlying
 from curate.statistics import Interval, t_quantile
 

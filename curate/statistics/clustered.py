@@ -10,12 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from curate.arrays import Floats, floats
-from curate.statistics.intervals import (
-    Estimate,
-    satterthwaite,
-    t_estimate,
-    t_quantile,
-)
+from curate.statistics.intervals import Estimate, satterthwaite, t_estimate, t_quantile
 from curate.statistics.pairs import Sides, clustered_pair
 from curate.statistics.ratios import (
     ScoreError,

@@ -10,11 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from curate.arrays import Floats, floats
-from curate.statistics.intervals import (
-    Estimate,
-    satterthwaite,
-    t_quantile,
-)
+from curate.statistics.intervals import Estimate, satterthwaite, t_quantile
 
 MOST_BLOCKS = 200
 

@@ -11,10 +11,7 @@ from scipy import special
 
 from curate.arrays import floats
 from curate.errors import ConfigError
-from curate.statistics.intervals import (
-    Estimate,
-    t_interval,
-)
+from curate.statistics.intervals import Estimate, t_interval
 from curate.statistics.share import clustered_mean
 
 

@@ -10,10 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from curate.arrays import Floats, floats
 from curate.statistics.grouped import logit_interval, share_between
-from curate.statistics.intervals import (
-    Estimate,
-    satterthwaite,
-)
+from curate.statistics.intervals import Estimate, satterthwaite
 
 
 def auc_interval(

@@ -18,11 +18,7 @@ from scipy import special
 from curate.arrays import Floats, floats
 from curate.errors import ConfigError
 from curate.statistics.clustered import lean_quantile
-from curate.statistics.intervals import (
-    Estimate,
-    t_estimate,
-    t_quantile,
-)
+from curate.statistics.intervals import Estimate, t_estimate, t_quantile
 
 # As much as clusters with so many degrees of freedom would weigh, and where the model is wrong.
 _MODEL_WEIGHT = 10.0

@@ -17,9 +17,7 @@ import numpy as np
 from scipy import special
 
 from curate.arrays import Floats, floats
-from curate.statistics.intervals import (
-    t_quantile,
-)
+from curate.statistics.intervals import t_quantile
 
 _FAR = 1e100  # whose square is a number; a hundredth of a degree of freedom goes beyond
 

@@ -6,13 +6,7 @@ docs/tokenisation.md says what a word is. Statistics for signals count words the
 
 from curate.text.arrow import TextView, text_view
 from curate.text.jaccard import shingle_sets, similarities, text_similarity
-from curate.text.minhash import (
-    SCHEMES,
-    Sketch,
-    permutations_of,
-    sketch,
-    to_datasketch,
-)
+from curate.text.minhash import SCHEMES, Sketch, permutations_of, sketch, to_datasketch
 from curate.text.words import SHINGLE_WORDS, split_words, word_ngrams, word_sequences
 
 __all__ = [

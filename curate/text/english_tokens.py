@@ -21,14 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.text._characters import (
-    DIGIT,
-    EXTEND,
-    FORMAT,
-    LETTER,
-    WORD,
-    character_flags,
-)
+from curate.text._characters import DIGIT, EXTEND, FORMAT, LETTER, WORD, character_flags
 from curate.text._english_kernel import COUNTS, count_english
 from curate.text._english_rules import (
     ALNUM,
